@@ -1,0 +1,1 @@
+"""What Assay's notebooks call; importing this package does nothing else."""

@@ -1,0 +1,121 @@
+"""The one tree of errors that a stage may end in.
+
+AssayError
+├── InvalidInput            the user's input is refused before work starts
+│   ├── InvalidParameter    a notebook parameter
+│   ├── InvalidDataset      a row of a dataset: file, line, field
+│   ├── UnknownTask         lm-eval knows no such task
+│   └── RefusedModel        ingestion found something that may not come in
+├── NotFound                a named thing does not exist
+│   ├── ModelNotFound       says the closest names
+│   ├── NoMatch             no approved version meets the constraints
+│   └── ArtifactMissing     an earlier stage did not leave its file
+├── Unreachable             a server did not answer within the bounded retries
+│   ├── RegistryUnreachable
+│   ├── StoreUnreachable
+│   └── EndpointUnreachable
+├── StageFailed             a tool started and could not finish its job
+│   ├── DeploymentFailed    vLLM did not come up: likely reason and last log lines
+│   ├── DigestMismatch      what would be served is not what was registered
+│   ├── SweepFailed         GuideLLM ended badly or every request failed
+│   ├── EvaluationFailed    lm-eval ended badly
+│   ├── IncompleteCoverage  some questions were not answered
+│   └── StoreFailed         the store refused a write (for example, disk full)
+└── TimedOut                something was waited for in vain
+
+Every message says what failed, on which object, and what to do now.
+"""
+
+from __future__ import annotations
+
+
+class AssayError(Exception):
+    """What failed, on which object, and what to do now; the message is those sentences."""
+
+    def __init__(self, what: str, *, do: str) -> None:
+        super().__init__(f"{what.rstrip('. ')}. {do.rstrip('. ')}.")
+        self.what, self.do = what, do
+
+
+class InvalidInput(AssayError):
+    """The user's input is refused before work starts."""
+
+
+class InvalidParameter(InvalidInput):
+    """A notebook parameter is out of its bounds or unsafe."""
+
+
+class InvalidDataset(InvalidInput):
+    """A dataset row is malformed; the message names file, line and field."""
+
+
+class UnknownTask(InvalidInput):
+    """lm-eval knows no task of this name under the include path."""
+
+
+class RefusedModel(InvalidInput):
+    """Ingestion found something in the folder that may not come in."""
+
+
+class NotFound(AssayError):
+    """A named thing does not exist."""
+
+
+class ModelNotFound(NotFound):
+    """The registry has no such model or version; the message says the closest names."""
+
+
+class NoMatch(NotFound):
+    """No approved version meets the constraints."""
+
+
+class ArtifactMissing(NotFound):
+    """An earlier stage did not leave the file that this one reads."""
+
+
+class Unreachable(AssayError):
+    """A server did not answer within the bounded retries; the message names its address."""
+
+
+class RegistryUnreachable(Unreachable):
+    """The model registry did not answer."""
+
+
+class StoreUnreachable(Unreachable):
+    """The object store did not answer."""
+
+
+class EndpointUnreachable(Unreachable):
+    """The model's endpoint did not answer, or stopped answering."""
+
+
+class StageFailed(AssayError):
+    """A tool started and could not finish its job."""
+
+
+class DeploymentFailed(StageFailed):
+    """The model server did not come up; the message has the likely reason and the last log lines."""
+
+
+class DigestMismatch(StageFailed):
+    """What would be served is not what was registered."""
+
+
+class SweepFailed(StageFailed):
+    """GuideLLM ended badly, or every request failed."""
+
+
+class EvaluationFailed(StageFailed):
+    """lm-eval ended badly."""
+
+
+class IncompleteCoverage(EvaluationFailed):
+    """Some questions got no answer, and the parameters do not allow that."""
+
+
+class StoreFailed(StageFailed):
+    """The store refused a write."""
+
+
+class TimedOut(AssayError):
+    """Something was waited for in vain."""
