@@ -43,7 +43,8 @@ def write_atomic(path: Path, data: bytes) -> Path:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         raise StoreFailed(
-            f"Could not write {path}: {error.strerror or error}", do="Free some space or choose another folder, then run this stage again"
+            f"Could not write {path}: {error.strerror or error}",
+            do="Free some space or choose another folder, then run this stage again",
         ) from error
     return path
 
@@ -67,7 +68,7 @@ class Artifact(Contract):
 
     @classmethod
     def read(cls, folder: Path = FOLDER) -> Self:
-        """Read the artifact from `folder`; raises ArtifactMissing, or InvalidInput where it is not what it should be."""
+        """Read the artifact from `folder`; raises ArtifactMissing, or InvalidInput where it is malformed."""
         path = folder / cls.filename
         try:
             return cls.model_validate_json(path.read_bytes())
@@ -110,7 +111,7 @@ class Hardware(Contract):
 
     type: str = Field(description="accelerator, or the CPU's model name")
     count: int = Field(ge=1, description="accelerators, or CPU cores that the engine may use")
-    memory_gib: float = Field(gt=0)
+    memory_gib: float | None = Field(default=None, gt=0, description="None where it cannot be seen from here")
 
 
 class Endpoint(Artifact):
@@ -129,10 +130,15 @@ class Endpoint(Artifact):
     engine_args: tuple[str, ...] = ()
     hardware: Hardware
     startup_seconds: float | None = Field(default=None, ge=0, description="None where the endpoint existed already")
-    digest: str = Field(description="digest of the files that were verified just before serving")
+    digest: str = Field(description="digest of the version that is served")
+    digest_verified: bool = Field(
+        description="whether the served files were hashed just before; false for an endpoint that existed"
+    )
     started: datetime
     expires: datetime | None = Field(default=None, description="when it removes itself")
-    handle: str = Field(default="", description="what remove_deployment needs: name of the local process or InferenceService")
+    handle: str = Field(
+        default="", description="what remove_deployment needs: name of the local process or InferenceService"
+    )
 
 
 class Percentiles(Contract):
@@ -271,7 +277,9 @@ class Record(Artifact):
     filename = "record.json"
     written_by = "log_results"
 
-    record_id: str = Field(pattern=r"^[0-9a-f]{16}$", description="digest of the content below: the same content, the same id")
+    record_id: str = Field(
+        pattern=r"^[0-9a-f]{16}$", description="digest of the content below: the same content, the same id"
+    )
     purpose: Literal["baseline", "use-case"]
     use_case: str
     selection: Selection

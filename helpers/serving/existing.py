@@ -1,0 +1,31 @@
+"""An endpoint that exists already: URL and model name by parameter, key by environment."""
+
+from __future__ import annotations
+
+from helpers.artifacts import Endpoint, Hardware, Selection, now
+from helpers.serving import client
+from helpers.serving.files import model_folder
+from helpers.serving.settings import Settings
+
+
+def connect(selection: Selection, settings: Settings) -> Endpoint:
+    """Return the endpoint after it has shown that it serves the named model. Raises EndpointUnreachable.
+
+    What a server that was there before has loaded cannot be hashed from here: `digest_verified` is false.
+    """
+    url = settings.endpoint_url.rstrip("/").removesuffix("/v1")
+    model = settings.endpoint_model or selection.name
+    entry = client.model_entry(url, model)
+    return Endpoint(
+        target="existing",
+        url=url,
+        model=model,
+        tokenizer=str(model_folder(selection)),
+        max_model_len=entry.get("max_model_len") or settings.max_model_len,
+        engine=str(entry.get("owned_by") or "unknown"),
+        engine_version=client.version(url),
+        hardware=Hardware(type=settings.hardware_type, count=settings.hardware_count),
+        digest=selection.digest,
+        digest_verified=False,
+        started=now(),
+    )

@@ -1,0 +1,172 @@
+"""vLLM on this machine as a process that outlives the notebook and ends itself when its lifetime is over."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import socket
+import subprocess
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from helpers.artifacts import Endpoint, Selection, now
+from helpers.errors import DeploymentFailed, TimedOut
+from helpers.polling import wait_for
+from helpers.serving import client, diagnosis, processes
+from helpers.serving.files import verified_folder
+from helpers.serving.hardware import this_machine
+from helpers.serving.settings import Settings
+from helpers.workspace import ROOT, home
+
+
+def deploy(selection: Selection, settings: Settings) -> Endpoint:
+    """Start vLLM and wait until it answers; a server that this folder started for the same selection is taken over."""
+    folder = verified_folder(selection)
+    handle = _handle(selection, settings)
+    if running := processes.find(handle):
+        if client.healthy(running.url):
+            print(f"{selection.label} already answers at {running.url}")
+            return _endpoint(selection, settings, folder, running, running.startup_seconds)
+        processes.end(running)
+    started = time.monotonic()
+    running = _start(selection, settings, folder, handle)
+    try:
+        _wait(running, selection, settings)
+    except BaseException:
+        processes.end(running)
+        raise
+    running = processes.save(running.model_copy(update={"startup_seconds": round(time.monotonic() - started, 1)}))
+    return _endpoint(selection, settings, folder, running, running.startup_seconds)
+
+
+def _handle(selection: Selection, settings: Settings) -> str:
+    """Name the deployment after what it serves and who asked: a load sweep shares its server with nobody."""
+    identity = "\n".join([selection.digest, settings.model_dump_json(), str(Path.cwd())])
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", f"{selection.name}-{selection.version}")
+    return f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def build_command(selection: Selection, settings: Settings, folder: Path, port: int, python: Path) -> list[str]:
+    """Return the command; coreutils' timeout is the lifetime, so it holds when this process is long gone."""
+    return [
+        *("timeout", "--kill-after=10", str(settings.lifetime_seconds)),
+        *(str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)),
+        *("--served-model-name", selection.name, "--host", "127.0.0.1", "--port", str(port)),
+        *("--max-model-len", str(settings.max_model_len), "--uvicorn-log-level", "warning"),
+        *settings.engine_args.split(),
+    ]
+
+
+def _start(selection: Selection, settings: Settings, folder: Path, handle: str) -> processes.Running:
+    python = Path(os.environ.get("ASSAY_VLLM_PYTHON") or ROOT / ".venv-vllm" / "bin" / "python")
+    if not python.exists():
+        raise DeploymentFailed(f"There is no vLLM environment at {python}", do="Run make setup, or use TARGET existing")
+    port = settings.port or _free_port()
+    log = home() / "logs" / f"{handle}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = build_command(selection, settings, folder, port, python)
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            env=_environment(settings), start_new_session=True, cwd=log.parent,
+        )  # fmt: skip
+    return processes.save(
+        processes.Running(
+            handle=handle,
+            pid=process.pid,
+            created=processes.created(process.pid),
+            url=f"http://127.0.0.1:{port}",
+            log=log,
+            started=now(),
+            expires=now() + timedelta(seconds=settings.lifetime_seconds),
+        )
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the server's environment: the CPU build needs to be told so, and nothing may reach for a hub."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("STORE_AWS_", "AWS_", "REGISTRY_"))
+    }
+    if key := kept.pop(client.KEY, ""):
+        kept["VLLM_API_KEY"] = key
+    return kept | {
+        "VLLM_TARGET_DEVICE": "cpu",
+        "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib),
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(running: processes.Running, selection: Selection, settings: Settings) -> None:
+    def ready() -> bool:
+        if (code := processes.exit_code(running)) is not None:
+            raise diagnosis.explain(running.log, code, selection.label)
+        return client.healthy(running.url)
+
+    try:
+        wait_for(
+            ready, what=f"{running.url}/health", do="Read the log", timeout=settings.start_timeout_seconds,
+            interval=0.25, progress=_Progress(selection.label),
+        )  # fmt: skip
+    except TimedOut as error:
+        raise diagnosis.explain(running.log, None, selection.label) from error
+    client.model_entry(running.url, selection.name)
+
+
+class _Progress:
+    """Prints a line every five seconds while vLLM starts."""
+
+    def __init__(self, label: str) -> None:
+        self.label, self.next = label, 0.0
+
+    def __call__(self, waited: float) -> None:
+        if waited >= self.next:
+            print(f"vLLM starts for {self.label}: {waited:.0f} s", flush=True)
+            self.next = waited + 5
+
+
+def _endpoint(
+    selection: Selection, settings: Settings, folder: Path, running: processes.Running, startup: float | None
+) -> Endpoint:
+    return Endpoint(
+        target="local",
+        url=running.url,
+        model=selection.name,
+        tokenizer=str(folder),
+        max_model_len=settings.max_model_len,
+        engine_version=client.version(running.url),
+        engine_args=tuple(settings.engine_args.split()),
+        hardware=this_machine(),
+        startup_seconds=startup,
+        digest=selection.digest,
+        digest_verified=True,
+        started=running.started,
+        expires=running.expires,
+        handle=running.handle,
+    )
+
+
+def remove(handle: str) -> str:
+    """End the deployment and forget it; say in one sentence what happened."""
+    if not (running := processes.find(handle)):
+        return f"{handle} is not running"
+    processes.end(running)
+    return f"{handle} at {running.url} is removed"
+
+
+def remove_expired(at: datetime | None = None) -> list[str]:
+    """End every deployment past its lifetime, and forget those that ended by themselves."""
+    with contextlib.suppress(FileNotFoundError):
+        return [remove(item.handle) for item in processes.all_running() if item.expires <= (at or now())]
+    return []
