@@ -31,9 +31,8 @@ def model_entry(url: str, model: str) -> dict[str, Any]:
     import httpx
 
     try:
-        response = httpx.get(
-            f"{url}/v1/models", headers=headers(), timeout=20, transport=httpx.HTTPTransport(retries=3)
-        )
+        with httpx.Client(transport=httpx.HTTPTransport(retries=3), headers=headers(), timeout=20) as http:
+            response = http.get(f"{url}/v1/models")
         response.raise_for_status()
         served: list[dict[str, Any]] = response.json()["data"]
     except httpx.HTTPStatusError as error:
