@@ -1,0 +1,211 @@
+"""lm-eval's own completions client, with three things added that a long evaluation needs.
+
+lm-eval 0.4.13 gives up the whole run when one request has failed three times, keeps nothing of it, and cuts a prompt that is too
+long without a word. Here a failed request leaves a mark and the others go on, answers are written down as they come, a dead server
+ends the run within seconds, and a prompt that does not fit counts as a question without an answer.
+Only the child process imports this module: lm_eval takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientError, ClientResponseError, ClientSession, ClientTimeout, TCPConnector
+from lm_eval.models import api_models
+from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+from helpers.errors import EndpointUnreachable
+from helpers.evaluation.journal import Journal
+
+ATTEMPTS = 3
+PROGRESS_SECONDS = 2.0
+NO_ANSWER = "\x00no answer"  # stands where the server gave none; a question that has it is not scored
+NO_LIKELIHOOD = (math.nan, False)
+# Where a chat server returns null, lm-eval puts this text in its place and scores it as a wrong answer.
+api_models.LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER = NO_ANSWER
+
+Answer = Any
+
+
+class Completions(LocalCompletionsAPI):
+    """`local-completions` that survives single failures and keeps what was answered."""
+
+    def __init__(self, *, url: str, tokenizer: Path, journal: Journal, workers: int, **settings: Any) -> None:
+        # More than one in flight selects lm-eval's asynchronous path, the only one overridden here.
+        super().__init__(
+            base_url=f"{url}/v1/completions",
+            tokenizer_backend=None,
+            num_concurrent=max(workers, 2),
+            max_retries=ATTEMPTS,
+            **settings,
+        )
+        self.tokenizer, self.tokenizer_backend, self.tokenized_requests = load_tokenizer(tokenizer), "huggingface", True
+        self.models_url, self.journal, self.workers = f"{url}/v1/models", journal, workers
+        self.reasons: list[str] = []
+        self.reused = 0
+        self.request_seconds = 0.0
+
+    def batch_loglikelihood_requests(self, chunks: Any) -> tuple[list[list[int]], list[int], list[Any]]:
+        """Return the prompts; one that does not fit comes back empty, so that it is not sent cut short."""
+        inputs, context_lengths, keys = [], [], []
+        for chunk in chunks:
+            for key, context, continuation in chunk:
+                whole = context + continuation
+                inputs.append(whole if len(whole) <= self.max_length else [])
+                context_lengths.append(len(context))
+                keys.append(key)
+                if len(whole) > self.max_length:
+                    self.reasons.append(
+                        f"a prompt of {len(whole)} tokens does not fit the model's context of {self.max_length + 1}"
+                    )
+        return inputs, context_lengths, keys
+
+    async def get_batched_requests(
+        self,
+        requests: list,
+        cache_keys: list,
+        *,
+        generate: bool = True,
+        ctxlens: list[int] | None = None,
+        **kwargs: Any,
+    ) -> list[list[Answer]]:
+        """Ask for what the journal does not hold, in batches; one list of answers, in the order of `requests`."""
+        method, nothing = ("generate_until", NO_ANSWER) if generate else ("loglikelihood", NO_LIKELIHOOD)
+        answers = [self.journal.get(method, key) for key in cache_keys]
+        todo = [index for index, answer in enumerate(answers) if answer is None and requests[index]]
+        self.reused += len(requests) - len(todo)
+        started, progress = time.monotonic(), _Progress(len(requests) - len(todo), len(requests))
+        limit = asyncio.Semaphore(self.workers)
+        connector = TCPConnector(limit=self.workers, ssl=self.verify_certificate)
+        async with ClientSession(connector=connector, timeout=ClientTimeout(total=self.timeout)) as session:
+
+            async def answer(batch: list[int]) -> None:
+                lengths = [ctxlens[index] for index in batch] if ctxlens else None
+                prompts = [requests[index] for index in batch]
+                got = await self._ask(session, limit, prompts, generate=generate, ctxlens=lengths, **kwargs)
+                for index, value in zip(batch, got, strict=True):
+                    answers[index] = value
+                    if value is not None:
+                        self.journal.add(method, cache_keys[index], value)
+                progress.add(len(batch))
+
+            size = self._batch_size
+            await _all(answer(todo[start : start + size]) for start in range(0, len(todo), size))
+        self.request_seconds += time.monotonic() - started
+        return [[nothing if value is None else value for value in answers]]
+
+    async def _ask(
+        self, session: ClientSession, limit: asyncio.Semaphore, prompts: list, **kwargs: Any
+    ) -> list[Answer | None]:
+        """Return one answer for each prompt, None where the server gives none; a refused batch is asked one by one."""
+        try:
+            answers = await self._retried(session, limit, prompts, **kwargs)
+            return [None if _empty(answer) else answer for answer in answers]
+        except (ClientError, TimeoutError, KeyError, TypeError, ValueError, AssertionError) as error:
+            await self._still_there(session, error)
+            if len(prompts) == 1:
+                self.reasons.append(_reason(error))
+                return [None]
+        lengths = kwargs.pop("ctxlens") or [None] * len(prompts)
+        singly = [
+            self._ask(session, limit, [prompt], ctxlens=None if length is None else [length], **kwargs)
+            for prompt, length in zip(prompts, lengths, strict=True)
+        ]
+        return [answer for answers in await asyncio.gather(*singly) for answer in answers]
+
+    async def _retried(
+        self, session: ClientSession, limit: asyncio.Semaphore, prompts: list, **kwargs: Any
+    ) -> list[Answer]:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self.amodel_call(session, limit, prompts, **kwargs) or []
+            except (ClientError, TimeoutError) as error:
+                if attempt == ATTEMPTS or _final(error):
+                    raise
+                await asyncio.sleep(0.5 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    async def _still_there(self, session: ClientSession, error: BaseException) -> None:
+        """Raise EndpointUnreachable where not this request but the server is at fault."""
+        if isinstance(error, ClientResponseError) and error.status in (401, 403, 404):
+            raise EndpointUnreachable(
+                f"The endpoint {self.base_url} answers {error.status} ({error.message}) for model {self.model}",
+                do="Check ENDPOINT_API_KEY and the served model name, then run this stage again",
+            )
+        try:
+            async with session.get(self.models_url, headers=self.header, timeout=ClientTimeout(total=5)) as response:
+                response.raise_for_status()
+        except (ClientError, TimeoutError) as gone:
+            raise EndpointUnreachable(
+                f"The endpoint {self.base_url} stopped answering: {_reason(gone)}",
+                do="Deploy the model again, then run this stage again; it goes on from what was answered",
+            ) from gone
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run everything at once; the first error ends the others and is raised itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for item in work:
+                group.create_task(item)
+    except ExceptionGroup as errors:
+        first = errors.exceptions[0]
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+
+
+class _Progress:
+    """Prints a line every few seconds."""
+
+    def __init__(self, done: int, total: int) -> None:
+        self.done, self.total, self.start = done, total, done
+        self.began = self.printed = time.monotonic()
+        self.line()
+
+    def line(self) -> None:
+        print(f"{self.done} of {self.total} answers after {time.monotonic() - self.began:.0f} s", flush=True)
+
+    def add(self, count: int) -> None:
+        self.done += count
+        if time.monotonic() - self.printed >= PROGRESS_SECONDS or self.done == self.total:
+            self.printed = time.monotonic()
+            self.line()
+
+
+def _empty(answer: Answer) -> bool:
+    return answer == NO_ANSWER or (not isinstance(answer, str) and math.isnan(answer[0]))
+
+
+def _final(error: BaseException) -> bool:
+    """Whether asking again gives the same: the server understood and refused."""
+    return isinstance(error, ClientResponseError) and 400 <= error.status < 500 and error.status not in (408, 429)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ClientResponseError):
+        return f"HTTP {error.status} {error.message}"
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer; where the folder names the plain class, directly: AutoTokenizer imports torch, four more seconds."""
+    import json
+
+    file = folder / "tokenizer_config.json"
+    named = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    if (
+        named.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
+        and (folder / "tokenizer.json").is_file()
+    ):
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(str(folder))
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder))

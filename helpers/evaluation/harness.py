@@ -1,0 +1,178 @@
+"""Run lm-eval on one task, as a process of its own: `python -m helpers.evaluation.harness --help`.
+
+The `lm_eval` command reads some thousand task files (6 s of CPU time here) and imports torch for the tokenizer (4 s) and for its
+environment report (2 s), around a second or two of requests. This driver calls the same `lm_eval.evaluate` without these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from helpers.artifacts import write_atomic
+from helpers.errors import AssayError, EvaluationFailed
+from helpers.evaluation.probe import warm_up
+from helpers.evaluation.results import JOURNAL, RESULTS, SAMPLES
+
+FAILED = 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print progress, and leave results and samples in the output folder; a failure is one FAILURE line."""
+    options = _parser().parse_args(arguments)
+    try:
+        measure(options)
+    except AssayError as error:
+        print("FAILURE " + json.dumps({"kind": type(error).__name__, "what": error.what, "do": error.do}), flush=True)
+        return FAILED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="helpers.evaluation.harness", description="Score a served model with lm-eval."
+    )
+    for name in ("task", "model", "url", "tokenizer", "output", "same"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("max-length", "num-fewshot", "limit", "seed", "num-concurrent", "batch-size"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--include-path")
+    parser.add_argument("--with-defaults", action="store_true", help="index lm-eval's own tasks too")
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one request")
+    parser.add_argument("--allow-partial", action="store_true")
+    return parser
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Load the task, ask the server, score, write; raises EndpointUnreachable or EvaluationFailed."""
+    ready = _Warming(options.url, options.model)
+    import lm_eval
+
+    from helpers.evaluation.completions import Completions
+    from helpers.evaluation.journal import Journal
+
+    output = Path(options.output)
+    tasks = _load(options)
+    with Journal(output / JOURNAL, _fingerprint(options)) as journal:
+        model = Completions(
+            url=options.url,
+            tokenizer=Path(options.tokenizer),
+            journal=journal,
+            workers=options.num_concurrent,
+            model=options.model,
+            batch_size=options.batch_size,
+            max_length=options.max_length,
+            seed=options.seed,
+            timeout=options.timeout,
+        )
+        ready.join()
+        results: Any = lm_eval.evaluate(
+            lm=model, task_dict=tasks, limit=options.limit or None, bootstrap_iters=1000, log_samples=True
+        )
+        _write(output, options, results, model, tasks)
+
+
+class _Warming(threading.Thread):
+    """Wakes the server while lm_eval is being imported; `join` raises what went wrong."""
+
+    def __init__(self, url: str, model: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.model, self.error = url, model, None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            warm_up(self.url, self.model)
+        except AssayError as error:
+            self.error = error
+
+    def join(self, timeout: float | None = None) -> None:
+        super().join(timeout)
+        if self.error:
+            raise self.error
+
+
+def _load(options: argparse.Namespace) -> Any:
+    """Load the task with its worked examples set, as `lm_eval.simple_evaluate` does."""
+    import numpy
+    from lm_eval.tasks import TaskManager
+
+    random.seed(options.seed)
+    numpy.random.seed(options.seed)
+    manager = TaskManager(include_path=options.include_path, include_defaults=options.with_defaults)
+    tasks = manager.load([options.task])
+    for task in tasks["tasks"].values():
+        shots = task.get_config("num_fewshot")
+        if options.num_fewshot >= 0 and shots != 0:
+            task.set_config(key="num_fewshot", value=options.num_fewshot)
+        elif shots is None:
+            task.set_config(key="num_fewshot", value=0)
+        task.set_fewshot_seed(seed=options.seed)
+    return tasks
+
+
+def _fingerprint(options: argparse.Namespace) -> str:
+    tokenizer = Path(options.tokenizer) / "tokenizer.json"
+    content = tokenizer.read_bytes() if tokenizer.is_file() else options.tokenizer.encode()
+    return hashlib.sha256(options.same.encode() + content).hexdigest()[:16]
+
+
+def _write(output: Path, options: argparse.Namespace, results: dict[str, Any], model: Any, tasks: Any) -> None:
+    from lm_eval.utils import handle_non_serializable
+
+    samples = [{"task": name, **sample} for name, rows in results.pop("samples").items() for sample in rows]
+    answered = [sample for sample in samples if not _unanswered(sample)]
+    if len(answered) < len(samples):
+        # lm-eval's own averages count a question without an answer as wrong.
+        results["results"] = {}
+    results["assay"] = {
+        "total": len({(sample["task"], sample["doc_id"]) for sample in samples}),
+        "unanswered": sorted({(sample["task"], sample["doc_id"]) for sample in samples if _unanswered(sample)}),
+        "reasons": sorted(set(model.reasons))[:5],
+        "dataset_digest": _digest(tasks["tasks"]),
+        "request_seconds": model.request_seconds,
+        "answers_reused": model.reused,
+        "versions": {name: version(name) for name in ("lm_eval", "datasets", "transformers", "tokenizers")},
+    }
+    lines = [json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) for sample in answered]
+    write_atomic(output / SAMPLES, "".join(f"{line}\n" for line in lines).encode())
+    write_atomic(output / RESULTS, json.dumps(results, indent=2, default=handle_non_serializable).encode())
+    if not answered:
+        raise EvaluationFailed(
+            f"None of the {len(samples)} questions of {options.task} got an answer from {options.url}: {'; '.join(model.reasons[:1])}",
+            do="The server must give prompt log-probabilities on /v1/completions (vLLM does); read its log, then run this stage again",
+        )
+    if len(answered) == len(samples):
+        model.journal.discard()
+
+
+def _unanswered(sample: dict[str, Any]) -> bool:
+    from helpers.evaluation.completions import NO_ANSWER
+
+    answers = [answer for answers in sample["resps"] for answer in answers]
+    return any(
+        answer == NO_ANSWER or (isinstance(answer, tuple | list) and answer[0] != answer[0]) for answer in answers
+    )
+
+
+def _digest(tasks: dict[str, Any]) -> str:
+    """Return a digest over all questions of the task, asked or not."""
+    from lm_eval.utils import handle_non_serializable
+
+    rows = [
+        [name, json.dumps(dict(document), sort_keys=True, default=handle_non_serializable)]
+        for name in sorted(tasks)
+        for document in tasks[name].eval_docs
+    ]
+    return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

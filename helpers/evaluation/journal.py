@@ -1,0 +1,72 @@
+"""What the server has answered so far, one JSON line each, so that a run that broke off goes on where it was.
+
+lm-eval's own response cache names an answer by its prompt alone, so that one model would be given another's answers, and commits to
+SQLite for each answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from helpers.artifacts import write_atomic
+
+
+class Journal:
+    """Answers by question, valid for one `fingerprint` (model, engine, tokenizer) only; a torn last line is left out."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path, self.fingerprint = path, fingerprint
+        self._answers = dict(self._kept())
+        lines = [json.dumps({"same": fingerprint}), *(json.dumps(item) for item in self._answers.items())]
+        write_atomic(path, ("\n".join(lines) + "\n").encode())
+        self._file = path.open("a", encoding="utf-8")
+
+    def _kept(self) -> list[tuple[str, Any]]:
+        if not self.path.exists():
+            return []
+        rows = []
+        for line in self.path.read_text("utf-8", errors="replace").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        if not rows or rows[0] != {"same": self.fingerprint}:
+            return []
+        return [(row[0], row[1]) for row in rows[1:]]
+
+    @staticmethod
+    def _name(method: str, key: Any) -> str:
+        return hashlib.sha256(json.dumps([method, key], default=str).encode()).hexdigest()[:32]
+
+    def get(self, method: str, key: Any) -> Any:
+        """Return the answer, or None."""
+        answer = self._answers.get(self._name(method, key)) if key is not None and _greedy(key) else None
+        return tuple(answer) if isinstance(answer, list) else answer
+
+    def add(self, method: str, key: Any, answer: Any) -> None:
+        """Write the answer down at once."""
+        if key is not None:
+            self._file.write(json.dumps([self._name(method, key), answer]) + "\n")
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def discard(self) -> None:
+        """Forget everything: the run is complete, and a run after it measures again."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _greedy(key: Any) -> bool:
+    """Whether asking again would give the same answer; a sampled one is asked for again."""
+    return not (isinstance(key[-1], dict) and key[-1].get("do_sample"))
