@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -12,10 +11,11 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from helpers import processes
 from helpers.artifacts import Endpoint, Selection, now
 from helpers.errors import DeploymentFailed, TimedOut
 from helpers.polling import wait_for
-from helpers.serving import client, diagnosis, processes
+from helpers.serving import client, diagnosis
 from helpers.serving.files import verified_folder
 from helpers.serving.hardware import this_machine
 from helpers.serving.settings import Settings
@@ -167,6 +167,5 @@ def remove(handle: str) -> str:
 
 def remove_expired(at: datetime | None = None) -> list[str]:
     """End every deployment past its lifetime, and forget those that ended by themselves."""
-    with contextlib.suppress(FileNotFoundError):
-        return [remove(item.handle) for item in processes.all_running() if item.expires <= (at or now())]
-    return []
+    due = at or now()
+    return [remove(item.handle) for item in processes.all_running() if item.expires and item.expires <= due]

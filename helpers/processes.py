@@ -1,4 +1,4 @@
-"""The server processes that this machine's stages started, each remembered in a small file."""
+"""The server processes that were started on this machine, each remembered in a small file."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Running(BaseModel):
     url: str
     log: Path
     started: datetime
-    expires: datetime
+    expires: datetime | None = None
     startup_seconds: float | None = None
 
 
 def _file(handle: str) -> Path:
-    return home() / "serving" / f"{handle}.json"
+    return home() / "processes" / f"{handle}.json"
 
 
 def created(pid: int) -> float:
@@ -59,7 +59,7 @@ def find(handle: str) -> Running | None:
 
 def all_running() -> list[Running]:
     """Return every remembered process that is alive."""
-    handles = sorted(path.stem for path in (home() / "serving").glob("*.json"))
+    handles = sorted(path.stem for path in (home() / "processes").glob("*.json"))
     return [running for handle in handles if (running := find(handle))]
 
 
