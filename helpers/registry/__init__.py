@@ -1,0 +1,100 @@
+"""The model registry as the notebooks use it: connect, register, shortlist, select, record, approve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helpers.artifacts import Selection
+from helpers.errors import InvalidInput
+from helpers.registry import records
+from helpers.registry import shortlist as _shortlist
+from helpers.registry.candidates import Candidate, register_candidate, selection
+from helpers.registry.connecting import open_connection
+from helpers.registry.connection import Connection
+from helpers.registry.listing import Version, list_versions
+from helpers.registry.properties import Property
+from helpers.registry.records import AttachedRecord
+from helpers.registry.shortlist import Constraints, Row, choose, shortlist_table
+
+if TYPE_CHECKING:
+    from model_registry import ModelRegistry
+
+__all__ = [
+    "AttachedRecord",
+    "Candidate",
+    "Constraints",
+    "Registry",
+    "Row",
+    "Version",
+    "connect",
+    "shortlist_table",
+]
+
+
+def connect(address: str, *, author: str = "assay", timeout: float = 15) -> Registry:
+    """Return the registry at `address`, or the one on this machine for "local".
+
+    `timeout` bounds the retries, in seconds. Raises InvalidParameter or RegistryUnreachable.
+    """
+    return Registry(open_connection(address, author, timeout))
+
+
+class Registry:
+    """A model registry; every method may be run again, and raises RegistryUnreachable where nothing answers."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def address(self) -> str:
+        """The registry's address."""
+        return self._connection.address
+
+    @property
+    def client(self) -> ModelRegistry:
+        """The platform's own client, for what is not here."""
+        return self._connection.client
+
+    def register_candidate(
+        self, name: str, version: str, *, uri: str, digest: str, size_bytes: int, **known: Any
+    ) -> Selection:
+        """Register a version with approval "candidate"; `known` are the other fields of Candidate.
+
+        The same name, version and digest again change nothing; raises InvalidInput for another digest.
+        """
+        candidate = Candidate(name, version, uri=uri, digest=digest, size_bytes=size_bytes, **known)
+        return register_candidate(self._connection, candidate)
+
+    def versions(self) -> list[Version]:
+        """Return every version of every model with its properties."""
+        return self._connection.run(list_versions)
+
+    def shortlist(self, constraints: Constraints | None = None) -> list[Row]:
+        """Return a row per version, the best first; `excluded` says why one does not meet the constraints."""
+        return _shortlist.shortlist(self.versions(), constraints or Constraints())
+
+    def select(self, rows: Sequence[Row], name: str = "", version: str = "") -> Selection:
+        """Return the named model or else the best match; raises ModelNotFound or NoMatch with the reasons."""
+        row, reason = choose(rows, name, version, self.address)
+        client = self._connection.client
+        found = self._connection.attempt(lambda: client.get_model_version(row.name, row.version))
+        artifact = self._connection.attempt(lambda: client.get_model_artifact(row.name, row.version))
+        if found is None or artifact is None:
+            raise InvalidInput(f"{row.label} has no model artifact", do="Bring it in again with ingest_model")
+        return selection(self.address, row.name, found, artifact, reason)
+
+    def attach_record(self, version_id: str, record_id: str, uri: str, summary: Mapping[str, Property]) -> None:
+        """Attach a measurement to a version, once; the version then shows the newest one of each purpose.
+
+        `summary` has a `purpose` ("baseline" or "use-case"); its other figures appear as `baseline_…` or `use_case_…`.
+        """
+        self._connection.run(lambda api: records.attach_record(api, version_id, record_id, uri, summary))
+
+    def records(self, name: str = "", version: str = "") -> list[AttachedRecord]:
+        """Return the attached measurements, oldest first, of all models or one."""
+        return self._connection.run(lambda api: records.list_records(api, name, version))
+
+    def set_approval(self, version_id: str, state: str, reasons: Sequence[str]) -> None:
+        """Set a version to candidate, approved or rejected, with the reasons for it."""
+        self._connection.run(lambda api: records.set_approval(api, version_id, state, reasons))

@@ -1,0 +1,51 @@
+"""The embedded registry as a fixture: the real application over real HTTP, a fresh database for each test."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from helpers.local.registry.app import create_app
+
+
+@dataclass(frozen=True)
+class RegistryServer:
+    """A running registry."""
+
+    address: str
+    database: Path
+    token: str
+
+
+@contextmanager
+def serving(database: Path, token: str = "") -> Iterator[RegistryServer]:
+    """Serve the database on a free port of this machine until the block ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(database, token), loop="asyncio", log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield RegistryServer(f"http://127.0.0.1:{listener.getsockname()[1]}", database, token)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+    assert not thread.is_alive(), "the registry did not stop"
+
+
+@pytest.fixture
+def registry_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RegistryServer]:
+    """Give a test its own registry; `connect("local")` finds it too."""
+    for name in ("REGISTRY_TOKEN", "REGISTRY_TOKEN_FILE", "KF_PIPELINES_SA_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(tmp_path / "registry.db") as server:
+        monkeypatch.setenv("REGISTRY_ADDRESS_LOCAL", server.address)
+        yield server
