@@ -152,12 +152,13 @@ def _keep_log_and_html(notebook: Path, logs: Path) -> None:
     import nbformat
     from nbconvert import HTMLExporter
 
-    content = nbformat.read(notebook, as_version=4)
+    content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     if not content.metadata.get("papermill", {}).get("start_time"):
         return
     streams = [
         output.text for cell in content.cells for output in cell.get("outputs", ()) if output.output_type == "stream"
     ]
     (logs / f"{notebook.stem}.log").write_text("".join(streams))
-    body, _ = HTMLExporter(exclude_input_prompt=True).from_notebook_node(content)
+    exporter = HTMLExporter(exclude_input_prompt=True)  # type: ignore[no-untyped-call]
+    body, _ = exporter.from_notebook_node(content)
     notebook.with_suffix(".html").write_text(body)

@@ -1,0 +1,109 @@
+# Everything that CI runs, and nothing that only CI runs. `make help` explains each target.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+PY := .venv/bin/python
+# uv does not read pip's configuration: where pip is told of a folder with a CPU build of torch, uv is told too;
+# anywhere else uv takes torch from PyTorch's CPU index. Either way no CUDA build is ever downloaded.
+FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell python3 -m pip config get global.find-links 2>/dev/null))
+ifneq ($(wildcard $(FIND_LINKS)/torch-*cpu*.whl),)
+export UV_FIND_LINKS := $(FIND_LINKS)
+TORCH :=
+else
+TORCH := --torch-backend cpu
+endif
+export UV_NO_PROGRESS := 1
+export JUPYTER_PLATFORM_DIRS := 1
+
+##@ Use
+.PHONY: run
+run: setup ## the whole evaluation on this machine: two models in, measured, compared
+	@$(PY) -m helpers.local.run
+
+.PHONY: lab
+lab: setup ## JupyterLab with the Elyra canvas, the runtime images and the local registry
+	@$(PY) -m helpers.local.lab
+
+.PHONY: up down status
+up: setup ## start the local registry
+	@$(PY) -m helpers.local.stack up
+down: setup ## end the local registry (its database stays)
+	@$(PY) -m helpers.local.stack down
+status: setup ## what runs: the registry and deployed models
+	@$(PY) -m helpers.local.stack status
+
+.PHONY: samples
+samples: setup ## train the two sample models, unless they are cached
+	@$(PY) -m helpers.local.samples --out .assay/samples
+
+##@ Work on it
+.PHONY: test
+test: setup lint ## all tests, with real vLLM, GuideLLM, lm-eval and registry
+	$(PY) -m pytest -n 2 --dist loadgroup -m "not stack"
+	$(PY) -m pytest -m stack
+
+.PHONY: test-fast
+test-fast: setup ## what needs no vLLM
+	$(PY) -m pytest -n 2 --dist loadgroup -m "not stack"
+
+.PHONY: lint
+lint: setup ## style, types, stripped notebooks
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/nbstripout --verify notebooks/*.ipynb
+
+.PHONY: format
+format: setup ## repair style, strip notebooks
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/nbstripout notebooks/*.ipynb
+
+.PHONY: benchmark
+benchmark: setup ## the figures, as JSON lines
+	@$(PY) -m tests.benchmarks
+
+##@ Environments
+.PHONY: setup
+setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
+
+.venv/.ready: requirements.txt pyproject.toml $(wildcard runtime-images/*/runtime-image.json) | $(UV)
+	@echo "setup: workbench environment (.venv)"
+	@test -x $(PY) || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv
+	@$(UV) pip sync -q $(TORCH) --python $(PY) requirements.txt
+	@$(UV) pip install -q --python $(PY) --no-deps --no-build-isolation -e .
+	@mkdir -p .venv/share/jupyter/metadata/runtime-images
+	@rm -f .venv/share/jupyter/metadata/runtime-images/*.json
+	@for image in runtime-images/*/runtime-image.json; do \
+		cp "$$image" ".venv/share/jupyter/metadata/runtime-images/assay-$$(basename "$$(dirname "$$image")").json"; done
+	@touch $@
+
+.venv-vllm/.ready: runtime-images/vllm/requirements.txt | $(UV)
+	@echo "setup: serving environment (.venv-vllm)"
+	@test -x .venv-vllm/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-vllm
+	@$(UV) pip sync -q $(TORCH) --python .venv-vllm/bin/python runtime-images/vllm/requirements.txt
+	@touch $@
+
+.uv/bin/uv:
+	@echo "setup: uv"
+	@python3 -m venv .uv && .uv/bin/pip install -q uv==0.13.8
+
+.PHONY: lock
+lock: ## write all locks anew from pyproject.toml and requirements.in
+	$(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header --custom-compile-command "make lock" \
+		--no-emit-find-links --extra workbench --extra test pyproject.toml -o requirements.txt
+	for image in stage guidellm lm-eval; do $(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header \
+		--no-emit-find-links --no-emit-package assay-helpers runtime-images/$$image/requirements.in \
+		-c requirements.txt -o runtime-images/$$image/requirements.txt; done
+	$(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header --no-emit-find-links \
+		--override runtime-images/vllm/overrides.txt runtime-images/vllm/requirements.in -o runtime-images/vllm/requirements.txt
+
+.PHONY: clean
+clean: ## remove runs and caches; environments and the local registry stay
+	rm -rf runs build .pytest_cache .ruff_cache .mypy_cache
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z -]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
