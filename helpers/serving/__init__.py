@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from helpers.artifacts import Endpoint, Selection
+from datetime import datetime
+
+from pydantic import Field
+
+from helpers.artifacts import Artifact, Endpoint, Selection, now
 from helpers.serving import existing, local
 from helpers.serving.settings import Settings
 
-__all__ = ["Settings", "deploy", "remove", "remove_expired"]
+__all__ = ["Removal", "Settings", "deploy", "remove", "remove_expired"]
+
+
+class Removal(Artifact):
+    """What remove_deployment freed, one sentence for each deployment."""
+
+    filename = "removed.json"
+    written_by = "remove_deployment"
+
+    removed: tuple[str, ...]
+    ended: datetime = Field(default_factory=now)
 
 
 def deploy(selection: Selection, settings: Settings) -> Endpoint:
