@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from helpers.artifacts import write_atomic
 from helpers.errors import TimedOut
@@ -27,6 +27,7 @@ class Running(BaseModel):
     log: Path
     started: datetime
     expires: datetime | None = None
+    owner: Path = Field(default_factory=Path.cwd, description="folder in which it was started")
     startup_seconds: float | None = None
 
 

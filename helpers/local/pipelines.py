@@ -15,6 +15,7 @@ from typing import Any
 
 from helpers.errors import InvalidParameter, StageFailed
 from helpers.polling import wait_for
+from helpers.serving.local import remove_owned
 from helpers.workspace import ROOT
 
 
@@ -58,6 +59,8 @@ def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "") -
     try:
         _run_elyra(pipeline, folder, environment)
     finally:
+        for removed in remove_owned(notebooks):  # a failed or interrupted pipeline never reaches remove_deployment
+            print(f"  {removed}")
         for stage in pipeline.stages:
             _keep_log_and_html(notebooks / f"{stage}.ipynb", folder / "logs")
     return notebooks

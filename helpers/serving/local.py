@@ -169,3 +169,8 @@ def remove_expired(at: datetime | None = None) -> list[str]:
     """End every deployment past its lifetime, and forget those that ended by themselves."""
     due = at or now()
     return [remove(item.handle) for item in processes.all_running() if item.expires and item.expires <= due]
+
+
+def remove_owned(folder: Path) -> list[str]:
+    """End every deployment that was started from `folder`, say what was removed."""
+    return [remove(item.handle) for item in processes.all_running() if item.expires and item.owner == folder.resolve()]
