@@ -1,0 +1,77 @@
+"""What compare_models writes: comparison.json."""
+
+from __future__ import annotations
+
+from helpers.artifacts import Artifact, Contract, Interval, Probability
+from helpers.statistics import Paired
+
+
+class Category(Contract):
+    """One model's score on one category of questions."""
+
+    name: str
+    score: Probability
+    correct: int
+    n: int
+    interval: Interval
+
+
+class Standing(Contract):
+    """One model version's row; None where something was not measured."""
+
+    label: str
+    name: str
+    version: str
+    digest: str
+    record_id: str
+    purpose: str
+    task: str
+    dataset_digest: str
+    accuracy: Probability
+    interval: Interval
+    n: int
+    failed: int
+    requests_per_second: float | None
+    output_tokens_per_second: float | None
+    ttft_p95_ms: float | None
+    itl_p95_ms: float | None
+    e2e_p95_ms: float | None
+    operating_point: str
+    workload: str
+    hardware: str
+    startup_seconds: float | None
+    categories: tuple[Category, ...] = ()
+    verdict: str = ""
+
+
+class Pair(Contract):
+    """Two versions on the questions that both answered; the paired numbers are about the first."""
+
+    first: str
+    second: str
+    paired: Paired
+    sentence: str
+
+
+class Flip(Contract):
+    """A question on which the versions differ."""
+
+    question: str
+    category: str
+    text: str
+    expected: str
+    answers: dict[str, str]
+    correct: dict[str, bool]
+
+
+class Comparison(Artifact):
+    """Versions side by side, with the uncertainty of every difference."""
+
+    filename = "comparison.json"
+    written_by = "compare_models"
+
+    standings: tuple[Standing, ...]
+    pairs: tuple[Pair, ...]
+    flips: tuple[Flip, ...]
+    verdict: str
+    not_compared: tuple[str, ...] = ()

@@ -1,0 +1,96 @@
+"""The comparison in sentences that name their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from helpers.comparison.contract import Pair, Standing
+from helpers.statistics import Paired
+
+
+def overall(standings: Sequence[Standing], pairs: Sequence[Pair]) -> str:
+    """Return the comparison in one sentence: the most accurate version against the next, and what it costs."""
+    best = standings[0]
+    if len(standings) == 1:
+        return f"{_alone(best)}; there is no other version on the same questions to compare it with."
+    said = next(pair for pair in pairs if pair.first == best.label and pair.second == standings[1].label).sentence
+    lower = [row for row in standings[2:] if _between(best, row, pairs).paired.verdict == "better"]
+    open_ = [row for row in standings[2:] if row not in lower]
+    parts = [said]
+    if lower:
+        parts.append(f"it is also shown to be more accurate than {_names(lower)}")
+    if open_:
+        parts.append(f"against {_names(open_)} the difference is inconclusive")
+    return "; ".join(parts) + "."
+
+
+def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
+    """Return what is known about one version against all others."""
+    outcomes: dict[str, list[str]] = {"better": [], "worse": [], "inconclusive": []}
+    for pair in pairs:
+        if standing.label == pair.first:
+            outcomes[pair.paired.verdict].append(pair.second)
+        elif standing.label == pair.second:
+            outcomes[{"better": "worse", "worse": "better"}.get(pair.paired.verdict, "inconclusive")].append(pair.first)
+    said = [
+        f"{words} {', '.join(outcomes[verdict])}"
+        for verdict, words in (
+            ("better", "more accurate than"),
+            ("worse", "less accurate than"),
+            ("inconclusive", "no difference shown from"),
+        )
+        if outcomes[verdict]
+    ]
+    speed = "no load met the SLO" if standing.requests_per_second is None else _speed(standing)
+    return "; ".join([_alone(standing), *said, speed]) + "."
+
+
+def sentence(first: Standing, second: Standing, paired: Paired) -> str:
+    """Return the pair in one sentence without its full stop."""
+    scores = f"{first.accuracy:.2f} against {second.accuracy:.2f}, difference {paired.difference:+.2f}"
+    test = f"exact McNemar p {p_text(paired.p_value)}, {paired.n} questions, {paired.flips} flips"
+    if paired.verdict == "inconclusive":
+        settle = paired.questions_to_settle
+        more = f"; about {settle:,} questions would settle a difference of this size" if settle else ""
+        return f"No difference in accuracy is shown between {first.label} and {second.label} ({scores}, {test}{more}){_cost(first, second)}"
+    word = "more" if paired.verdict == "better" else "fewer"
+    return (
+        f"{first.label} answers {word} questions correctly than {second.label} ({scores}, {test}){_cost(first, second)}"
+    )
+
+
+def p_text(p_value: float) -> str:
+    """Return "= 0.034", or "< 0.0001" where more digits would say nothing."""
+    return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.2g}"
+
+
+def _cost(first: Standing, second: Standing) -> str:
+    if first.ttft_p95_ms is None or second.ttft_p95_ms is None:
+        missing = [row.label for row in (first, second) if row.ttft_p95_ms is None]
+        return f"; no operating point to compare the speed at for {' and '.join(missing)}"
+    if not second.ttft_p95_ms:
+        return ""
+    ratio = first.ttft_p95_ms / second.ttft_p95_ms
+    at = f"{_point(first)} against {_point(second)}"
+    return f", at {ratio:.1f} times the TTFT p95 ({at})"
+
+
+def _point(row: Standing) -> str:
+    return f"{row.ttft_p95_ms:.0f} ms at {row.requests_per_second:.1f} requests/s"
+
+
+def _speed(row: Standing) -> str:
+    return f"TTFT p95 {_point(row)}" if row.ttft_p95_ms is not None else f"{row.requests_per_second:.1f} requests/s"
+
+
+def _alone(row: Standing) -> str:
+    bounds = f"{row.interval.confidence:.0%} interval {row.interval.low:.2f} to {row.interval.high:.2f}"
+    return f"{row.label} answers {row.accuracy:.2f} of {row.n} questions correctly ({bounds})"
+
+
+def _between(first: Standing, second: Standing, pairs: Sequence[Pair]) -> Pair:
+    return next(pair for pair in pairs if {pair.first, pair.second} == {first.label, second.label})
+
+
+def _names(rows: Sequence[Standing]) -> str:
+    return " and ".join(row.label for row in rows)
