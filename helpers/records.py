@@ -113,10 +113,16 @@ def summary(record: Record) -> dict[str, Parameter]:
 
 def _properties(record: Record) -> Iterator[tuple[str, Parameter | None]]:
     evaluation, point = record.evaluation, record.sweep.chosen
-    yield from {"record_id": record.record_id, "purpose": record.purpose, "use_case": record.use_case}.items()
-    yield from {"task": evaluation.task, "accuracy": evaluation.score, "accuracy_n": evaluation.n}.items()
-    yield from {"accuracy_low": evaluation.interval.low, "accuracy_high": evaluation.interval.high}.items()
-    yield from {"dataset_digest": evaluation.dataset_digest, "workload": record.sweep.workload}.items()
+    yield "record_id", record.record_id
+    yield "purpose", record.purpose
+    yield "use_case", record.use_case
+    yield "task", evaluation.task
+    yield "accuracy", evaluation.score
+    yield "accuracy_low", evaluation.interval.low
+    yield "accuracy_high", evaluation.interval.high
+    yield "accuracy_n", evaluation.n
+    yield "dataset_digest", evaluation.dataset_digest
+    yield "workload", record.sweep.workload
     yield "operating_point", record.sweep.operating_point.reason
     if point:
         yield "requests_per_second", point.requests_per_second
@@ -141,9 +147,8 @@ def decide(record: Record, thresholds: Thresholds) -> Approval:
 
 def _accuracy(record: Record, least: float | None) -> tuple[bool, str]:
     evaluation = record.evaluation
-    bounds = (
-        f"{evaluation.interval.confidence:.0%} interval {evaluation.interval.low:.3f} to {evaluation.interval.high:.3f}"
-    )
+    interval = evaluation.interval
+    bounds = f"{interval.confidence:.0%} interval {interval.low:.3f} to {interval.high:.3f}"
     measured = f"the score {evaluation.score:.3f} on {evaluation.task} ({bounds}, n = {evaluation.n})"
     if least is None:
         return True, f"No minimum is set for {measured}"
