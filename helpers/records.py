@@ -166,9 +166,7 @@ def _speed(record: Record, most: float | None) -> Iterator[tuple[bool, str]]:
     elif most is not None and point.ttft_ms is not None:
         good = point.ttft_ms.p95 <= most
         at = f"at {point.requests_per_second:.2f} requests/s"
-        yield (
-            good,
-            f"TTFT p95 {point.ttft_ms.p95:.1f} ms {at} is {'within' if good else 'above'} the limit of {most:g} ms",
-        )
+        where = "within" if good else "above"
+        yield good, f"TTFT p95 {point.ttft_ms.p95:.1f} ms {at} is {where} the limit of {most:g} ms"
     else:
         yield True, f"An operating point was found: {found.reason}"

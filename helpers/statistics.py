@@ -72,10 +72,10 @@ def compare(first: list[bool], second: list[bool], confidence: float = 0.95) -> 
 def questions_to_settle(
     only_first: int, only_second: int, n: int, confidence: float = 0.95, power: float = 0.8
 ) -> int | None:
-    """Return how many questions in all would show the difference seen here, if it is the true one; None where none is seen.
+    """Return how many questions in all would show the difference seen here, if it is real; None where none is seen.
 
     Connor (1987), Biometrics 43:207-211, for paired proportions, with p = only_first / n and q = only_second / n:
-    n = (z(1 - alpha/2) * sqrt(p + q) + z(power) * sqrt(p + q - (p - q)^2))^2 / (p - q)^2. At least one more than asked so far.
+    n = (z(1 - alpha/2) * sqrt(p + q) + z(power) * sqrt(p + q - (p - q)^2))^2 / (p - q)^2.
     """
     from scipy.stats import norm
 

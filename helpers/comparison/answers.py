@@ -38,8 +38,9 @@ def read_answers(samples: Path | Iterable[dict[str, Any]], metric: str) -> dict[
     try:
         answers = [_answer(row, metric) for row in first_filter(rows)]
     except (KeyError, TypeError, IndexError, ValueError) as error:
+        log = samples if isinstance(samples, Path) else "The per-question log"
         raise InvalidInput(
-            f"{samples if isinstance(samples, Path) else 'The per-question log'} is not lm-eval's log of a task with {metric}: {error!r}",
+            f"{log} is not lm-eval's log of a task with {metric}: {error!r}",
             do="Run lm_eval_task again for this version",
         ) from error
     return {answer.key: answer for answer in answers}

@@ -86,7 +86,8 @@ def _other(record: Record, reference: Record) -> str:
         differs = f"{mine.num_fewshot} worked examples instead of {theirs.num_fewshot}"
     if _questions(record) == _questions(reference):
         differs = "another model under the same name and version"
-    return f"{_label(record)}: record {record.record_id} is not compared, it has {differs} ({mine.task}, {mine.dataset_digest[:19]}…)"
+    what = f"{mine.task}, {mine.dataset_digest[:19]}…"
+    return f"{_label(record)}: record {record.record_id} is not compared, it has {differs} ({what})"
 
 
 def _standing(record: Record, answers: Answers) -> Standing:

@@ -52,7 +52,8 @@ def sentence(first: Standing, second: Standing, paired: Paired) -> str:
     if paired.verdict == "inconclusive":
         settle = paired.questions_to_settle
         more = f"; about {settle:,} questions would settle a difference of this size" if settle else ""
-        return f"No difference in accuracy is shown between {first.label} and {second.label} ({scores}, {test}{more}){_cost(first, second)}"
+        none = f"No difference in accuracy is shown between {first.label} and {second.label}"
+        return f"{none} ({scores}, {test}{more}){_cost(first, second)}"
     word = "more" if paired.verdict == "better" else "fewer"
     return (
         f"{first.label} answers {word} questions correctly than {second.label} ({scores}, {test}){_cost(first, second)}"
@@ -84,8 +85,8 @@ def _speed(row: Standing) -> str:
 
 
 def _alone(row: Standing) -> str:
-    bounds = f"{row.interval.confidence:.0%} interval {row.interval.low:.2f} to {row.interval.high:.2f}"
-    return f"{row.label} answers {row.accuracy:.2f} of {row.n} questions correctly ({bounds})"
+    bounds = f"{row.interval.confidence:.0%} interval {row.interval.low:.0%} to {row.interval.high:.0%}"
+    return f"{row.label} answers {row.accuracy:.0%} of {row.n} questions correctly ({bounds})"
 
 
 def _between(first: Standing, second: Standing, pairs: Sequence[Pair]) -> Pair:

@@ -1,8 +1,8 @@
 """lm-eval's own completions client, with three things added that a long evaluation needs.
 
-lm-eval 0.4.13 gives up the whole run when one request has failed three times, keeps nothing of it, and cuts a prompt that is too
-long without a word. Here a failed request leaves a mark and the others go on, answers are written down as they come, a dead server
-ends the run within seconds, and a prompt that does not fit counts as a question without an answer.
+lm-eval 0.4.13 gives up the whole run when one request has failed three times, keeps nothing of it, and cuts a prompt
+that is too long without a word. Here a failed request leaves a mark and the others go on, answers are written down as
+they come, a dead server ends the run within seconds, and a prompt that does not fit is a question without an answer.
 Only the child process imports this module: lm_eval takes seconds to import.
 """
 
@@ -194,7 +194,7 @@ def _reason(error: BaseException) -> str:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer; where the folder names the plain class, directly: AutoTokenizer imports torch, four more seconds."""
+    """Load the tokenizer; the plain class directly, because AutoTokenizer imports torch: four more seconds."""
     import json
 
     file = folder / "tokenizer_config.json"

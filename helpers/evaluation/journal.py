@@ -1,7 +1,7 @@
 """What the server has answered so far, one JSON line each, so that a run that broke off goes on where it was.
 
-lm-eval's own response cache names an answer by its prompt alone, so that one model would be given another's answers, and commits to
-SQLite for each answer.
+lm-eval's own response cache names an answer by its prompt alone, so that one model would be given another's answers,
+and commits to SQLite for each answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from helpers.artifacts import write_atomic
 
 
 class Journal:
-    """Answers by question, valid for one `fingerprint` (model, engine, tokenizer) only; a torn last line is left out."""
+    """Answers by question, valid for one `fingerprint` (model, engine, tokenizer); a torn line is left out."""
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.path, self.fingerprint = path, fingerprint

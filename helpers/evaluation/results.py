@@ -49,14 +49,15 @@ def first_filter(samples: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task, started: datetime) -> Evaluation:
-    """Return the score with its interval; raises IncompleteCoverage where questions have no answer and that is not allowed."""
+    """Return the score with its interval; raises IncompleteCoverage for unanswered questions, unless allowed."""
     report = json.loads((folder / RESULTS).read_text("utf-8"))
     about = report["assay"]
     samples = list(first_filter(read_samples(folder / SAMPLES)))
     failed = len(about["unanswered"])
     if failed and not settings.allow_partial:
+        why = "; ".join(about["reasons"])
         raise IncompleteCoverage(
-            f"{failed} of {about['total']} questions of {settings.task} have no answer from {endpoint.url}: {'; '.join(about['reasons'])}",
+            f"{failed} of {about['total']} questions of {settings.task} have no answer from {endpoint.url}: {why}",
             do="Run this stage again to ask only these, or set ALLOW_PARTIAL=true to accept the others alone",
         )
     metric = metric_of(samples)

@@ -26,7 +26,7 @@ def evaluate(
     """Score the endpoint's model on the task and write evaluation.json into `folder`.
 
     Raises UnknownTask and InvalidDataset before anything starts, EndpointUnreachable, IncompleteCoverage or
-    EvaluationFailed after; the answers that came before a failure stay in `folder`, and a second call goes on from there.
+    EvaluationFailed after; answers that came before a failure stay in `folder`, and a second call goes on from there.
     """
     task = check_task(settings)
     started = now()

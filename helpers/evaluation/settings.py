@@ -21,7 +21,7 @@ class Settings(parameters.Settings):
         default=0, ge=-1, le=64, description="worked examples before each question; -1 as the task says"
     )
     limit: int = Field(default=0, ge=0, description="first questions only; 0 for all")
-    # 8 x 32 was the fastest of the pairs tried on two cores (160 questions x 4 choices); more in flight only queues in vLLM.
+    # The fastest of the pairs tried on two cores (160 questions x 4 choices); more in flight only queues in vLLM.
     num_concurrent: int = Field(default=8, ge=1, le=1024, description="requests in flight")
     batch_size: int = Field(default=32, ge=1, le=1024, description="prompts in one request")
     request_timeout: float = Field(default=120.0, gt=0, le=3600, description="seconds for one request")

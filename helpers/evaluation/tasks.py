@@ -62,7 +62,7 @@ def _local_tasks(folder: Path) -> Iterator[tuple[str, tuple[Path, dict[str, Any]
         )
     for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
         try:
-            config = yaml.load(path.read_text("utf-8"), _TaskLoader)  # noqa: S506 - a SafeLoader
+            config = yaml.load(path.read_text("utf-8"), _TaskLoader)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UnknownTask(f"{path} cannot be read as YAML: {error}", do="Correct this file") from error
         name = (config.get("task") or config.get("group")) if isinstance(config, dict) else None
@@ -78,7 +78,7 @@ def _local(name: str, file: Path, config: dict[str, Any]) -> Task:
     data = tuple(folder / str(item) for item in names)
     # Our own format: the rows stand beside the YAML, under the task's name.
     ours = file.with_name(f"{name}.jsonl")
-    if data and data != (ours,) or not data and not ours.exists():
+    if data != (ours,) and (data or not ours.exists()):
         return Task(name, file, data, folder=folder)
     from helpers import datasets
 
@@ -86,7 +86,7 @@ def _local(name: str, file: Path, config: dict[str, Any]) -> Task:
 
 
 def _base(file: Path, names: list[str]) -> Path:
-    """Return the folder against which the YAML's relative file names hold: lm-eval itself takes the working directory."""
+    """Return the folder where the YAML's relative file names hold; lm-eval itself takes the working directory."""
     for base in (Path.cwd(), *file.parents):
         if all((base / name).exists() for name in names):
             return base
@@ -97,7 +97,7 @@ def _base(file: Path, names: list[str]) -> Path:
 
 
 def _known_to_lm_eval(include_path: Path | None) -> list[str]:
-    """Return every name that lm-eval knows; its index of some thousand files takes seconds, so only where it is needed."""
+    """Return every name that lm-eval knows; indexing its thousands of files takes many seconds."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_path=include_path).all_tasks
