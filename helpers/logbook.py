@@ -1,0 +1,116 @@
+"""Write a record to registry, store and catalog; read the records of all versions back."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from helpers import parameters, records, storage
+from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
+from helpers.catalog import write_catalog
+from helpers.comparison import Comparison, compare
+from helpers.errors import NotFound
+from helpers.records import Thresholds
+from helpers.registry import AttachedRecord, Registry
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+class Settings(parameters.Settings):
+    """Under which heading a measurement is logged, and what ModelOps asks of it."""
+
+    purpose: Literal["baseline", "use-case"] = "use-case"
+    use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
+    store: str = "local"
+    decide_approval: bool = False
+    min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    max_ttft_p95_ms: float | None = Field(default=None, gt=0)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What ModelOps asks of a version."""
+        return Thresholds(min_accuracy=self.min_accuracy, max_ttft_p95_ms=self.max_ttft_p95_ms)
+
+
+def log(settings: Settings, registry: Registry, folder: Path) -> Record:
+    """Join the artifacts in `folder` and log them to store, catalog and registry; a second time changes nothing.
+
+    The raw files go first and the registry last, so that a record which can be found is complete.
+    """
+    selection = Selection.read(folder)
+    record = records.join(
+        selection,
+        Endpoint.read(folder),
+        Sweep.read(folder),
+        Evaluation.read(folder),
+        purpose=settings.purpose,
+        use_case=settings.use_case,
+        settings=settings.model_dump(exclude={"store"}, exclude_none=True),
+    )
+    place = f"{storage.resolve(settings.store)}/records/{selection.name}/{selection.version}/{record.record_id}"
+    raw = {name: storage.put(folder / name, f"{place}/{name}") for name in _raw_files(record, folder)}
+    approval = records.decide(record, settings.thresholds) if settings.decide_approval else None
+    record = record.model_copy(update={"raw": raw, "approval": approval})
+    for path in write_catalog(record, folder / "catalog"):
+        storage.put(path, f"{place}/catalog/{path.name}")
+    uri = storage.put(record.model_dump_json(indent=2).encode(), f"{place}/{Record.filename}")
+    registry.attach_record(selection.model_version_id, record.record_id, uri, records.summary(record))
+    if approval:
+        registry.set_approval(selection.model_version_id, approval.state, approval.reasons)
+    return record
+
+
+def _raw_files(record: Record, folder: Path) -> Iterator[str]:
+    yield from (record.sweep.report, record.evaluation.report, record.evaluation.samples)
+    if (folder / (html := str(Path(record.sweep.report).with_suffix(".html")))).is_file():
+        yield html
+
+
+class Filter(parameters.Settings):
+    """Which records are compared."""
+
+    purpose: Literal["baseline", "use-case"] = "use-case"
+    use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
+    task: str = Field(default="ops_assistant", min_length=1)
+    models: str = ""
+
+    def accepts(self, attached: AttachedRecord) -> bool:
+        """Return whether a record is of this purpose, use case and task, and of a wanted model."""
+        wanted = parameters.words(self.models)
+        asked = {"purpose": self.purpose, "use_case": self.use_case, "task": self.task}
+        return asked.items() <= attached.summary.items() and (not wanted or attached.name in wanted)
+
+
+def compare_all(registry: Registry, settings: Filter) -> Comparison:
+    """Compare the newest matching record of each version. Raises NotFound where there is none."""
+    found = _newest([attached for attached in registry.records() if settings.accepts(attached)])
+    if not found:
+        raise NotFound(
+            f"No {settings.purpose} record for {settings.use_case} and {settings.task} is in the registry",
+            do="Run the ai_engineer pipeline, or correct USE_CASE, TASK, PURPOSE and MODELS",
+        )
+    with tempfile.TemporaryDirectory(prefix="assay-samples-") as folder:
+        loaded = [Record.model_validate_json(storage.get(attached.uri)) for attached in found]
+        logs = {record.record_id: _samples(record, Path(folder)) for record in loaded}
+        return compare(loaded, logs)
+
+
+def _newest(found: list[AttachedRecord]) -> list[AttachedRecord]:
+    """Keep the last of each version: the registry lists them oldest first."""
+    return list({(attached.name, attached.version): attached for attached in found}.values())
+
+
+def _samples(record: Record, folder: Path) -> Path:
+    path = folder / f"{record.record_id}.jsonl"
+    path.write_bytes(storage.get(record.raw[record.evaluation.samples]))
+    return path
+
+
+def load(comparison: Comparison, registry: Registry) -> list[Record]:
+    """Return the records behind the comparison's rows, in their order."""
+    uris = {attached.record_id: attached.uri for attached in registry.records()}
+    return [Record.model_validate_json(storage.get(uris[row.record_id])) for row in comparison.standings]
