@@ -45,7 +45,7 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def attempt(call: Callable[[], T], address: str, timeout: float) -> T:
-    """Call something that talks to the registry: retries for `timeout` seconds while nothing answers, explains errors."""
+    """Call something that talks to the registry; retry for `timeout` seconds while nothing answers, explain errors."""
     retrying = Retrying(
         stop=stop_after_delay(timeout),
         wait=wait_exponential_jitter(initial=0.2, max=3, jitter=0.2),

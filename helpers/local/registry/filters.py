@@ -39,9 +39,9 @@ INT: /[+-]?\d+/
 %ignore WS
 """
 NUMBERS = {"id": "id", "createTimeSinceEpoch": "created", "lastUpdateTimeSinceEpoch": "updated"}
-TEXTS = {"name": "name", "externalId": "external_id"}
+TEXTS = {"name": "name", "externalId": "external_id", "artifactType": "kind"}
 BODY_TEXTS = (
-    "description", "state", "owner", "author", "uri", "artifactType", "modelFormatName", "modelFormatVersion",
+    "description", "state", "owner", "author", "uri", "modelFormatName", "modelFormatVersion",
     "storageKey", "storagePath", "serviceAccountName", "modelSourceKind", "modelSourceClass", "modelSourceGroup",
     "modelSourceId", "modelSourceName",
 )  # fmt: skip

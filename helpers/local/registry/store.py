@@ -30,12 +30,14 @@ CREATE INDEX IF NOT EXISTS {name}_updated ON {name}(kind, updated, id);
 CREATE INDEX IF NOT EXISTS {name}_last ON {name}(updated);
 """
 SCHEMA = (
-    TABLE.format(name="context")
+    "BEGIN;"
+    + TABLE.format(name="context")
     + TABLE.format(name="artifact")
     + """
 CREATE TABLE IF NOT EXISTS attribution (
   version INTEGER NOT NULL REFERENCES context(id), artifact INTEGER NOT NULL REFERENCES artifact(id),
   PRIMARY KEY (version, artifact)) WITHOUT ROWID;
+COMMIT;
 """
 )
 COLUMNS = "id, kind, parent, name, external_id, created, updated, body"

@@ -1,0 +1,219 @@
+"""The embedded registry through the platform's own, unmodified client, and what raw requests get."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from model_registry import ModelRegistry
+from model_registry.exceptions import StoreError
+from model_registry.types import DocArtifact
+from mr_openapi.exceptions import UnauthorizedException
+
+from tests.plugins.registry import RegistryServer, registry_server, serving  # noqa: F401
+
+PREFIXES = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
+
+
+def real_client(address: str, token: str = "unused") -> ModelRegistry:
+    return ModelRegistry(address, author="tester", is_secure=False, user_token=token)
+
+
+@pytest.fixture
+def client(registry_server: RegistryServer) -> ModelRegistry:  # noqa: F811
+    return real_client(registry_server.address)
+
+
+@pytest.fixture
+def http(registry_server: RegistryServer) -> Iterator[httpx.Client]:  # noqa: F811
+    with httpx.Client(base_url=registry_server.address + PREFIXES[0]) as session:
+        yield session
+
+
+def post(http: httpx.Client, path: str, **body: object) -> dict[str, object]:
+    answer = http.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def register(client: ModelRegistry, name: str = "alpha", version: str = "1", **metadata: object) -> None:
+    client.register_model(
+        name, "file:///x", model_format_name="safetensors", model_format_version="1", version=version, metadata=metadata
+    )
+
+
+def test_the_client_finds_what_it_registered(client):
+    register(client, text="t", whole=7, real=0.5, flag=True)
+
+    version = client.get_model_version("alpha", "1")
+    artifact = client.get_model_artifact("alpha", "1")
+
+    assert client.get_registered_model("alpha").owner == "tester"
+    assert version.custom_properties == {"text": "t", "whole": 7, "real": 0.5, "flag": True}
+    assert (artifact.uri, artifact.model_format_name) == ("file:///x", "safetensors")
+
+
+def test_the_client_is_told_of_a_version_that_exists(client):
+    register(client)
+    with pytest.raises(StoreError, match="already exists"):
+        register(client)
+
+
+def test_an_unknown_name_is_none_for_the_client(client):
+    assert client.get_registered_model("nobody") is None
+
+
+def test_an_update_replaces_the_properties_and_keeps_the_rest(client):
+    register(client, old=1)
+    version = client.get_model_version("alpha", "1")
+    version.custom_properties = {"new": 2}
+
+    client.update(version)
+
+    again = client.get_model_version("alpha", "1")
+    assert (again.custom_properties, again.author) == ({"new": 2}, "tester")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_the_clients_pager_sees_each_model_once(client, size):
+    names = [f"m{i}" for i in range(5)]
+    for name in names:
+        register(client, name)
+
+    pager = client.get_registered_models().page_size(size)
+
+    assert [model.name for model in pager] == names
+    assert [model.name for model in pager.order_by_update_time().descending()] == names[::-1]
+
+
+def test_a_document_of_a_version_is_no_model_artifact(client):
+    register(client)
+    version = client.get_model_version("alpha", "1")
+    run = client.async_runner
+
+    document = run(client._api.upsert_model_version_artifact(DocArtifact(name="alpha", uri="file:///d"), version.id))
+
+    assert run(client._api.get_model_artifacts(version.id))[0].uri == "file:///x"
+    assert document.uri == "file:///d"
+    assert client.get_model_artifact("alpha", "1").uri == "file:///x"
+
+
+def test_both_prefixes_show_the_same(registry_server):  # noqa: F811
+    client = real_client(registry_server.address)
+    register(client)
+    seen = [httpx.get(f"{registry_server.address}{prefix}/model_versions").json() for prefix in PREFIXES]
+    assert seen[0] == seen[1]
+    assert seen[0]["size"] == 1
+
+
+def test_patch_keeps_absent_fields_and_ids(http):
+    model = post(http, "/registered_models", name="a", description="d", owner="o", externalId="e")
+
+    changed = http.patch(f"/registered_models/{model['id']}", json={"state": "ARCHIVED"}).json()
+
+    assert changed == {**model, "state": "ARCHIVED", "lastUpdateTimeSinceEpoch": changed["lastUpdateTimeSinceEpoch"]}
+
+
+def test_patch_without_a_state_sets_the_default_one(http):
+    model = post(http, "/registered_models", name="a", state="ARCHIVED")
+    artifact = post(http, "/model_artifacts", uri="file:///x", state="LIVE")
+    assert http.patch(f"/registered_models/{model['id']}", json={"owner": "o"}).json()["state"] == "LIVE"
+    assert http.patch(f"/model_artifacts/{artifact['id']}", json={"uri": "u"}).json()["state"] == "UNKNOWN"
+
+
+def test_patch_replaces_the_whole_property_map_or_leaves_it(http):
+    text = {"string_value": "x", "metadataType": "MetadataStringValue"}
+    model = post(http, "/registered_models", name="a", customProperties={"old": text})
+    path = f"/registered_models/{model['id']}"
+    assert http.patch(path, json={"description": "d"}).json()["customProperties"] == {"old": text}
+    assert http.patch(path, json={"customProperties": {"new": text}}).json()["customProperties"] == {"new": text}
+    assert http.patch(path, json={"customProperties": {}}).json()["customProperties"] == {}
+
+
+def test_ids_of_models_and_versions_are_one_sequence_and_artifacts_another(http):
+    model = post(http, "/registered_models", name="a")
+    version = post(http, "/model_versions", name="1", registeredModelId=model["id"])
+    artifact = post(http, f"/model_versions/{version['id']}/artifacts", artifactType="doc-artifact")
+    assert (model["id"], version["id"], artifact["id"]) == ("1", "2", "1")
+
+
+def test_an_artifact_without_a_name_gets_one(http):
+    first, second = post(http, "/artifacts", artifactType="doc-artifact"), post(http, "/model_artifacts", uri="u")
+    assert first["name"]
+    assert first["name"] != second["name"]
+
+
+def test_versions_can_be_made_under_their_model(http):
+    model = post(http, "/registered_models", name="a")
+    version = post(http, f"/registered_models/{model['id']}/versions", name="1", registeredModelId=model["id"])
+    assert http.get(f"/registered_models/{model['id']}/versions").json()["items"] == [version]
+    assert http.get("/registered_models/99/versions").status_code == 404
+
+
+def test_an_artifact_with_an_id_is_updated_and_attached(http):
+    model = post(http, "/registered_models", name="a")
+    ids = [post(http, "/model_versions", name=str(i), registeredModelId=model["id"])["id"] for i in range(2)]
+    made = post(http, f"/model_versions/{ids[0]}/artifacts", artifactType="model-artifact", name="w", uri="u")
+
+    answer = http.post(f"/model_versions/{ids[1]}/artifacts", json={**made, "uri": "v"})
+
+    assert answer.status_code == 200
+    shown = [http.get(f"/model_versions/{key}/artifacts").json()["items"] for key in ids]
+    assert [[item["uri"] for item in items] for items in shown] == [["v"], ["v"]]
+
+
+def test_find_with_one_several_and_no_hits(http):
+    model = post(http, "/registered_models", name="a", externalId="x")
+    version = post(http, "/model_versions", name="1", registeredModelId=model["id"])
+    where = {"name": "same", "parentResourceId": version["id"]}
+    for kind in ("model-artifact", "doc-artifact"):
+        post(http, f"/model_versions/{version['id']}/artifacts", artifactType=kind, name="same", uri="u")
+
+    assert http.get("/registered_model", params={"externalId": "x"}).json() == model
+    assert http.get("/model_version", params={"name": "1", "parentResourceId": model["id"]}).json() == version
+    assert http.get("/model_artifact", params=where).json()["artifactType"] == "model-artifact"
+    assert http.get("/artifact", params=where).status_code == 404, "two artifacts have this name"
+    assert http.get("/artifact", params={**where, "name": "none"}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/registered_model", "/model_version", "/model_artifact", "/artifact"])
+def test_find_needs_something_to_search_for(http, path):
+    assert http.get(path).status_code == 400
+    if path != "/registered_model":
+        assert http.get(path, params={"name": "without a parent"}).status_code == 400
+
+
+def test_only_those_with_the_token_get_in(tmp_path):
+    with serving(tmp_path / "r.db", token="secret") as server:
+        register(real_client(server.address, "secret"))
+        with pytest.raises(UnauthorizedException):
+            real_client(server.address, "wrong")
+        answer = httpx.get(f"{server.address}{PREFIXES[0]}/registered_models")
+        assert (answer.status_code, answer.json()["code"]) == (401, "Unauthorized")
+        assert "secret" not in answer.text
+        assert httpx.get(f"{server.address}/health").status_code == 200
+
+
+def test_a_path_that_is_not_there_answers_in_the_same_shape(http):
+    answer = http.get("/experiments")
+    assert (answer.status_code, set(answer.json())) == (404, {"code", "message"})
+    assert http.delete("/registered_models").json()["code"] == "Method Not Allowed"
+
+
+def test_answers_fit_the_clients_own_schemas(http):
+    from mr_openapi import ArtifactList, ModelVersionList, RegisteredModelList
+
+    model = post(http, "/registered_models", name="a", readme="r", tasks=["t"])
+    version = post(http, "/model_versions", name="1", registeredModelId=model["id"])
+    post(http, f"/model_versions/{version['id']}/artifacts", artifactType="doc-artifact", name="d")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path, schema in (
+            ("/registered_models", RegisteredModelList),
+            ("/model_versions", ModelVersionList),
+            ("/artifacts", ArtifactList),
+        ):
+            assert schema.from_json(json.dumps(http.get(path).json())).size == 1
