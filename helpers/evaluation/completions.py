@@ -78,7 +78,7 @@ class Completions(LocalCompletionsAPI):
         method, nothing = ("generate_until", NO_ANSWER) if generate else ("loglikelihood", NO_LIKELIHOOD)
         answers = [self.journal.get(method, key) for key in cache_keys]
         todo = [index for index, answer in enumerate(answers) if answer is None and requests[index]]
-        self.reused += len(requests) - len(todo)
+        self.reused += sum(answer is not None for answer in answers)
         started, progress = time.monotonic(), _Progress(len(requests) - len(todo), len(requests))
         limit = asyncio.Semaphore(self.workers)
         connector = TCPConnector(limit=self.workers, ssl=self.verify_certificate)

@@ -18,7 +18,9 @@ class _TaskLoader(yaml.SafeLoader):
     """Reads lm-eval's YAML without running what `!function` names."""
 
 
-_TaskLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
+_TaskLoader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
+
+_OUR_LOADER = "questions.load"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _local(name: str, file: Path, config: dict[str, Any]) -> Task:
     data = tuple(folder / str(item) for item in names)
     # Our own format: the rows stand beside the YAML, under the task's name.
     ours = file.with_name(f"{name}.jsonl")
-    if data != (ours,) and (data or not ours.exists()):
+    if data != (ours,) and config.get("custom_dataset") != _OUR_LOADER:
         return Task(name, file, data, folder=folder)
     from helpers import datasets
 
