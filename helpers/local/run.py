@@ -62,7 +62,8 @@ def run(folder: Path, models: tuple[str, ...]) -> None:
 
 @contextmanager
 def _stage(name: str, what: str) -> Iterator[Any]:
-    started, details = time.monotonic(), []
+    started = time.monotonic()
+    details: list[str] = []
     print(f"{name}: {what}", flush=True)
     yield details.append
     print(f"{name}: {' '.join(details) or 'ready'}, {time.monotonic() - started:.1f} s", flush=True)

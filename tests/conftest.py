@@ -1,0 +1,31 @@
+"""A clean environment for every test: nothing of the user's stack is seen or touched."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from helpers.workspace import ROOT
+
+pytest_plugins = ["tests.plugins.registry"]
+
+OURS = ("REGISTRY", "STORE", "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH")
+
+
+def notebook_files():
+    """Every notebook, found by a glob so that the next one is tested too."""
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def pipeline_files():
+    """Every pipeline, found by a glob so that the next one is tested too."""
+    return sorted((ROOT / "pipelines").glob("*.pipeline"))
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path_factory):
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        monkeypatch.delenv(name)
+    if "ASSAY_HOME" not in os.environ:
+        monkeypatch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("home")))

@@ -1,0 +1,117 @@
+"""What the shipped pipelines promise: references that hold, on Elyra's own terms."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+
+from helpers.local.pipelines import Pipeline
+from helpers.workspace import ROOT
+from tests.conftest import notebook_files, pipeline_files
+
+every_pipeline = pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
+ORDER = {
+    "model_ops": "ingest_model deploy_model guidellm_sweep lm_eval_task log_results remove_deployment",
+    "ai_engineer": "registry_lookup deploy_model guidellm_sweep lm_eval_task log_results remove_deployment "
+    "compare_models",
+}
+
+
+def primary(path):
+    return json.loads(path.read_text())["pipelines"][0]
+
+
+def nodes(path):
+    return [(node, node["app_data"]["component_parameters"]) for node in primary(path)["nodes"]]
+
+
+def names(items, key):
+    return {item[key] for item in items}
+
+
+@every_pipeline
+def test_the_stages_follow_each_other_as_designed(path):
+    assert Pipeline(path.stem).stages == ORDER[path.stem].split()
+    previous = None
+    for node, _ in nodes(path):
+        links = [link["node_id_ref"] for port in node["inputs"] for link in port.get("links", [])]
+        assert links == ([previous] if previous else [])
+        previous = node["id"]
+
+
+@every_pipeline
+def test_elyra_finds_no_error_and_no_warning(path):
+    elyra = Path(sys.executable).with_name("elyra-pipeline")
+    command = [elyra, "validate", f"pipelines/{path.name}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "Pipeline validation SUCCEEDED" in done.stdout
+    assert "[Warning]" not in done.stdout
+
+
+@every_pipeline
+def test_parameters_reach_a_notebook_that_has_them(path):
+    declared = set(Pipeline(path.stem).parameters)
+    used = set()
+    for _, node in nodes(path):
+        known = {name.upper() for name in papermill.inspect_notebook(str(path.parent / node["filename"]))}
+        variables, parameters = names(node["env_vars"], "env_var"), set(node["pipeline_parameters"])
+        assert variables <= known
+        assert parameters <= known & declared
+        assert not variables & declared, "a node's variable silently wins over the pipeline parameter of that name"
+        used |= parameters
+    assert used == declared
+
+
+@every_pipeline
+def test_files_and_images_exist(path):
+    images = {
+        json.loads(file.read_text())["metadata"]["image_name"]
+        for file in (ROOT / "runtime-images").glob("*/runtime-image.json")
+    }
+    for _, node in nodes(path):
+        notebook = path.parent / node["filename"]
+        assert notebook.is_file()
+        assert all((notebook.parent / file).is_file() for file in node["dependencies"])
+        assert node["runtime_image"] in images
+        assert node["outputs"]
+        assert all(re.fullmatch(r"artifacts/[\w./]+", output) for output in node["outputs"])
+        assert node["disable_node_caching"] == "True"
+
+
+@every_pipeline
+def test_the_main_output_is_named_in_the_notebooks_first_cell(path):
+    # That all outputs are really written is what the end-to-end run shows.
+    for _, node in nodes(path):
+        first = json.loads((path.parent / node["filename"]).read_text())["cells"][0]
+        assert f"`{node['outputs'][0]}`" in "".join(first["source"])
+
+
+@every_pipeline
+def test_the_canvas_reads_from_left_to_right_with_words_for_a_newcomer(path):
+    drawn = [node["app_data"]["ui_data"] for node, _ in nodes(path)]
+    assert [ui["x_pos"] for ui in drawn] == sorted({ui["x_pos"] for ui in drawn})
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9_.]*[a-z0-9])?", ui["label"]) for ui in drawn)
+    comments = primary(path)["app_data"]["ui_data"]["comments"]
+    assert len(comments) >= 4
+    assert all(comment["content"].endswith(".") for comment in comments)
+    assert primary(path)["app_data"]["properties"]["description"]
+
+
+def test_every_notebook_is_in_a_pipeline_and_in_the_readme():
+    used = {stage for path in pipeline_files() for stage in Pipeline(path.stem).stages}
+    assert {path.stem for path in notebook_files()} == used
+    readme = (ROOT / "README.md").read_text()
+    rows = set(re.findall(r"^\| \[(\w+)\]\(notebooks/\1\.ipynb\)", readme, re.MULTILINE))
+    assert rows == used
+
+
+@every_pipeline
+def test_no_secret_stands_in_a_pipeline(path):
+    assert not re.search(r"(?i)(password|secret_access_key|api_key)\W+value", path.read_text())

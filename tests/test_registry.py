@@ -1,0 +1,447 @@
+"""What the notebooks get from a real registry over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from helpers.errors import InvalidInput, InvalidParameter, ModelNotFound, NoMatch, NotFound, RegistryUnreachable
+from helpers.registry import Constraints, Registry, connect, shortlist_table
+from tests.plugins.registry import RegistryServer, registry_server, serving  # noqa: F401
+
+DIGEST = f"sha256:{'a' * 64}"
+OTHER = f"sha256:{'b' * 64}"
+BASELINE = {"purpose": "baseline", "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "ttft_p95_ms": 120.0}
+
+
+@pytest.fixture
+def registry(registry_server: RegistryServer) -> Registry:  # noqa: F811
+    return connect("local")
+
+
+def candidate(registry: Registry, name: str = "alpha", version: str = "1.0", **known: object):
+    defaults = {"uri": "file:///x", "digest": DIGEST, "size_bytes": 1000, "license": "apache-2.0"}
+    return registry.register_candidate(name, version, **(defaults | known))
+
+
+def published(registry: Registry, name: str, score: float, ttft: float, version: str = "1.0", **known: object) -> str:
+    key = candidate(registry, name, version, **known).model_version_id
+    registry.attach_record(key, f"{name}-{version}", "file:///r", {**BASELINE, "accuracy": score, "ttft_p95_ms": ttft})
+    registry.set_approval(key, "approved", ["meets the thresholds"])
+    return key
+
+
+def state(registry: Registry) -> dict[str, object]:
+    base = f"{registry.address}/api/model_registry/v1alpha3"
+    return {part: httpx.get(f"{base}/{part}").json() for part in ("registered_models", "model_versions", "artifacts")}
+
+
+def properties(registry: Registry) -> dict[str, object]:
+    return registry.versions()[0].properties
+
+
+# Registration
+
+
+def test_a_candidate_is_found_with_all_that_was_said_of_it(registry):
+    made = candidate(registry, size_bytes=5_000_000_000, parameters=3_400_000_000, provenance={"source_url": "here"})
+
+    assert (made.size_bytes, made.parameters, made.license) == (5_000_000_000, 3_400_000_000, "apache-2.0")
+    assert made.registry == registry.address
+    assert properties(registry)["approval"] == "candidate"
+    assert properties(registry)["source_url"] == "here"
+    assert registry.select(registry.shortlist(Constraints(only_approved=False)), "alpha", "1.0") == made.model_copy(
+        update={"reason": "the only version of alpha that meets the constraints: no baseline score"}
+    )
+
+
+def test_registering_again_changes_nothing(registry):
+    made, before = candidate(registry), state(registry)
+    assert candidate(registry) == made
+    assert state(registry) == before
+
+
+def test_the_same_version_with_other_files_is_refused(registry):
+    candidate(registry)
+    before = state(registry)
+    with pytest.raises(InvalidInput, match=f"alpha 1.0 is registered with digest {DIGEST}"):
+        candidate(registry, digest=OTHER)
+    assert state(registry) == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"digest": "md5:1"},
+        {"size_bytes": -1},
+        {"provenance": {"loss": float("nan")}},
+        {"provenance": {"text": "a\x00b"}},
+        {"name": ""},
+        {"name": "x" * 300},
+        {"version": ""},
+    ],
+    ids=str,
+)
+def test_metadata_that_cannot_be_kept_is_refused_before_anything_is_registered(registry, wrong):
+    with pytest.raises(InvalidInput):
+        candidate(registry, **wrong)
+    assert state(registry)["registered_models"]["size"] == 0
+
+
+def test_values_that_the_registry_has_no_type_for_are_kept_as_text(registry):
+    candidate(registry, provenance={"big": 10**12, "none": None, "list": [1, "a"], "map": {"k": 1.5}, "yes": True})
+    shown = properties(registry)
+    assert (shown["big"], shown["none"], shown["list"]) == ("1000000000000", "null", '[1, "a"]')
+    assert (shown["map"], shown["yes"]) == ('{"k": 1.5}', True)
+
+
+def test_a_registration_that_was_cut_off_is_completed(registry):
+    base = f"{registry.address}/api/model_registry/v1alpha3"
+    digest = {"string_value": DIGEST, "metadataType": "MetadataStringValue"}
+    httpx.post(f"{base}/registered_models", json={"name": "alpha"})
+    body = {"name": "1.0", "registeredModelId": "1", "customProperties": {"digest": digest}}
+    httpx.post(f"{base}/model_versions", json=body)
+
+    assert candidate(registry).model_version_id == "2"
+    assert state(registry)["artifacts"]["size"] == 1
+
+
+def test_eight_that_register_the_same_at_once_get_the_same(registry):
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: candidate(connect("local")), range(8)))
+    assert len(made) == 1
+    assert [part["size"] for part in state(registry).values()] == [1, 1, 1]
+
+
+# Shortlist and selection
+
+
+def test_the_shortlist_says_why_each_version_is_out(registry):
+    published(registry, "good", 0.8, 100)
+    published(registry, "weak", 0.41, 100)
+    published(registry, "slow", 0.8, 900)
+    published(registry, "closed", 0.8, 100, license="proprietary")
+    candidate(registry, "new")
+    registry.set_approval(candidate(registry, "refused").model_version_id, "rejected", ["too slow"])
+
+    rows = registry.shortlist(Constraints(min_score=0.5, max_ttft_p95_ms=500, licenses=("Apache-2.0",)))
+
+    assert rows[0].name == "good"
+    assert {row.name: row.excluded for row in rows} == {
+        "good": "",
+        "weak": "score 0.41 below 0.5",
+        "slow": "TTFT p95 900 ms above 500 ms",
+        "closed": "license proprietary not allowed",
+        "new": "not approved (candidate); no baseline",
+        "refused": "not approved (rejected); no baseline",
+    }
+    table = shortlist_table(rows)
+    assert table["name"][0] == "good"
+    assert list(table.columns)[:3] == ["name", "version", "approval"]
+
+
+def test_the_best_match_has_the_highest_score_then_the_lowest_latency(registry):
+    published(registry, "low", 0.7, 10)
+    published(registry, "slow", 0.9, 300)
+    published(registry, "fast", 0.9, 200)
+
+    best = registry.select(registry.shortlist())
+
+    assert best.name == "fast"
+    assert best.reason == "best of 3 versions that meet the constraints: baseline score 0.90, TTFT p95 200 ms"
+
+
+def test_the_named_model_is_selected_by_its_best_version(registry):
+    published(registry, "alpha", 0.7, 10, version="1.0")
+    published(registry, "alpha", 0.8, 10, version="2.0", uri="file:///two")
+    published(registry, "beta", 0.9, 10)
+    rows = registry.shortlist()
+    assert (registry.select(rows, "alpha").version, registry.select(rows, "alpha").uri) == ("2.0", "file:///two")
+    assert registry.select(rows, "alpha", "1.0").version == "1.0"
+
+
+def test_an_unknown_name_gets_the_closest_ones(registry):
+    for name in ("granite-small", "granite-large", "zephyr"):
+        candidate(registry, name)
+    rows = registry.shortlist()
+    with pytest.raises(ModelNotFound, match=r"no model 'Granit-smal'.*granite-small") as caught:
+        registry.select(rows, "Granit-smal")
+    assert "zephyr" not in str(caught.value)
+    with pytest.raises(ModelNotFound, match=r"zephyr has no version '2'.*1.0"):
+        registry.select(rows, "zephyr", "2")
+
+
+def test_an_empty_registry_says_what_fills_it(registry):
+    with pytest.raises(ModelNotFound, match=f"{registry.address} has no models.*make run.*model_ops"):
+        registry.select(registry.shortlist())
+
+
+def test_no_match_lists_the_reasons(registry):
+    published(registry, "weak", 0.41, 100)
+    candidate(registry, "new")
+    with pytest.raises(NoMatch, match=r"weak 1.0: score 0.41 below 0.5.*new 1.0: not approved"):
+        registry.select(registry.shortlist(Constraints(min_score=0.5)))
+    with pytest.raises(NoMatch, match=r"new 1\.0: not approved"):
+        registry.select(registry.shortlist(), "new")
+
+
+def test_archived_models_and_versions_are_out(registry):
+    published(registry, "alpha", 0.9, 10)
+    httpx.patch(f"{registry.address}/api/model_registry/v1/registered_models/1", json={"state": "ARCHIVED"})
+    assert [row.excluded for row in registry.shortlist()] == ["archived"]
+
+
+@pytest.mark.parametrize("wrong", [{"min_score": 2}, {"max_ttft_p95_ms": 0}, {"licenses": "mit"}, {"score": 1}])
+def test_constraints_are_checked(wrong):
+    with pytest.raises(InvalidParameter):
+        Constraints(**wrong)
+
+
+# Records and approval
+
+
+def test_a_record_shows_on_its_version_beside_the_other_properties(registry):
+    key = candidate(registry, provenance={"kept": "yes"}).model_version_id
+
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+    registry.attach_record(key, "r2", "file:///r2", {"purpose": "use-case", "accuracy": 0.5})
+
+    shown = properties(registry)
+    assert (shown["kept"], shown["digest"]) == ("yes", DIGEST)
+    assert (shown["baseline_accuracy"], shown["baseline_ttft_p95_ms"], shown["baseline_record"]) == (0.9, 120.0, "r1")
+    assert (shown["use_case_accuracy"], shown["use_case_record"]) == (0.5, "r2")
+    first, second = registry.records()
+    assert (first.name, first.version, first.record_id, first.uri) == ("alpha", "1.0", "r1", "file:///r1")
+    assert first.summary == BASELINE
+    assert second.summary == {"purpose": "use-case", "accuracy": 0.5}
+
+
+def test_attaching_a_record_again_changes_nothing(registry):
+    key = candidate(registry).model_version_id
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+    before = state(registry)
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+    assert state(registry) == before
+
+
+def test_the_newest_record_of_a_purpose_replaces_the_older_ones_figures(registry):
+    key = candidate(registry).model_version_id
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+    registry.attach_record(key, "r2", "file:///r2", {"purpose": "baseline", "accuracy": 0.7})
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+
+    baseline = {name: value for name, value in properties(registry).items() if name.startswith("baseline_")}
+
+    assert baseline == {"baseline_accuracy": 0.7, "baseline_record": "r2"}
+    assert len(registry.records()) == 2
+
+
+def test_records_are_told_apart_by_model_and_version(registry):
+    for name, version in (("a", "1"), ("a", "2"), ("b", "1")):
+        published(registry, name, 0.9, 10, version=version)
+    assert [(r.name, r.version) for r in registry.records("a")] == [("a", "1"), ("a", "2")]
+    assert [r.record_id for r in registry.records("a", "2")] == ["a-2"]
+    assert registry.records("c") == []
+
+
+def test_a_record_needs_a_purpose_and_a_version(registry):
+    key = candidate(registry).model_version_id
+    with pytest.raises(InvalidInput, match="baseline or use-case"):
+        registry.attach_record(key, "r1", "file:///r1", {"accuracy": 0.9})
+    with pytest.raises(NotFound):
+        registry.attach_record("99", "r1", "file:///r1", BASELINE)
+
+
+def test_runs_that_log_at_the_same_time_lose_nothing(registry):
+    key = candidate(registry, provenance={"kept": "yes"}).model_version_id
+    start = threading.Barrier(9)
+
+    def log(i: int) -> None:
+        mine = connect("local")
+        start.wait(60)
+        mine.attach_record(
+            key, f"r{i}", "file:///r", {"purpose": "use-case" if i % 2 else "baseline", "accuracy": i / 8}
+        )
+
+    def approve() -> None:
+        mine = connect("local")
+        start.wait(60)
+        mine.set_approval(key, "approved", ["good"])
+
+    with ThreadPoolExecutor(9) as pool:
+        for future in [*(pool.submit(log, i) for i in range(8)), pool.submit(approve)]:
+            future.result()
+
+    newest = {record.summary["purpose"]: record for record in registry.records()}
+    shown = properties(registry)
+    assert {record.record_id for record in registry.records()} == {f"r{i}" for i in range(8)}
+    assert (shown["approval"], shown["kept"], shown["digest"]) == ("approved", "yes", DIGEST)
+    for purpose, prefix in (("baseline", "baseline"), ("use-case", "use_case")):
+        assert shown[f"{prefix}_record"] == newest[purpose].record_id
+        assert shown[f"{prefix}_accuracy"] == newest[purpose].summary["accuracy"]
+
+
+def test_approval_is_set_with_its_reasons_and_only_once(registry):
+    key = candidate(registry).model_version_id
+    registry.set_approval(key, "rejected", ["too slow", "too wrong"])
+    before = state(registry)
+    registry.set_approval(key, "rejected", ["too slow", "too wrong"])
+    assert state(registry) == before
+    assert properties(registry)["approval_reasons"] == "too slow; too wrong"
+
+    registry.set_approval(key, "approved", ["measured again"])
+    registry.set_approval(key, "rejected", ["too slow", "too wrong"])
+    assert properties(registry)["approval"] == "rejected"
+    with pytest.raises(InvalidInput, match="candidate, approved, rejected"):
+        registry.set_approval(key, "maybe", [])
+
+
+def test_an_approval_changed_by_hand_in_the_dashboard_stays(registry):
+    key = candidate(registry).model_version_id
+    registry.set_approval(key, "approved", ["good"])
+    version = registry.client.get_model_version("alpha", "1.0")
+    version.custom_properties = {**version.custom_properties, "approval": "rejected"}
+    registry.client.update(version)
+
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+    assert properties(registry)["approval"] == "rejected"
+
+    registry.set_approval(key, "approved", ["good"])
+    assert properties(registry)["approval"] == "approved"
+
+
+def test_an_archived_version_stays_archived_when_a_record_comes(registry):
+    key = candidate(registry).model_version_id
+    httpx.patch(f"{registry.address}/api/model_registry/v1/model_versions/{key}", json={"state": "ARCHIVED"})
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+    assert registry.versions()[0].archived
+
+
+# Connecting
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/api/model_registry/v1alpha3/"])
+def test_the_address_may_end_as_people_paste_it(registry_server, tail):  # noqa: F811
+    assert connect(registry_server.address + tail).address == registry_server.address
+
+
+@pytest.mark.parametrize("address", ["", "localhost:8080", "ftp://x", "http://", "http://h:port", "http://h/?a=b"])
+def test_an_address_in_a_wrong_form_is_refused(address):
+    with pytest.raises(InvalidParameter):
+        connect(address)
+
+
+def test_a_password_in_the_address_is_not_repeated():
+    with pytest.raises(InvalidParameter) as caught:
+        connect("https://me:hunter2@host")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_local_registry_is_found_by_its_file(registry_server, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.delenv("REGISTRY_ADDRESS_LOCAL")
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    with pytest.raises(RegistryUnreachable, match="make up"):
+        connect("local")
+    (tmp_path / "registry.json").write_text(json.dumps({"address": registry_server.address}))
+    assert connect("local").versions() == []
+
+
+def test_nothing_at_the_address_is_named_after_bounded_retries():
+    with pytest.raises(RegistryUnreachable, match=re.escape("http://127.0.0.1:1")):
+        connect("http://127.0.0.1:1", timeout=0.5)
+
+
+def test_a_registry_that_goes_away_is_named(tmp_path):
+    with serving(tmp_path / "r.db") as server:
+        registry = connect(server.address, timeout=0.5)
+    for use in (registry.versions, registry.records, lambda: candidate(registry)):
+        with pytest.raises(RegistryUnreachable, match=server.address):
+            use()
+
+
+def test_a_registry_that_comes_back_in_time_is_used(tmp_path):
+    with serving(tmp_path / "r.db") as server:
+        registry = connect(server.address, timeout=60)
+    port = int(server.address.rsplit(":", 1)[1])
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(registry.versions)
+        with serving(tmp_path / "r.db", port=port):
+            assert answer.result() == []
+
+
+def test_a_wrong_or_missing_token_is_explained(tmp_path, monkeypatch):
+    monkeypatch.delenv("KF_PIPELINES_SA_TOKEN_PATH", raising=False)
+    token_file = tmp_path / "token"
+    token_file.write_text("right\n")
+    with serving(tmp_path / "r.db", token="right") as server:
+        for token in ("", "wrong"):
+            monkeypatch.setenv("REGISTRY_TOKEN", token)
+            with pytest.raises(RegistryUnreachable, match=r"HTTP 401.*REGISTRY_TOKEN_FILE"):
+                connect(server.address)
+        monkeypatch.delenv("REGISTRY_TOKEN")
+        monkeypatch.setenv("REGISTRY_TOKEN_FILE", str(token_file))
+        assert connect(server.address).versions() == []
+        monkeypatch.setenv("REGISTRY_TOKEN_FILE", str(tmp_path / "none"))
+        with pytest.raises(InvalidParameter, match="REGISTRY_TOKEN_FILE"):
+            connect(server.address)
+
+
+def test_the_pods_own_token_never_goes_over_plain_http(tmp_path, monkeypatch):
+    for name in ("REGISTRY_TOKEN", "REGISTRY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "token").write_text("pod")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    with serving(tmp_path / "r.db", token="pod") as server, pytest.raises(RegistryUnreachable, match="HTTP 401"):
+        connect(server.address)
+
+
+def test_what_is_no_registry_or_too_new_is_said(tmp_path):
+    with serving(tmp_path / "r.db", prefixes=("/api/model_registry/v1",)) as server:
+        with pytest.raises(RegistryUnreachable, match=r"serves only v1.*0\.3\.15"):
+            connect(server.address)
+        with pytest.raises(RegistryUnreachable, match="no model registry"):
+            connect(f"{server.address}/elsewhere")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Iterator[Path]:
+    """A self-signed certificate for this machine, with its key in the same file."""
+    file = tmp_path / "ca.pem"
+    command = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        ["openssl", *command.split(), "-keyout", file, "-out", tmp_path / "cert"], check=True, capture_output=True
+    )
+    file.write_text(file.read_text() + (tmp_path / "cert").read_text())
+    return file
+
+
+def test_https_needs_a_token_and_a_trusted_certificate(tmp_path, monkeypatch, certificate):
+    for name in ("REGISTRY_TOKEN", "REGISTRY_TOKEN_FILE", "KF_PIPELINES_SA_TOKEN_PATH", "REGISTRY_CA_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(tmp_path / "r.db", token="t", certificate=certificate) as server:
+        with pytest.raises(InvalidParameter, match="no token"):
+            connect(server.address)
+        (tmp_path / "token").write_text("t\n")
+        monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+        with pytest.raises(RegistryUnreachable, match=r"not trusted.*REGISTRY_CA_FILE"):
+            connect(server.address)
+        monkeypatch.setenv("REGISTRY_CA_FILE", str(certificate))
+        assert connect(server.address + "/").versions() == []
+
+
+def test_it_works_inside_a_running_event_loop(registry_server):  # noqa: F811
+    """Jupyter's cells run inside one."""
+    import asyncio
+
+    async def cell() -> int:
+        return len(connect("local").versions())
+
+    assert asyncio.run(cell()) == 0
