@@ -1,0 +1,63 @@
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from helpers import storage
+from helpers.errors import InvalidParameter, NotFound, StoreFailed, StoreUnreachable
+
+
+def test_what_is_put_is_got_listed_and_found(tmp_path):
+    uri = f"{tmp_path.as_uri()}/a b/c.bin"
+    storage.put(b"data", uri)
+    assert storage.get(uri) == b"data"
+    assert storage.exists(uri)
+    assert storage.listing(tmp_path.as_uri()) == ["a b/c.bin"]
+
+
+def test_a_file_is_put_whole(tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(3_000_000))
+    uri = storage.put(source, f"{tmp_path.as_uri()}/store/copy")
+    assert storage.get(uri) == source.read_bytes()
+
+
+def test_what_is_not_there_is_said_with_its_address(tmp_path):
+    uri = f"{tmp_path.as_uri()}/no/such"
+    assert not storage.exists(uri)
+    for call in (storage.get, storage.listing, lambda uri: storage.fetch(uri, tmp_path)):
+        with pytest.raises(NotFound, match="no/such is not in the store"):
+            call(uri)
+
+
+def test_only_known_stores_are_taken():
+    with pytest.raises(InvalidParameter, match="ftp://x"):
+        storage.resolve("ftp://x")
+    assert storage.resolve("local").startswith("file:///")
+    assert storage.resolve("s3://b/p/") == "s3://b/p"
+
+
+def test_an_unreachable_store_is_named(monkeypatch):
+    monkeypatch.setenv("STORE_AWS_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("STORE_AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("STORE_AWS_SECRET_ACCESS_KEY", "hidden-value")
+    monkeypatch.setenv("STORE_AWS_REGION", "us-east-1")
+    with pytest.raises(StoreUnreachable, match="s3://bucket/x") as caught:
+        storage.put(b"", "s3://bucket/x")
+    assert "hidden-value" not in str(caught.value)
+
+
+def test_a_full_disk_leaves_no_half_written_object(tmp_path):
+    code = (
+        "import resource, signal, sys; from helpers import storage\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "storage.put(b'x' * 5000, sys.argv[1])"
+    )
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+    uri = f"{tmp_path.as_uri()}/big"
+    done = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, timeout=60)
+    assert "StoreFailed: Could not write" in done.stderr
+    assert not storage.exists(uri)
+    assert issubclass(StoreFailed, Exception)
