@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mr_openapi import ModelRegistryServiceApi
 
 from helpers.errors import InvalidInput, InvalidParameter, ModelNotFound, NoMatch, NotFound, RegistryUnreachable
 from helpers.registry import Constraints, Registry, connect, shortlist_table
+from helpers.registry.records import attach_record
 from tests.plugins.registry import RegistryServer, registry_server, serving  # noqa: F401
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -289,6 +292,32 @@ def test_runs_that_log_at_the_same_time_lose_nothing(registry):
         assert shown[f"{prefix}_accuracy"] == newest[purpose].summary["accuracy"]
 
 
+def test_what_a_slower_run_overwrote_comes_back(registry):
+    """Another run writes exactly between this one's reading and writing of the version's properties."""
+    key = candidate(registry).model_version_id
+    other = connect("local")
+
+    def meanwhile() -> None:
+        other.attach_record(key, "theirs", "file:///r", {"purpose": "use-case", "accuracy": 0.5})
+        other.set_approval(key, "approved", ["good"])
+
+    async def slow(api: ModelRegistryServiceApi) -> None:
+        write, waiting = api.update_model_version, [meanwhile]
+
+        async def write_late(*arguments: object) -> object:
+            if waiting:
+                await asyncio.to_thread(waiting.pop())
+            return await write(*arguments)
+
+        api.update_model_version = write_late
+        await attach_record(api, key, "ours", "file:///r", BASELINE)
+
+    registry._connection.run(slow)
+
+    shown = properties(registry)
+    assert (shown["baseline_record"], shown["use_case_record"], shown["approval"]) == ("ours", "theirs", "approved")
+
+
 def test_approval_is_set_with_its_reasons_and_only_once(registry):
     key = candidate(registry).model_version_id
     registry.set_approval(key, "rejected", ["too slow", "too wrong"])
@@ -439,7 +468,6 @@ def test_https_needs_a_token_and_a_trusted_certificate(tmp_path, monkeypatch, ce
 
 def test_it_works_inside_a_running_event_loop(registry_server):  # noqa: F811
     """Jupyter's cells run inside one."""
-    import asyncio
 
     async def cell() -> int:
         return len(connect("local").versions())

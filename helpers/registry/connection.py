@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from helpers.errors import InvalidInput, NotFound, RegistryUnreachable
 
@@ -48,7 +48,7 @@ def attempt(call: Callable[[], T], address: str, timeout: float) -> T:
     """Call something that talks to the registry; retry for `timeout` seconds while nothing answers, explain errors."""
     retrying = Retrying(
         stop=stop_after_delay(timeout),
-        wait=wait_exponential_jitter(initial=0.2, max=3, jitter=0.2),
+        wait=wait_random_exponential(multiplier=0.2, max=3),
         retry=retry_if_exception(_temporary),
         reraise=True,
     )

@@ -139,8 +139,10 @@ def _why(fitting: Sequence[Row], name: str) -> str:
     best = fitting[0]
     score = "no baseline score" if best.score is None else f"baseline score {best.score:.2f}"
     ttft = "" if best.ttft_p95_ms is None else f", TTFT p95 {best.ttft_p95_ms:.0f} ms"
-    asked = f"version of {name} " if name else "version "
-    return f"best of {len(fitting)} {asked}that meet the constraints: {score}{ttft}"
+    of_name = f" of {name}" if name else ""
+    if len(fitting) == 1:
+        return f"the only version{of_name} that meets the constraints: {score}{ttft}"
+    return f"best of {len(fitting)} versions{of_name} that meet the constraints: {score}{ttft}"
 
 
 def shortlist_table(rows: Sequence[Row]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from helpers.local.registry.app import create_app
+from helpers.local.registry.app import PREFIXES, create_app
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,24 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(database: Path, token: str = "") -> Iterator[RegistryServer]:
-    """Serve the database on a free port of this machine until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(database, token), loop="asyncio", log_level="warning", access_log=False)
+def serving(
+    database: Path,
+    token: str = "",
+    *,
+    port: int = 0,
+    prefixes: tuple[str, ...] = PREFIXES,
+    certificate: Path | None = None,
+) -> Iterator[RegistryServer]:
+    """Serve the database on this machine until the block ends; port 0 is a free one, a certificate makes it https."""
+    listener = socket.create_server(("127.0.0.1", port))
+    app = create_app(database, token, prefixes)
+    config = uvicorn.Config(app, loop="asyncio", log_level="warning", access_log=False, ssl_certfile=certificate)
     server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield RegistryServer(f"http://127.0.0.1:{listener.getsockname()[1]}", database, token)
+        scheme = "https" if certificate else "http"
+        yield RegistryServer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", database, token)
     finally:
         server.should_exit = True
         thread.join(timeout=10)

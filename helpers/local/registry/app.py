@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ async def _read(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(_read)]
 
 
-def create_app(database: Path, token: str = "") -> FastAPI:
+def create_app(database: Path, token: str = "", prefixes: Sequence[str] = PREFIXES) -> FastAPI:
     """Return the registry over `database`; with a token, everything but /health asks for it."""
     store = Store(database)
 
@@ -39,7 +39,7 @@ def create_app(database: Path, token: str = "") -> FastAPI:
         store.close()
 
     app = FastAPI(title="Model registry on one machine", lifespan=lifespan)
-    for prefix in PREFIXES:
+    for prefix in prefixes:
         app.include_router(_routes(Service(store)), prefix=prefix)
     app.add_api_route("/health", lambda: {"status": "ok"})
     app.add_exception_handler(ApiError, lambda _, error: _refuse(error.status, error.message))
