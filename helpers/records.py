@@ -139,7 +139,7 @@ def _properties(record: Record) -> Iterator[tuple[str, Parameter | None]]:
 
 
 def decide(record: Record, thresholds: Thresholds) -> Approval:
-    """Return approved or rejected with a reason for each threshold; the score decides, its interval is told beside it."""
+    """Return approved or rejected with a reason for each threshold; the score decides, its interval is told too."""
     checks = [_accuracy(record, thresholds.min_accuracy), *_speed(record, thresholds.max_ttft_p95_ms)]
     passed = all(good for good, _ in checks)
     return Approval(state="approved" if passed else "rejected", reasons=tuple(reason for _, reason in checks))
