@@ -1,0 +1,98 @@
+"""How long a shortlist takes with 1,000 models of 3 versions each, and what the registry needs meanwhile.
+
+python -m tests.benchmarks.registry_lookup
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from helpers.local.registry.resources import MODEL, MODEL_ARTIFACT, VERSION
+from helpers.local.registry.store import Store
+from helpers.registry import Constraints, connect
+from helpers.registry.properties import encode
+
+MODELS, VERSIONS, REPEATS = 1000, 3, 5
+
+
+def figures(random_source: random.Random, name: str) -> dict[str, object]:
+    """Return the properties that a published version has."""
+    accuracy = random_source.uniform(0.3, 0.95)
+    return {
+        "digest": f"sha256:{random_source.getrandbits(256):064x}",
+        "license": random_source.choice(("apache-2.0", "mit", "proprietary")),
+        "size_bytes": str(random_source.randrange(10**9, 10**11)),
+        "parameters": str(random_source.randrange(10**9, 10**11)),
+        "model_format": "safetensors",
+        "approval": random_source.choice(("approved", "candidate", "rejected")),
+        "approval_reasons": f"{name} meets the thresholds on accuracy and latency",
+        "approval_decision": f"approval-{random_source.getrandbits(128):032x}",
+        "baseline_accuracy": accuracy,
+        "baseline_accuracy_low": accuracy - 0.05,
+        "baseline_accuracy_high": accuracy + 0.05,
+        "baseline_accuracy_n": 200,
+        "baseline_ttft_p95_ms": random_source.uniform(20, 2000),
+        "baseline_itl_p95_ms": random_source.uniform(5, 100),
+        "baseline_output_tokens_per_second": random_source.uniform(10, 2000),
+        "baseline_record": f"{random_source.getrandbits(64):016x}",
+    }
+
+
+def fill(database: Path) -> None:
+    """Put the models straight into the database; over HTTP each would wait for the disk."""
+    store, source = Store(database), random.Random(7)
+    with store.transaction():
+        for i in range(MODELS):
+            name = f"model-{i:04d}"
+            model = store.insert(MODEL, {"name": name, "owner": "benchmark"})
+            for j in range(VERSIONS):
+                body = {"name": f"{j}.0", "author": "benchmark", "customProperties": encode(figures(source, name))}
+                version = store.insert(VERSION, body, model)
+                store.attach(version, store.insert(MODEL_ARTIFACT, {"name": name, "uri": f"file:///{name}"}, version))
+    store.close()
+
+
+def peak_mb(pid: int) -> float:
+    """Return the largest resident size that a process had, in megabytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) / 1000
+
+
+def measure(address: str) -> tuple[float, float, int]:
+    """Return the seconds to connect and of the median shortlist, and the number of versions in it."""
+    start = time.perf_counter()
+    registry = connect(address)
+    connected, seconds, rows = time.perf_counter() - start, [], []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        rows = registry.shortlist(Constraints(min_score=0.6, max_ttft_p95_ms=800, licenses=("apache-2.0", "mit")))
+        registry.select(rows)
+        seconds.append(time.perf_counter() - start)
+    return connected, statistics.median(seconds), len(rows)
+
+
+def main() -> None:
+    """Print the figure as one line of JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "registry.db"
+        fill(database)
+        command = [sys.executable, "-m", "helpers.local.registry", "--port", "0", "--database", str(database)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                connected, seconds, versions = measure(server.stdout.readline().split()[-1])
+                memory = peak_mb(server.pid)
+            finally:
+                server.terminate()
+    figure = {"figure": "registry_lookup", "models": MODELS, "versions": versions, "seconds": round(seconds, 3)}
+    print(json.dumps({**figure, "connect_seconds": round(connected, 3), "server_rss_mb": round(memory, 1)}))
+
+
+if __name__ == "__main__":
+    main()
