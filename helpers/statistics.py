@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
+
+from pydantic import Field
 
 from helpers.artifacts import Contract, Interval
 
@@ -28,6 +31,7 @@ class Paired(Contract):
     neither: int
     difference: float
     p_value: float
+    p_adjusted: float = Field(description="for as many pairs as are tested together (Holm)")
     confidence: float
     verdict: Verdict
     questions_to_settle: int | None
@@ -63,10 +67,25 @@ def compare(first: list[bool], second: list[bool], confidence: float = 0.95) -> 
         neither=len(first) - both - only_first - only_second,
         difference=(only_first - only_second) / len(first),
         p_value=p_value,
+        p_adjusted=p_value,
         confidence=confidence,
         verdict="inconclusive" if not settled else "better" if only_first > only_second else "worse",
         questions_to_settle=None if settled else questions_to_settle(only_first, only_second, len(first), confidence),
     )
+
+
+def adjusted(pairs: Sequence[Paired]) -> list[Paired]:
+    """Return the pairs with p-values for testing them together, and verdicts by these (Holm 1979)."""
+    largest, result = 0.0, list(pairs)
+    for rank, index in enumerate(sorted(range(len(pairs)), key=lambda index: pairs[index].p_value)):
+        pair = pairs[index]
+        largest = max(largest, min(1.0, pair.p_value * (len(pairs) - rank)))
+        changed: dict[str, object] = {"p_adjusted": largest}
+        if pair.verdict != "inconclusive" and largest >= 1 - pair.confidence:
+            settle = questions_to_settle(pair.only_first, pair.only_second, pair.n, pair.confidence)
+            changed |= {"verdict": "inconclusive", "questions_to_settle": settle}
+        result[index] = pair.model_copy(update=changed)
+    return result
 
 
 def questions_to_settle(

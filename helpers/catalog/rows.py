@@ -1,7 +1,7 @@
 """A record as the flat rows of the catalog's loader.
 
-The loader takes 4 for an integer and 4.0 for a double, and the dashboard shows an invented number where a key is missing
-or has the wrong type: hence every number here is a `float` or an `int` on purpose, and a row that would lack a
+The loader takes 4 for an integer and 4.0 for a double, and the dashboard shows an invented number where a key is
+missing or has the wrong type: hence every number here is a `float` or an `int` on purpose, and a row that would lack a
 measurement is left out whole.
 """
 

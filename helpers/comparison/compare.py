@@ -12,6 +12,7 @@ from helpers.comparison.answers import Answer, Key, read_answers
 from helpers.comparison.contract import Category, Comparison, Flip, Pair, Standing
 from helpers.comparison.verdict import overall, sentence, standing_verdict
 from helpers.errors import NotFound
+from helpers.statistics import Paired, adjusted
 from helpers.statistics import compare as paired
 from helpers.statistics import wilson
 
@@ -33,7 +34,7 @@ def compare(records: Sequence[Record], samples: Mapping[str, Path | Iterable[dic
     notes += [_other(record, group[0]) for record in others]
     answers = {_label(record): read_answers(samples[record.record_id], record.evaluation.metric) for record in group}
     standings = sorted((_standing(record, answers[_label(record)]) for record in group), key=lambda row: -row.accuracy)
-    pairs = tuple(_pair(a, b, answers) for a, b in combinations(standings, 2))
+    pairs = _pairs(standings, answers)
     standings = [row.model_copy(update={"verdict": standing_verdict(row, pairs)}) for row in standings]
     return Comparison(
         standings=tuple(standings),
@@ -111,6 +112,7 @@ def _standing(record: Record, answers: Answers) -> Standing:
         itl_p95_ms=point.itl_ms.p95 if point and point.itl_ms else None,
         e2e_p95_ms=point.e2e_ms.p95 if point and point.e2e_ms else None,
         operating_point=record.sweep.operating_point.reason,
+        slo=record.sweep.slo.model_dump_json(exclude_none=True),
         workload=record.sweep.workload,
         hardware=f"{hardware.count} x {hardware.type}",
         startup_seconds=record.endpoint.startup_seconds,
@@ -135,7 +137,17 @@ def by_category(answers: Iterable[Answer], confidence: float = 0.95) -> list[Cat
     ]
 
 
-def _pair(first: Standing, second: Standing, answers: Mapping[str, Answers]) -> Pair:
+def _pairs(standings: Sequence[Standing], answers: Mapping[str, Answers]) -> tuple[Pair, ...]:
+    """Return every two versions, the more accurate first, tested together."""
+    both = list(combinations(standings, 2))
+    results = adjusted([_paired(first, second, answers) for first, second in both])
+    return tuple(
+        Pair(first=first.label, second=second.label, paired=result, sentence=sentence(first, second, result, len(both)))
+        for (first, second), result in zip(both, results, strict=True)
+    )
+
+
+def _paired(first: Standing, second: Standing, answers: Mapping[str, Answers]) -> Paired:
     mine, theirs = answers[first.label], answers[second.label]
     common = sorted(key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest)
     if not common:
@@ -144,8 +156,7 @@ def _pair(first: Standing, second: Standing, answers: Mapping[str, Answers]) -> 
             do="Run lm_eval_task for both with the same limit",
         )
     right = [mine[key].correct for key in common], [theirs[key].correct for key in common]
-    result = paired(*right, confidence=first.interval.confidence)
-    return Pair(first=first.label, second=second.label, paired=result, sentence=sentence(first, second, result))
+    return paired(*right, confidence=first.interval.confidence)
 
 
 def _flips(labels: Sequence[str], answers: Mapping[str, Answers]) -> Iterable[Flip]:

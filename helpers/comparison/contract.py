@@ -37,6 +37,7 @@ class Standing(Contract):
     itl_p95_ms: float | None
     e2e_p95_ms: float | None
     operating_point: str
+    slo: str
     workload: str
     hardware: str
     startup_seconds: float | None

@@ -41,14 +41,16 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
         )
         if outcomes[verdict]
     ]
-    speed = "no load met the SLO" if standing.requests_per_second is None else _speed(standing)
+    speed = "no load met the SLO" if standing.requests_per_second is None else f"holds {_speed(standing)}"
     return "; ".join([_alone(standing), *said, speed]) + "."
 
 
-def sentence(first: Standing, second: Standing, paired: Paired) -> str:
-    """Return the pair in one sentence without its full stop."""
-    scores = f"{first.accuracy:.2f} against {second.accuracy:.2f}, difference {paired.difference:+.2f}"
-    test = f"exact McNemar p {p_text(paired.p_value)}, {paired.n} questions, {paired.flips} flips"
+def sentence(first: Standing, second: Standing, paired: Paired, tests: int = 1) -> str:
+    """Return the pair in one sentence without its full stop; `tests` is the number of pairs tested together."""
+    mine, theirs = (paired.both + paired.only_first) / paired.n, (paired.both + paired.only_second) / paired.n
+    scores = f"{mine:.3f} against {theirs:.3f}, difference {paired.difference:+.3f}"
+    together = f" adjusted for {tests} pairs" if tests > 1 else ""
+    test = f"exact McNemar p {p_text(paired.p_adjusted)}{together}, {paired.n} questions, {paired.flips} flips"
     if paired.verdict == "inconclusive":
         settle = paired.questions_to_settle
         more = f"; about {settle:,} questions would settle a difference of this size" if settle else ""
@@ -66,22 +68,20 @@ def p_text(p_value: float) -> str:
 
 
 def _cost(first: Standing, second: Standing) -> str:
-    if first.ttft_p95_ms is None or second.ttft_p95_ms is None:
-        missing = [row.label for row in (first, second) if row.ttft_p95_ms is None]
+    """Return what the first costs in speed; a ratio only where both were measured alike."""
+    if first.requests_per_second is None or second.requests_per_second is None:
+        missing = [row.label for row in (first, second) if row.requests_per_second is None]
         return f"; no operating point to compare the speed at for {' and '.join(missing)}"
-    if not second.ttft_p95_ms:
-        return ""
-    ratio = first.ttft_p95_ms / second.ttft_p95_ms
-    at = f"{_point(first)} against {_point(second)}"
-    return f", at {ratio:.1f} times the TTFT p95 ({at})"
-
-
-def _point(row: Standing) -> str:
-    return f"{row.ttft_p95_ms:.0f} ms at {row.requests_per_second:.1f} requests/s"
+    differs = [name for name in ("workload", "slo", "hardware") if getattr(first, name) != getattr(second, name)]
+    if differs:
+        return f"; their speed was measured under another {' and '.join(differs)} and is not compared"
+    load = first.requests_per_second / second.requests_per_second
+    return f"; {first.label} holds {load:.2g} times the load within the SLO ({_speed(first)} against {_speed(second)})"
 
 
 def _speed(row: Standing) -> str:
-    return f"TTFT p95 {_point(row)}" if row.ttft_p95_ms is not None else f"{row.requests_per_second:.1f} requests/s"
+    load = f"{row.requests_per_second:.1f} requests/s"
+    return f"{load} at a TTFT p95 of {row.ttft_p95_ms:.0f} ms" if row.ttft_p95_ms is not None else load
 
 
 def _alone(row: Standing) -> str:
