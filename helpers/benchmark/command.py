@@ -1,0 +1,88 @@
+"""Settings in, GuideLLM's command line and environment out; nothing is run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from helpers.artifacts import Endpoint
+from helpers.benchmark.settings import Settings
+from helpers.benchmark.workload import Workload
+
+Option = dict[str, Any]
+REPORT, PAGE, PARTIAL, LOG = "guidellm.json", "guidellm.html", "guidellm.partial.json", "guidellm.log"
+PREFETCH = 64  # prompts made ahead; GuideLLM's 4096 would cost the server its CPU at the start of each strategy
+ERROR_WINDOW = 50  # a strategy ends when more than half of this many requests in a row failed
+
+
+def build_command(settings: Settings, endpoint: Endpoint, workload: Workload, folder: Path) -> list[str]:
+    """Return the command; every option after the module's name is GuideLLM's own."""
+    options: dict[str, list[Option]] = {
+        "backend": [{"kind": "openai_http", "target": endpoint.url, "model": endpoint.model}],
+        "profile": [_profile(settings)],
+        "constraint": _constraints(settings),
+        "tokenizer": [{"kind": "hf_auto", "model": endpoint.tokenizer}],
+        "data": [_data(workload)],
+        "data-loader": [{"kind": "pytorch", "prefetch_factor": PREFETCH}],
+        "seed": [{"kind": "static", "value": settings.seed}],
+        "metrics": [{"kind": "generative", "sample_size": 0, **_objectives(settings)}],
+        "output": [{"kind": "json", "path": str(folder / REPORT)}, {"kind": "html", "path": str(folder / PAGE)}],
+    }
+    pairs = [part for name, values in options.items() for v in values for part in (f"--{name}", json.dumps(v))]
+    return [sys.executable, "-m", "helpers.benchmark.driver", "run", *pairs, "--disable-console-interactive"]
+
+
+def _profile(settings: Settings) -> Option:
+    streams = list(settings.streams)
+    ends = {"initial_streams": streams[0], "max_streams": streams[-1], "max_probes": settings.max_probes}
+    return {
+        "sweep": {"sweep_size": settings.sweep_size, "max_concurrency": settings.max_concurrency},
+        "concurrent": {"streams": streams},
+        "knee": {"initial_streams": streams},
+        "goodput": ends,
+    }[settings.profile] | {"kind": settings.profile}
+
+
+def _constraints(settings: Settings) -> list[Option]:
+    limits: list[Option] = [{"kind": "max_duration", "seconds": settings.max_seconds}]
+    if settings.max_requests:
+        limits.append({"kind": "max_requests", "count": settings.max_requests})
+    return [*limits, {"kind": "max_error_rate", "rate": 0.5, "window": ERROR_WINDOW, "stopping_scope": "all"}]
+
+
+def _data(workload: Workload) -> Option:
+    if workload.prompts:
+        return {"kind": "prompt_file", "path": str(workload.prompts)}
+    tokens = {"prompt_tokens": workload.prompt_tokens, "output_tokens": workload.output_tokens}
+    return {"kind": "synthetic_text", **tokens}
+
+
+def _objectives(settings: Settings) -> Option:
+    slo = settings.slo
+    names = {"ttft_ms": slo.ttft_ms, "tpot_ms": slo.itl_ms, "e2el_ms": slo.e2e_ms}
+    limits = {name: value for name, value in names.items() if value}
+    return {"slo": limits} if limits else {}
+
+
+def build_environment(settings: Settings, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the process environment: GuideLLM's settings, tuned so that a strategy costs about a second on top."""
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
+    return {
+        **environment,
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore:resource_tracker",  # the driver ends without taking its pools down in order
+        "HF_HUB_OFFLINE": environment.get("HF_HUB_OFFLINE", "1"),
+        "COLUMNS": "160",
+        "GUIDELLM__MP_CONTEXT_TYPE": "forkserver",
+        "GUIDELLM__MAX_WORKER_PROCESSES": str(settings.workers or min(10, max(1, (os.cpu_count() or 2) // 2))),
+        "GUIDELLM__SCHEDULER_START_DELAY_NON_DISTRIBUTED": "0.1",
+        "GUIDELLM__MP_POLL_INTERVAL": "0.05",
+        "ASSAY_WARMUP_REQUESTS": str(settings.warmup),
+        "ASSAY_PARTIAL_REPORT": str(folder / PARTIAL),
+    }

@@ -1,0 +1,120 @@
+"""`guidellm`, with what a load test on one machine needs: `python -m helpers.benchmark.driver run …`.
+
+Hands GuideLLM's own command line to GuideLLM's own code and adds five things around it: requests before the
+first strategy that are not counted; every finished strategy saved at once (GuideLLM writes only at the very end);
+progress every two seconds; worker processes forked from one that has its modules loaded, not started anew for
+every strategy; and the data kind `prompt_file`. ASSAY_* variables carry what GuideLLM's options cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+PRELOADED = ["guidellm.backends", "guidellm.scheduler.worker", "guidellm.utils.messaging", "httpx", "h2", "uvloop"]
+PROGRESS_SECONDS = 2.0
+WARMUP_SECONDS = 120  # at most; the first request of a fresh vLLM on a CPU has been seen to take 15 s
+WARMUP_SEED_OFFSET = 1_000_003  # other prompts than the measured ones, which must not find these in the prefix cache
+
+
+def main() -> None:
+    """Run GuideLLM's command line with the additions above."""
+    from multiprocessing import forkserver
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    forkserver.set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()  # loads its modules while this process loads its own
+
+    import guidellm.entrypoints as entry
+    from guidellm.__main__ import cli
+
+    measure = entry.benchmark_generative_text
+
+    async def prepared(args: Any, **options: Any) -> Any:
+        _add_api_key(args)
+        await _warm_up(measure, args)
+        _keep_every_strategy(args)
+        return await measure(args=args, **options)
+
+    from helpers.benchmark import prompt_file
+
+    prompt_file.register()
+    entry.benchmark_generative_text = prepared
+    cli(standalone_mode=False)
+
+
+def _end_with_parent() -> None:
+    """End this process and its workers when the parent is gone, however it ended: only it holds our input open."""
+    os.read(sys.stdin.fileno(), 1)  # below Python's buffer: its lock, held at a fork, would block the child for ever
+    if os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+
+
+def _add_api_key(args: Any) -> None:
+    """Set the endpoint's key from the environment: everyone on a machine can read a command line."""
+    from pydantic import SecretStr
+
+    if key := os.environ.get("ENDPOINT_API_KEY", "").strip():
+        args.spec.backend.api_key = SecretStr(key)
+
+
+async def _warm_up(measure: Any, args: Any) -> None:
+    """Send a few requests of the same shape, with other prompts; they are in no report."""
+    from guidellm.schemas.benchmark.profiles import ConcurrentProfileArgs
+    from guidellm.schemas.scheduler.constraints import MaxDurationConstraintArgs, MaxRequestsConstraintArgs
+    from loguru import logger
+
+    count = int(os.environ.get("ASSAY_WARMUP_REQUESTS", "0"))
+    if not count:
+        return
+    spec = args.spec.model_copy(
+        update={
+            "profile": ConcurrentProfileArgs(streams=[min(count, 4)]),
+            "constraints": [MaxRequestsConstraintArgs(count=count), MaxDurationConstraintArgs(seconds=WARMUP_SECONDS)],
+            "seed": args.spec.seed.model_copy(update={"value": args.spec.seed.value + WARMUP_SEED_OFFSET}),
+            "outputs": [],
+        }
+    )
+    print(f"assay: warm-up with {count} requests", flush=True)
+    logger.disable("guidellm.benchmark.progress")
+    await measure(args=args.model_copy(update={"spec": spec, "benchmarks": [None]}), progress=False, console=None)
+    logger.enable("guidellm.benchmark.progress")
+    print("assay: warm-up done", flush=True)
+
+
+def _keep_every_strategy(args: Any) -> None:
+    """Save the report so far after each strategy, in GuideLLM's own format, and report progress more often."""
+    from guidellm.benchmark import entrypoints
+    from guidellm.benchmark.schemas import GenerativeBenchmarksReport
+
+    path = Path(os.environ["ASSAY_PARTIAL_REPORT"])
+    head = GenerativeBenchmarksReport(config=args).model_dump_json(exclude={"benchmarks"})
+    done: list[str] = []
+
+    class Keeping(entrypoints.GenerativeLoggingBenchmarkerProgress):
+        def __init__(self) -> None:
+            super().__init__(interval=PROGRESS_SECONDS)
+
+        async def on_benchmark_complete(self, benchmark: Any) -> None:
+            await super().on_benchmark_complete(benchmark)
+            done.append(benchmark.model_dump_json())
+            _replace(path, head.removesuffix("}") + ',"benchmarks":[' + ",".join(done) + "]}")
+
+    entrypoints.GenerativeLoggingBenchmarkerProgress = Keeping
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # all is written: taking torch down in order would cost another second and a half

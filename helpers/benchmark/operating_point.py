@@ -1,0 +1,69 @@
+"""At which load may the model be run?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from helpers.artifacts import SLO, LoadPoint, OperatingPoint
+
+NAMES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "e2e_ms": "end-to-end latency"}
+
+
+def operating_point(points: Sequence[LoadPoint], slo: SLO, error_limit: float = 0.01) -> OperatingPoint:
+    """Return the highest measured load (requests/s achieved) that meets the objective, and why it is that one."""
+    fitting = [i for i, point in enumerate(points) if point.meets_slo]
+    if not fitting:
+        return OperatingPoint(index=None, reason=f"No measured load meets {describe(slo)}. {_nearest(points, slo)}")
+    best = max(fitting, key=lambda i: points[i].requests_per_second)
+    chosen = points[best]
+    reason = f"{chosen.strategy} is the highest measured load ({chosen.requests_per_second:.3g} requests/s) that "
+    reason += f"meets {describe(slo)}{_measured(chosen, slo)}. {_beyond(points, chosen, slo, error_limit)}"
+    return OperatingPoint(index=best, reason=reason.strip())
+
+
+def describe(slo: SLO) -> str:
+    """Return the objective in words."""
+    limits = [f"{NAMES[name]} p95 ≤ {value:g} ms" for name, value in slo.model_dump().items() if value]
+    return " and ".join(limits) or "the limit on failed requests (no latency objective was set)"
+
+
+def _measured(point: LoadPoint, slo: SLO) -> str:
+    parts = [f"{NAMES[name]} p95 {value:.4g} ms" for name, value in _p95(point, slo).items() if value is not None]
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def _p95(point: LoadPoint, slo: SLO) -> dict[str, float | None]:
+    """The measured 95th percentile of each limited metric."""
+    limited = [name for name, value in slo.model_dump().items() if value]
+    return {name: getattr(getattr(point, name), "p95", None) for name in limited}
+
+
+def _beyond(points: Sequence[LoadPoint], chosen: LoadPoint, slo: SLO, error_limit: float) -> str:
+    higher = [p for p in points if p.requests_per_second > chosen.requests_per_second]
+    if not higher:
+        return "No higher load was measured"
+    following = min(higher, key=lambda p: p.requests_per_second)
+    return f"The next higher one, {following.strategy}, does not: {why_not(following, slo, error_limit)}"
+
+
+def _nearest(points: Sequence[LoadPoint], slo: SLO) -> str:
+    answered = [p for p in points if p.successful]
+    if not answered:
+        return "No request was answered"
+    least = min(answered, key=lambda p: p.requests_per_second)
+    return f"Even at the lowest, {least.strategy}: {why_not(least, slo)}"
+
+
+def why_not(point: LoadPoint, slo: SLO, error_limit: float = 0.01) -> str:
+    """Return why a load does not meet the objective."""
+    limits = slo.model_dump()
+    reasons = []
+    for name, value in _p95(point, slo).items():
+        if value is None:
+            reasons.append(f"{NAMES[name]} could not be measured")
+        elif value > limits[name]:
+            reasons.append(f"{NAMES[name]} p95 {value:.4g} ms")
+    total = point.successful + point.errored
+    if total and point.errored / total > error_limit:
+        reasons.append(f"{point.errored} of {total} requests failed")
+    return ", ".join(reasons) or f"{point.incomplete} requests were cut off, more than 5 % too late already"

@@ -1,0 +1,104 @@
+"""Run GuideLLM as a process of its own: progress while it runs, a log, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO
+
+PROGRESS = re.compile(r"Benchmark (\d+) \((.+?)\): (\w+) \| elapsed=([\d.]+)s \| successful=(\d+) errored=(\d+)")
+RATE = re.compile(r"requests/s=([\d.]+)")
+QUIET_SECONDS = 10.0
+GRACE_SECONDS = 5.0
+Say = Callable[[str], None]
+
+
+def run(
+    command: list[str], environment: Mapping[str, str], log: Path, strategies: int, say: Say, limit: float
+) -> int | None:
+    """Run the command to its end, say how it goes, write its output to `log`; return its exit code.
+
+    After `limit` seconds it is ended and None returned. Whatever interrupts this (Ctrl-C too) ends the process and
+    all of its workers.
+    """
+    lines: queue.Queue[str | None] = queue.Queue()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.PIPE,  # never written: the driver ends itself when it closes
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            threading.Thread(target=_copy, args=(process.stdout, file, lines), daemon=True).start()
+            return process.wait() if _follow(lines, strategies, say, limit) else None
+        finally:
+            _end(process)
+
+
+def _copy(source: IO[bytes] | None, log: IO[bytes], lines: queue.Queue[str | None]) -> None:
+    with contextlib.suppress(ValueError):  # the log is closed once an interrupted run has ended
+        for raw in source or ():
+            log.write(raw)
+            log.flush()
+            lines.put(raw.decode("utf-8", "replace").rstrip())
+    lines.put(None)
+
+
+def _follow(lines: queue.Queue[str | None], strategies: int, say: Say, limit: float) -> bool:
+    """Say what the lines tell until they end; return False when that takes longer than `limit` seconds."""
+    started, shown = time.monotonic(), ""
+    while (waited := time.monotonic() - started) < limit:
+        try:
+            line = lines.get(timeout=min(QUIET_SECONDS, limit - waited))
+        except queue.Empty:
+            say(f"… {time.monotonic() - started:.0f} s since the start, nothing new for {QUIET_SECONDS:.0f} s")
+            continue
+        if line is None:
+            return True
+        if (text := describe(line, strategies)) and text != shown:
+            say(text)
+            shown = text
+    return False
+
+
+def describe(line: str, strategies: int) -> str | None:
+    """Return one of GuideLLM's progress lines as a person would say it, None for any other line."""
+    if line.startswith("assay: "):
+        return line.removeprefix("assay: ")
+    if not (found := PROGRESS.search(line)) or found[3] == "compile":
+        return None
+    number, name, state, seconds, good, bad = found.groups()
+    if state == "started":
+        return f"strategy {number} of {strategies}, {name}"
+    rate = RATE.search(line)
+    speed = f", {rate[1]} requests/s" if rate else ""
+    done = " (done)" if state == "completed" else ""
+    return f"strategy {number} of {strategies}, {name}: {seconds} s, {good} answered, {bad} failed{speed}{done}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the whole process group, politely first."""
+    if process.poll() is None:
+        _signal(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    _signal(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

@@ -1,0 +1,41 @@
+"""A kind of data for GuideLLM: the use case's prompts, over and over, and yet none twice."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+ORDER_SEED = 0  # the same order for every model, strategy and run, so that they are measured on the same requests
+
+
+def register() -> None:
+    """Make `kind=prompt_file,path=…` known to GuideLLM."""
+    from guidellm.data.deserializers import DatasetDeserializer, DatasetDeserializerFactory
+    from guidellm.schemas.data import DataArgs
+
+    @DataArgs.register("prompt_file")
+    class PromptFileArgs(DataArgs):
+        kind: Literal["prompt_file"] = "prompt_file"
+        path: Path
+
+    @DatasetDeserializerFactory.register("prompt_file")
+    class PromptFileDeserializer(DatasetDeserializer):
+        def __call__(self, config: PromptFileArgs, processor_factory: Any, random_seed: int) -> Any:
+            from datasets import IterableDataset
+
+            return IterableDataset.from_generator(requests, gen_kwargs={"path": str(config.path)})
+
+
+def requests(path: str) -> Iterator[dict[str, Any]]:
+    """Yield the file's rows for ever; a few random digits before each prompt keep it out of the prefix cache."""
+    from helpers.datasets import load_prompts
+
+    rows = load_prompts(Path(path))
+    random.Random(ORDER_SEED).shuffle(rows)
+    while True:
+        for row in rows:
+            nonce = uuid.uuid4().hex[:8]
+            yield {"prompt": f"[{nonce}] {row.prompt}", "output_tokens_count": row.output_tokens}
