@@ -12,9 +12,8 @@ from helpers.comparison.answers import Answer, Key, read_answers
 from helpers.comparison.contract import Category, Comparison, Flip, Pair, Standing
 from helpers.comparison.verdict import overall, sentence, standing_verdict
 from helpers.errors import NotFound
-from helpers.statistics import Paired, adjusted
+from helpers.statistics import Paired, adjusted, wilson
 from helpers.statistics import compare as paired
-from helpers.statistics import wilson
 
 Answers = dict[Key, Answer]
 
