@@ -39,12 +39,13 @@ def build_command(settings: Settings, endpoint: Endpoint, workload: Workload, fo
 def _profile(settings: Settings) -> Option:
     streams = list(settings.streams)
     ends = {"initial_streams": streams[0], "max_streams": streams[-1], "max_probes": settings.max_probes}
-    return {
+    by_kind: dict[str, Option] = {
         "sweep": {"sweep_size": settings.sweep_size, "max_concurrency": settings.max_concurrency},
         "concurrent": {"streams": streams},
         "knee": {"initial_streams": streams},
         "goodput": ends,
-    }[settings.profile] | {"kind": settings.profile}
+    }
+    return {"kind": settings.profile, **by_kind[settings.profile]}
 
 
 def _constraints(settings: Settings) -> list[Option]:

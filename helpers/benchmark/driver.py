@@ -8,6 +8,7 @@ every strategy; and the data kind `prompt_file`. ASSAY_* variables carry what Gu
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -29,9 +30,8 @@ def main() -> None:
     forkserver.set_forkserver_preload(PRELOADED)
     forkserver.ensure_running()  # loads its modules while this process loads its own
 
-    import guidellm.entrypoints as entry
-    from guidellm.__main__ import cli
-
+    entry: Any = importlib.import_module("guidellm.entrypoints")
+    cli: Any = importlib.import_module("guidellm.cli")
     measure = entry.benchmark_generative_text
 
     async def prepared(args: Any, **options: Any) -> Any:
@@ -44,7 +44,7 @@ def main() -> None:
 
     prompt_file.register()
     entry.benchmark_generative_text = prepared
-    cli(standalone_mode=False)
+    cli.cli(standalone_mode=False)
 
 
 def _end_with_parent() -> None:
@@ -88,9 +88,9 @@ async def _warm_up(measure: Any, args: Any) -> None:
 
 def _keep_every_strategy(args: Any) -> None:
     """Save the report so far after each strategy, in GuideLLM's own format, and report progress more often."""
-    from guidellm.benchmark import entrypoints
     from guidellm.benchmark.schemas import GenerativeBenchmarksReport
 
+    entrypoints: Any = importlib.import_module("guidellm.benchmark.entrypoints")
     path = Path(os.environ["ASSAY_PARTIAL_REPORT"])
     head = GenerativeBenchmarksReport(config=args).model_dump_json(exclude={"benchmarks"})
     done: list[str] = []

@@ -14,6 +14,7 @@ ORDER_SEED = 0  # the same order for every model, strategy and run, so that they
 def register() -> None:
     """Make `kind=prompt_file,path=…` known to GuideLLM."""
     from guidellm.data.deserializers import DatasetDeserializer, DatasetDeserializerFactory
+    from guidellm.schemas.benchmark import BenchmarkArgs
     from guidellm.schemas.data import DataArgs
 
     @DataArgs.register("prompt_file")
@@ -24,9 +25,12 @@ def register() -> None:
     @DatasetDeserializerFactory.register("prompt_file")
     class PromptFileDeserializer(DatasetDeserializer):
         def __call__(self, config: PromptFileArgs, processor_factory: Any, random_seed: int) -> Any:
-            from datasets import IterableDataset
+            import datasets
 
-            return IterableDataset.from_generator(requests, gen_kwargs={"path": str(config.path)})
+            huggingface: Any = datasets  # not helpers.datasets
+            return huggingface.IterableDataset.from_generator(requests, gen_kwargs={"path": str(config.path)})
+
+    BenchmarkArgs.reload_schema(parents=True)
 
 
 def requests(path: str) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 from pathlib import Path
 
 from helpers import datasets
@@ -31,13 +32,15 @@ def load(settings: Settings, endpoint: Endpoint) -> Workload:
     if settings.workload == "prompts":
         return _from_file(Path(settings.prompts), counter, endpoint.max_model_len)
     prompt, output = settings.tokens
-    needed = prompt + output + counter.around_a_prompt
+    around = counter.around_a_prompt
+    needed = prompt + output + around
     if needed > endpoint.max_model_len:
+        largest = settings.scale * (endpoint.max_model_len - around) / (prompt + output)
         raise InvalidParameter(
             f"SCALE={settings.scale:g} of the workload {settings.workload} needs {needed} tokens ({prompt} in the "
-            f"prompt, {counter.around_a_prompt} around it, {output} in the answer); "
+            f"prompt, {around} around it, {output} in the answer); "
             f"{endpoint.model} has room for {endpoint.max_model_len}",
-            do=f"Set SCALE to {settings.scale * (endpoint.max_model_len - counter.around_a_prompt) / needed:.2g} or less",
+            do=f"Set SCALE to {floor(1000 * largest) / 1000:g} or less",
         )
     return Workload(settings.workload, prompt, output)
 
