@@ -93,23 +93,18 @@ def load_handbook(path: Path) -> list[HandbookEntry]:
 
 
 def digest(path: Path) -> str:
-    """Return `sha256:…` over a file's bytes, or over the names and bytes of a folder's files (caches left out)."""
-    if not path.exists():
-        raise _missing(path)
-    total = hashlib.sha256()
-    for file in _files(path):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        total.update(content.encode() if file == path else f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
-    return f"sha256:{total.hexdigest()}"
-
-
-def _files(path: Path) -> list[Path]:
+    """Return `sha256:…` over a file's bytes, or over the names and digests of a folder's files (caches left out)."""
     if path.is_file():
-        return [path]
-    hidden = ("__pycache__", ".ipynb_checkpoints")
-    return sorted(
-        f for f in path.rglob("*") if f.is_file() and not any(part in hidden for part in f.relative_to(path).parts)
-    )
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    if not path.is_dir():
+        raise _missing(path)
+    listing = "".join(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n" for file in _files(path))
+    return f"sha256:{hashlib.sha256(listing.encode()).hexdigest()}"
+
+
+def _files(folder: Path) -> list[Path]:
+    caches = {"__pycache__", ".ipynb_checkpoints"}
+    return sorted(f for f in folder.rglob("*") if f.is_file() and caches.isdisjoint(f.relative_to(folder).parts))
 
 
 def _load(path: Path, kind: type[R], text_field: str) -> list[R]:

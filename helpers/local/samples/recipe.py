@@ -1,0 +1,69 @@
+"""What each sample model is: its shape, what it sees, and for how long."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from helpers.datasets import digest
+from helpers.workspace import ROOT
+
+DATA = ROOT / "datasets" / "ops-assistant"
+TRAINED_ON = ("handbook.jsonl", "prompts.jsonl")
+# What decides the weights; a change here trains anew, a change to the wording of the card does not.
+DECIDING_CODE = ("texts.py", "tokenizer.py", "training.py")
+
+
+class Recipe(BaseModel):
+    """Everything that decides a sample model's weights, beside the data and the code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    hidden: int = Field(gt=0, description="width")
+    layers: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    intermediate: int = Field(gt=0, description="width of the feed-forward part")
+    vocabulary: int = Field(gt=260, description="upper bound on the number of tokens")
+    share_of_topics: float = Field(gt=0, le=1, description="how much of the handbook is seen")
+    steps: int = Field(gt=0)
+    batch: int = Field(gt=0, description="examples per step")
+    learning_rate: float = Field(gt=0)
+    seed: int = 20
+
+    def inputs_digest(self, data: Path = DATA) -> str:
+        """Return `sha256:…` over the recipe, the data and the deciding code."""
+        here = Path(__file__).parent
+        parts = [self.model_dump_json()]
+        parts += [digest(data / name) for name in TRAINED_ON]
+        parts += [digest(here / name) for name in DECIDING_CODE]
+        return f"sha256:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()}"
+
+
+SMALL = Recipe(
+    name="ops-small",
+    hidden=128,
+    layers=3,
+    heads=4,
+    intermediate=384,
+    vocabulary=4096,
+    share_of_topics=0.6,
+    steps=600,
+    batch=32,
+    learning_rate=4e-3,
+)
+LARGE = Recipe(
+    name="ops-large",
+    hidden=256,
+    layers=4,
+    heads=4,
+    intermediate=768,
+    vocabulary=4096,
+    share_of_topics=1.0,
+    steps=800,
+    batch=32,
+    learning_rate=2e-3,
+)
+RECIPES = (SMALL, LARGE)
