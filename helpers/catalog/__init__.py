@@ -19,14 +19,18 @@ from helpers.catalog.rows import Row, evaluation_rows, performance_rows
 
 __all__ = ["evaluation_rows", "metadata", "performance_rows", "write_catalog"]
 
+FILES = ("metadata.json", "performance.ndjson", "evaluations.ndjson", "catalog.yaml")
 _DATES = ("created_at", "updated_at")
 
 
 def write_catalog(record: Record, folder: Path) -> list[Path]:
-    """Write the record's files into the model's `folder` and return them; records of other runs in there stay.
+    """Write the record's files into the model's `folder` and return them; this model's other records in there stay.
 
     Writing the same record again changes nothing. Raises StoreFailed when the disk refuses.
     """
+    if _model_in(folder) != record.selection.name:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
     performance = _merged(folder / "performance.ndjson", performance_rows(record), "config_id")
     # The loader keeps one score for a benchmark, the last.
     evaluations = _merged(folder / "evaluations.ndjson", evaluation_rows(record), "benchmark")
@@ -53,6 +57,11 @@ def _short(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.1f}".removesuffix(".0") + name
     return str(count)
+
+
+def _model_in(folder: Path) -> str | None:
+    file = folder / "metadata.json"
+    return json.loads(file.read_text("utf-8"))["id"] if file.exists() else None
 
 
 def _merged(path: Path, rows: list[Row], key: str) -> list[Row]:

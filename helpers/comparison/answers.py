@@ -14,7 +14,7 @@ Key = tuple[str, int]
 
 
 class Answer(Contract):
-    """One question as one model answered it."""
+    """One question as one model answered it; `choices` is 0 where it wrote the answer freely."""
 
     task: str
     document: int
@@ -24,6 +24,7 @@ class Answer(Contract):
     text: str
     expected: str
     given: str
+    choices: int
     correct: bool
 
     @property
@@ -57,6 +58,7 @@ def _answer(row: dict[str, Any], metric: str) -> Answer:
         text=str(document.get("question") or document.get("query") or row["arguments"][0][0]),
         expected=_expected(row),
         given=_given(row),
+        choices=0 if isinstance(row["filtered_resps"][0], str) else len(row["arguments"]),
         correct=bool(row[metric]),
     )
 

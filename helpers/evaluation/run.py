@@ -23,7 +23,7 @@ from helpers.evaluation.tasks import Task, check_task
 def evaluate(
     settings: Settings, endpoint: Endpoint, folder: Path, *, show: Callable[[str], object] = print
 ) -> Evaluation:
-    """Score the endpoint's model on the task and write evaluation.json into `folder`.
+    """Score the endpoint's model on the task; lm-eval's report and its per-question log are left in `folder`.
 
     Raises UnknownTask and InvalidDataset before anything starts, EndpointUnreachable, IncompleteCoverage or
     EvaluationFailed after; answers that came before a failure stay in `folder`, and a second call goes on from there.
@@ -31,9 +31,7 @@ def evaluate(
     task = check_task(settings)
     started = now()
     run(settings, endpoint, folder, task=task, show=show)
-    evaluation = read_results(settings, endpoint, folder, task=task, started=started)
-    evaluation.write(folder)
-    return evaluation
+    return read_results(settings, endpoint, folder, task=task, started=started)
 
 
 def build_command(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task | None = None) -> list[str]:

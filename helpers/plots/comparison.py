@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from helpers.artifacts import LoadPoint, Record
 from helpers.comparison import Comparison, Flip, Standing
 from helpers.plots.style import colour
+from helpers.plots.tables import flips_table, standings_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = ["accuracy_vs_latency", "flips", "flips_table", "standings_table", "throughput_curves"]
 
 Latency = Literal["ttft_p95_ms", "e2e_p95_ms"]
 _NAMES = {"ttft_p95_ms": "Time to first token, p95", "e2e_p95_ms": "End-to-end latency, p95"}

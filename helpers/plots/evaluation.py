@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.artifacts import Evaluation, Interval
+from helpers.artifacts import FOLDER, Evaluation, Interval
 from helpers.comparison.answers import read_answers
 from helpers.comparison.compare import by_category
 from helpers.plots.style import colour
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def accuracy(evaluation: Evaluation, samples: Path, chance: float | None = None) -> Figure:
-    """Accuracy with its interval, overall and by category, worst category last; `chance` draws the guesser's line."""
+def accuracy_by_category(evaluation: Evaluation, folder: Path = FOLDER) -> Figure:
+    """Accuracy with its interval, overall and by category, weakest category last; reads the per-question log."""
     from matplotlib import pyplot
 
-    answers = read_answers(samples, evaluation.metric).values()
+    answers = list(read_answers(folder / evaluation.samples, evaluation.metric).values())
     parts = sorted(by_category(answers, evaluation.interval.confidence), key=lambda part: -part.score)
     rows: list[tuple[str, float, Interval, int]] = [
         ("all questions", evaluation.score, evaluation.interval, evaluation.n)
@@ -32,7 +32,8 @@ def accuracy(evaluation: Evaluation, samples: Path, chance: float | None = None)
             score, place, xerr=error, fmt="D" if place == 0 else "o", color=shade, capsize=4, markersize=8, lw=2
         )
         axes.annotate(f"{score:.2f}", (1.02, place), xycoords=("axes fraction", "data"), va="center", color=shade)
-    if chance is not None:
+    if all(answer.choices for answer in answers):
+        chance = sum(1 / answer.choices for answer in answers) / len(answers)
         axes.axvline(chance, color="0.6", linestyle=":", linewidth=1.5)
         axes.annotate(
             f"guessing {chance:.2f}",

@@ -1,0 +1,57 @@
+"""The comparison as tables for the notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from helpers.comparison import Comparison, Standing
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+NOT_MEASURED = "\u2013"
+
+
+def standings_table(comparison: Comparison) -> DataFrame:
+    """One row per version, most accurate first: accuracy with its interval, and the speed at the operating point."""
+    from pandas import DataFrame
+
+    table = DataFrame(
+        [_standing(row) for row in comparison.standings], index=[row.label for row in comparison.standings]
+    )
+    table.index.name = "version"
+    return table
+
+
+def _standing(row: Standing) -> dict[str, str]:
+    return {
+        "accuracy": f"{row.accuracy:.3f}",
+        f"{row.interval.confidence:.0%} interval": f"{row.interval.low:.3f} to {row.interval.high:.3f}",
+        "questions": f"{row.n}" + (f" (+{row.failed} unanswered)" if row.failed else ""),
+        "requests/s": _number(row.requests_per_second, 1),
+        "output tokens/s": _number(row.output_tokens_per_second, 0),
+        "TTFT p95 (ms)": _number(row.ttft_p95_ms, 0),
+        "ITL p95 (ms)": _number(row.itl_p95_ms, 1),
+        "start-up (s)": _number(row.startup_seconds, 0),
+        "hardware": row.hardware,
+        "operating point": row.operating_point,
+    }
+
+
+def _number(value: float | None, digits: int) -> str:
+    return NOT_MEASURED if value is None else f"{value:,.{digits}f}"
+
+
+def flips_table(comparison: Comparison) -> DataFrame:
+    """Every question on which the versions differ, with each version's answer; a check mark where it was right."""
+    from pandas import DataFrame
+
+    labels = [row.label for row in comparison.standings]
+    marks = {True: "\u2713", False: "\u2717"}
+    rows = [
+        {"category": flip.category, "question": flip.text, "expected": flip.expected}
+        | {label: f"{marks[flip.correct[label]]} {flip.answers[label]}" for label in labels}
+        for flip in comparison.flips
+    ]
+    columns = ["category", "question", "expected", *labels]
+    return DataFrame(rows, columns=columns, index=[flip.question for flip in comparison.flips])
