@@ -8,7 +8,7 @@ import pytest
 
 from helpers.workspace import ROOT
 
-pytest_plugins = ["tests.plugins.registry"]
+pytest_plugins = ["tests.plugins.registry", "tests.plugins.models"]
 
 OURS = ("REGISTRY", "STORE", "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH")
 

@@ -15,13 +15,14 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
         "Use a machine with AVX2 or AVX-512, or TARGET existing",
     ),
     (
-        r"Cannot allocate memory|MemoryError|[Oo]ut of memory|No available memory|not enough memory|"
+        r"Cannot allocate memory|MemoryError|[Oo]ut of memory|No available memory|not enough memory|Available memory .* is less than|"
         r"larger than the available KV cache|bad_alloc|exceeds? .*memory",
         "memory is short",
         "Lower KV_CACHE_GIB or MAX_MODEL_LEN, or free memory",
     ),
     (
-        r"[Mm]odel architectures? .*(not supported|failed to be inspected)|Unrecognized model",
+        r"[Mm]odel architectures? .*(not supported|failed to be inspected)|Unrecognized model|"
+        r"does not recognize this architecture",
         "vLLM does not know the model's architecture",
         "Check `architectures` in config.json against vLLM's list of models",
     ),
@@ -59,6 +60,8 @@ def _cause(text: str, code: int | None) -> tuple[str, str]:
         return CAUSES[1][1:]
     if code in (-9, 137):
         return "it was killed, most likely because memory ran out", CAUSES[2][2]
+    if code in (124, 143, -15):
+        return "its lifetime was over before it was ready", "Raise LIFETIME_SECONDS"
     for pattern, cause, do in CAUSES:
         if re.search(pattern, text):
             return cause, do

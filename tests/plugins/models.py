@@ -1,0 +1,54 @@
+"""A tiny Llama with random weights and a real tokenizer: serves and answers, knows nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers import ingestion
+from helpers.artifacts import Selection
+
+TEXT = ["Restart the pod in the namespace, then read its log.", "The node is not ready: drain it and look at kubelet."]
+CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
+
+
+def make_tiny_model(folder: Path) -> Path:
+    """Write a model of about half a million random weights and return its folder."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    torch.manual_seed(0)
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet, special = pre_tokenizers.ByteLevel.alphabet(), ["<pad>", "<s>", "</s>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator(TEXT * 20, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+    tokenizer.chat_template = CHAT
+    size = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=2048, **size, **tokens)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def select(folder: Path, **changes: object) -> Selection:
+    """Return the selection of a model folder that no registry knows."""
+    known = {
+        "name": "tiny", "version": "1", "uri": folder.as_uri(), "digest": ingestion.digest(folder),
+        "size_bytes": ingestion.size_bytes(folder), "registry": "http://registry.invalid",
+        "registered_model_id": "1", "model_version_id": "2", "model_artifact_id": "3",
+    }  # fmt: skip
+    return Selection(**known | changes)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's folder; a test that changes it copies it first."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")

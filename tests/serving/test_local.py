@@ -1,0 +1,155 @@
+"""Real vLLM on the CPU: it comes up, it is found again, it goes away, and when it cannot start it says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import psutil
+import pytest
+
+from helpers import processes, serving
+from helpers.errors import DeploymentFailed, DigestMismatch, EndpointUnreachable, InvalidParameter
+from helpers.polling import wait_for
+from helpers.serving import local
+from tests.plugins.models import select
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    yield
+    for running in processes.all_running():
+        processes.end(running)
+
+
+def members(pid):
+    return [item for item in psutil.process_iter() if os.getpgid(item.pid) == pid and item.status() != "zombie"]
+
+
+@pytest.mark.stack
+def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_model, capsys):
+    selection = select(tiny_model)
+    endpoint = serving.deploy(selection, serving.Settings())
+    assert endpoint.digest == selection.digest
+    assert endpoint.digest_verified
+    assert endpoint.startup_seconds > 0
+    assert endpoint.engine_version == "0.32.0"
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "ignore_eos": True}
+    answer = httpx.post(f"{endpoint.url}/v1/chat/completions", json=body, timeout=120).json()
+    assert answer["usage"]["completion_tokens"] == 4
+
+    again = serving.deploy(selection, serving.Settings())
+    assert (again.url, again.started) == (endpoint.url, endpoint.started)
+
+    known = serving.Settings(target="existing", endpoint_url=f"{endpoint.url}/v1", endpoint_model="tiny")
+    connected = serving.deploy(selection, known)
+    assert (connected.url, connected.max_model_len) == (endpoint.url, 2048)
+    assert not connected.digest_verified
+    assert "stays" in serving.remove(connected)
+    with pytest.raises(EndpointUnreachable, match="does not serve large, it serves tiny"):
+        serving.deploy(selection, known.model_copy(update={"endpoint_model": "large"}))
+
+    assert serving.remove_expired() == []
+    [running] = processes.all_running()
+    assert members(running.pid)
+    assert "is removed" in serving.remove(endpoint)
+    assert not members(running.pid)
+    assert "is not running" in serving.remove(endpoint)
+    with pytest.raises(EndpointUnreachable):
+        serving.deploy(selection, known)
+
+
+@pytest.mark.stack
+def test_after_its_lifetime_it_is_gone_even_when_nobody_asks(tiny_model):
+    with pytest.raises(DeploymentFailed, match=r"lifetime was over.*Raise LIFETIME_SECONDS"):
+        serving.deploy(select(tiny_model), serving.Settings(lifetime_seconds=10))
+    assert processes.all_running() == []
+
+
+@pytest.mark.stack
+def test_an_unknown_architecture_is_named_as_the_reason(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "odd")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["OddForCausalLM"], "model_type": "odd"}))
+    with pytest.raises(DeploymentFailed, match="does not know the model's architecture") as caught:
+        serving.deploy(select(folder), serving.Settings())
+    assert "Last lines of its log" in caught.value.__notes__[0]
+
+
+@pytest.mark.stack
+def test_a_taken_port_is_named_as_the_reason(tiny_model):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(DeploymentFailed, match="its port is taken"):
+        serving.deploy(select(tiny_model), serving.Settings(port=taken.getsockname()[1]))
+
+
+@pytest.mark.stack
+def test_more_memory_than_there_is_is_named_as_the_reason(tiny_model):
+    with pytest.raises(DeploymentFailed, match="memory is short"):
+        serving.deploy(select(tiny_model), serving.Settings(kv_cache_gib=1024))
+
+
+@pytest.mark.stack
+def test_ctrl_c_leaves_nothing_running(tiny_model, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from helpers import serving; from tests.plugins.models import select\n"
+        "serving.deploy(select(Path(sys.argv[1])), serving.Settings())"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    maker = subprocess.Popen([sys.executable, "-c", code, tiny_model], env=environment, stderr=subprocess.PIPE)
+    [running] = wait_for(processes.all_running, what="the start of vLLM", do="", timeout=60, interval=0.05)
+    time.sleep(1)  # into the wait, where a user would press it
+    maker.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in maker.communicate(timeout=60)[1]
+    assert not members(running.pid)
+    assert processes.all_running() == []
+
+
+def test_changed_files_are_not_served(tiny_model, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "changed")
+    selection = select(folder)
+    (folder / "generation_config.json").write_text("{}")
+    with pytest.raises(DigestMismatch, match=r"tiny 1 at file:///.* has digest sha256:.*Do not serve it"):
+        serving.deploy(selection, serving.Settings())
+    assert processes.all_running() == []
+
+
+def test_a_missing_environment_says_how_to_make_it(tiny_model, monkeypatch):
+    monkeypatch.setenv("ASSAY_VLLM_PYTHON", "/nowhere/python")
+    with pytest.raises(DeploymentFailed, match=r"no vLLM environment at /nowhere/python.*Run make setup"):
+        serving.deploy(select(tiny_model), serving.Settings())
+
+
+def test_no_secret_reaches_the_command_line_or_a_server_that_does_not_need_it(tiny_model, monkeypatch, tmp_path):
+    monkeypatch.setenv("ENDPOINT_API_KEY", "hidden-key")
+    monkeypatch.setenv("STORE_AWS_SECRET_ACCESS_KEY", "hidden-store-key")
+    settings = serving.Settings()
+    command = local.build_command(select(tiny_model), settings, tiny_model, 8000, tmp_path / "python")
+    environment = local._environment(settings)
+    assert "hidden-key" not in " ".join(command)
+    assert "hidden-store-key" not in environment.values()
+    assert environment["VLLM_API_KEY"] == "hidden-key"
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"target": "cloud"}, "TARGET"),
+        ({"max_model_len": 0}, "MAX_MODEL_LEN"),
+        ({"engine_args": "--x $(id)"}, "engine_args"),
+        ({"engine_args": "--api-key abc"}, "ENGINE_ARGS"),
+        ({"target": "existing"}, "endpoint_url"),
+        ({"endpoint_url": "http://user:pw@host"}, "ENDPOINT_URL"),
+        ({"lifetime_seconds": 1}, "LIFETIME_SECONDS"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(changes, name):
+    with pytest.raises(InvalidParameter, match=name):
+        serving.Settings(**changes)
