@@ -15,8 +15,8 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
         "Use a machine with AVX2 or AVX-512, or TARGET existing",
     ),
     (
-        r"Cannot allocate memory|MemoryError|[Oo]ut of memory|No available memory|not enough memory|Available memory .* is less than|"
-        r"larger than the available KV cache|bad_alloc|exceeds? .*memory",
+        r"Cannot allocate memory|MemoryError|[Oo]ut of memory|No available memory|not enough memory|"
+        r"Available memory .* is less than|larger than the available KV cache|bad_alloc|exceeds? .*memory",
         "memory is short",
         "Lower KV_CACHE_GIB or MAX_MODEL_LEN, or free memory",
     ),
@@ -38,7 +38,7 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
     ),
     (r"No module named", "the serving environment is not complete", "Run make setup"),
     (
-        r"SafetensorError|size mismatch|[Tt]okenizer",
+        r"SafetensorError|size mismatch|(Can't|Unable to|Cannot) load",
         "the model's files could not be loaded",
         "Check the weights and the tokenizer",
     ),

@@ -13,7 +13,7 @@ from helpers.serving.diagnosis import explain
         ("", 132, "lacks an instruction set"),
         ("", 137, "killed, most likely because memory ran out"),
         ("RuntimeError: DefaultCPUAllocator: can't allocate memory: out of memory", 1, "memory is short"),
-        ("ValueError: Available memory on node 0 (5/19 GiB) on kv cache allocation is less than requested", 1, "memory is"),
+        ("ValueError: Available memory on node 0 (5/19 GiB) is less than requested memory", 1, "memory is"),
         ("ValueError: Model architectures ['OddModel'] are not supported for now.", 1, "architecture"),
         ("User-specified max_model_len (9) is greater than the derived max_model_len", 1, "MAX_MODEL_LEN is larger"),
         ("api_server.py: error: unrecognized arguments: --odd", 2, "vLLM refused an argument"),
