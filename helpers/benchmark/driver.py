@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from helpers.benchmark import prompt_file
+
 PRELOADED = ["guidellm.backends", "guidellm.scheduler.worker", "guidellm.utils.messaging", "httpx", "h2", "uvloop"]
 PROGRESS_SECONDS = 2.0
 WARMUP_SECONDS = 120  # at most; the first request of a fresh vLLM on a CPU has been seen to take 15 s
@@ -30,6 +32,7 @@ def main() -> None:
     forkserver.set_forkserver_preload(PRELOADED)
     forkserver.ensure_running()  # loads its modules while this process loads its own
 
+    prompt_file.register()
     entry: Any = importlib.import_module("guidellm.entrypoints")
     cli: Any = importlib.import_module("guidellm.cli")
     measure = entry.benchmark_generative_text
@@ -40,9 +43,6 @@ def main() -> None:
         _keep_every_strategy(args)
         return await measure(args=args, **options)
 
-    from helpers.benchmark import prompt_file
-
-    prompt_file.register()
     entry.benchmark_generative_text = prepared
     cli.cli(standalone_mode=False)
 

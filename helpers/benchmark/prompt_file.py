@@ -12,15 +12,15 @@ ORDER_SEED = 0  # the same order for every model, strategy and run, so that they
 
 
 def register() -> None:
-    """Make `kind=prompt_file,path=…` known to GuideLLM."""
-    from guidellm.data.deserializers import DatasetDeserializer, DatasetDeserializerFactory
-    from guidellm.schemas.benchmark import BenchmarkArgs
+    """Make `kind=prompt_file,path=…` known to GuideLLM, before it builds its command line from the known kinds."""
     from guidellm.schemas.data import DataArgs
 
     @DataArgs.register("prompt_file")
     class PromptFileArgs(DataArgs):
         kind: Literal["prompt_file"] = "prompt_file"
         path: Path
+
+    from guidellm.data.deserializers import DatasetDeserializer, DatasetDeserializerFactory
 
     @DatasetDeserializerFactory.register("prompt_file")
     class PromptFileDeserializer(DatasetDeserializer):
@@ -29,8 +29,6 @@ def register() -> None:
 
             huggingface: Any = datasets  # not helpers.datasets
             return huggingface.IterableDataset.from_generator(requests, gen_kwargs={"path": str(config.path)})
-
-    BenchmarkArgs.reload_schema(parents=True)
 
 
 def requests(path: str) -> Iterator[dict[str, Any]]:
