@@ -30,7 +30,7 @@ def compare(records: Sequence[Record], samples: Mapping[str, Path | Iterable[dic
         )
     newest, notes = _newest(records)
     group, others = _same_questions(newest)
-    notes += [_other(record, group[0]) for record in others]
+    notes += sorted(_other(record, group[0]) for record in others)
     answers = {_label(record): read_answers(samples[record.record_id], record.evaluation.metric) for record in group}
     standings = sorted((_standing(record, answers[_label(record)]) for record in group), key=lambda row: -row.accuracy)
     pairs = _pairs(standings, answers)

@@ -1,0 +1,197 @@
+"""Versions side by side: what is called a difference, what is not, and what is not compared at all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from helpers.artifacts import Hardware
+from helpers.comparison import Comparison, compare, read_answers
+from helpers.errors import ArtifactMissing, InvalidInput, NotFound
+from helpers.records import join
+from tests.plugins.records import (
+    START,
+    a_record,
+    a_sample,
+    a_selection,
+    a_sweep,
+    an_endpoint,
+    an_evaluation,
+    questions,
+    some_samples,
+    write_samples,
+)
+
+
+def from_pattern(right):
+    """The per-question log of a model that is right where the pattern says so."""
+    return [
+        a_sample(number, question, good) for number, (question, good) in enumerate(zip(questions(), right, strict=True))
+    ]
+
+
+BASE = [number % 2 == 0 for number in range(160)]
+CLEARLY_BETTER = [good or number % 4 == 1 for number, good in enumerate(BASE)]
+HARDLY_BETTER = [good or number in (1, 3) for number, good in enumerate(BASE)]
+
+
+def compared(**patterns):
+    logs = {name: from_pattern(pattern) for name, pattern in patterns.items()}
+    records = [a_record(name, samples=log, slowness=1 + place) for place, (name, log) in enumerate(logs.items())]
+    return compare(records, {record.record_id: logs[record.selection.name] for record in records})
+
+
+def test_a_clear_difference_is_named_with_its_uncertainty_and_its_price():
+    comparison = compared(small=BASE, large=CLEARLY_BETTER)
+    verdict = comparison.verdict
+    assert verdict.startswith("large 1.0 answers more questions correctly than small 1.0 (0.750 against 0.500,")
+    assert "exact McNemar p < 0.0001" in verdict
+    assert "160 questions" in verdict
+    assert "times the load within the SLO" in verdict
+    assert verdict.count(".  ") == 0
+    assert verdict.endswith(".")
+    assert "more accurate than small 1.0" in comparison.standings[0].verdict
+    assert "less accurate than large 1.0" in comparison.standings[1].verdict
+
+
+def test_a_difference_that_chance_explains_is_not_called_one():
+    comparison = compared(small=BASE, large=HARDLY_BETTER)
+    assert comparison.verdict.startswith("No difference in accuracy is shown between large 1.0 and small 1.0")
+    assert "questions would settle a difference of this size" in comparison.verdict
+    assert all("no difference shown from" in row.verdict for row in comparison.standings)
+
+
+def test_equal_models_are_inconclusive_and_no_number_is_invented():
+    comparison = compared(small=BASE, large=BASE)
+    assert "p = 1," in comparison.verdict
+    assert "would settle" not in comparison.verdict
+    assert comparison.flips == ()
+
+
+def test_three_versions_are_tested_together():
+    comparison = compared(small=BASE, mid=HARDLY_BETTER, large=CLEARLY_BETTER)
+    assert [row.name for row in comparison.standings] == ["large", "mid", "small"]
+    assert len(comparison.pairs) == 3
+    assert "adjusted for 3 pairs" in comparison.verdict
+    assert "also shown to be more accurate than small 1.0" in comparison.verdict
+
+
+def test_one_version_alone_has_a_verdict_too():
+    comparison = compared(small=BASE)
+    assert "small 1.0 answers 50% of 160 questions correctly (95% interval" in comparison.verdict
+    assert "no other version" in comparison.verdict
+    assert comparison.pairs == ()
+
+
+def test_flips_show_the_question_and_both_answers_in_both_directions():
+    better, worse = list(BASE), list(BASE)
+    better[1], worse[1] = True, False
+    better[0], worse[0] = False, True
+    better[3], worse[3] = True, False
+    comparison = compared(good=better, bad=worse)
+    assert len(comparison.flips) == 3
+    assert [flip.correct["good 1.0"] for flip in comparison.flips] == [True, True, False]
+    (question, *_) = [item for item in questions() if item["id"] == comparison.flips[0].question]
+    flip = comparison.flips[0]
+    assert flip.text == question["question"]
+    assert flip.expected == flip.answers["good 1.0"] == question["choices"][question["answer"]]
+    assert flip.answers["bad 1.0"] in set(question["choices"]) - {flip.expected}
+    assert flip.category == question["category"]
+
+
+def test_categories_add_up_to_the_whole():
+    (row,) = compared(small=BASE).standings
+    assert sum(part.n for part in row.categories) == row.n == 160
+    assert sum(part.correct for part in row.categories) == 80
+    assert all(part.interval.low <= part.score <= part.interval.high for part in row.categories)
+
+
+def test_records_of_other_questions_are_not_compared_and_that_is_said():
+    log = from_pattern(BASE)
+    records = [
+        a_record("small", samples=log),
+        a_record("large", samples=log),
+        a_record("other", evaluation=an_evaluation(log, digest="sha256:" + "e" * 64)),
+        a_record("shots", evaluation=an_evaluation(log, shots=3)),
+    ]
+    comparison = compare(records, {record.record_id: log for record in records})
+    assert {row.name for row in comparison.standings} == {"small", "large"}
+    assert len(comparison.not_compared) == 2
+    assert "other 1.0" in comparison.not_compared[0]
+    assert "other questions" in comparison.not_compared[0]
+    assert "3 worked examples instead of 0" in comparison.not_compared[1]
+
+
+def test_only_the_newest_record_of_a_version_counts():
+    old, new = from_pattern(BASE), from_pattern(CLEARLY_BETTER)
+    records = [a_record("m", samples=new, when=START + timedelta(hours=1)), a_record("m", samples=old)]
+    comparison = compare(records, {records[0].record_id: new, records[1].record_id: old})
+    (row,) = comparison.standings
+    assert row.record_id == records[0].record_id
+    assert "left out" in comparison.not_compared[0]
+
+
+def test_versions_that_answered_different_numbers_of_questions_are_paired_on_the_common_ones():
+    whole, part = from_pattern(CLEARLY_BETTER), from_pattern(BASE)[:100]
+    records = [a_record("whole", samples=whole), a_record("part", samples=part)]
+    comparison = compare(records, {records[0].record_id: whole, records[1].record_id: part})
+    assert comparison.pairs[0].paired.n == 100
+
+
+def test_a_version_without_an_operating_point_is_compared_by_accuracy_alone():
+    log, better = from_pattern(BASE), from_pattern(CLEARLY_BETTER)
+    records = [a_record("small", samples=log), a_record("large", samples=better, sweep=a_sweep(none_meets=True))]
+    comparison = compare(records, {records[0].record_id: log, records[1].record_id: better})
+    assert "no operating point to compare the speed at for large 1.0" in comparison.verdict
+    assert comparison.standings[0].ttft_p95_ms is None
+    assert "no load met the SLO" in comparison.standings[0].verdict
+
+
+def test_speed_on_other_hardware_is_not_compared():
+    log, selection = from_pattern(BASE), a_selection("large")
+    endpoint = an_endpoint(selection, hardware=Hardware(type="H100", count=1))
+    large = join(selection, endpoint, a_sweep(), an_evaluation(log), purpose="use-case", use_case="ops-assistant")
+    records = [a_record("small", samples=log), large]
+    comparison = compare(records, {record.record_id: log for record in records})
+    assert "measured under another hardware and is not compared" in comparison.verdict
+    assert "times the load" not in comparison.verdict
+
+
+def test_nothing_to_compare_says_what_to_run():
+    with pytest.raises(NotFound, match="ai_engineer"):
+        compare([], {})
+
+
+def test_the_comparison_is_read_back_as_it_was_written(tmp_path):
+    comparison = compared(small=BASE, large=CLEARLY_BETTER)
+    comparison.write(tmp_path)
+    assert Comparison.read(tmp_path) == comparison
+
+
+def test_answers_come_from_lm_evals_log(tmp_path):
+    path = write_samples(some_samples(0.5, 20), tmp_path / "samples.jsonl")
+    answers = read_answers(path, "acc")
+    assert len(answers) == 20
+    for answer in answers.values():
+        assert answer.correct == (answer.given == answer.expected)
+        assert answer.choices == 4
+
+
+def test_written_answers_are_read_too():
+    row = a_sample(0, questions(1)[0], True) | {
+        "arguments": [["How many?", {"until": ["."]}]],
+        "filtered_resps": ["seven"],
+        "target": "seven",
+        "exact_match": 1.0,
+    }
+    (answer,) = read_answers([row], "exact_match").values()
+    assert (answer.given, answer.expected, answer.choices) == ("seven", "seven", 0)
+
+
+def test_a_missing_or_foreign_log_is_named(tmp_path):
+    with pytest.raises(ArtifactMissing, match=r"nothing\.jsonl"):
+        read_answers(tmp_path / "nothing.jsonl", "acc")
+    (tmp_path / "foreign.jsonl").write_text('{"task": "t", "doc_id": 1}\n')
+    with pytest.raises(InvalidInput, match=r"foreign\.jsonl"):
+        read_answers(tmp_path / "foreign.jsonl", "acc")

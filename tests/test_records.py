@@ -1,0 +1,152 @@
+"""The joined record: its id, its summary, and the decision on it."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+
+import pytest
+
+from helpers.artifacts import Record
+from helpers.errors import DigestMismatch, InvalidParameter
+from helpers.records import Thresholds, decide, git_commit, join, summary
+from helpers.workspace import ROOT
+from tests.plugins.records import (
+    a_point,
+    a_record,
+    a_selection,
+    a_sweep,
+    an_endpoint,
+    an_evaluation,
+    some_samples,
+)
+
+
+def joined(selection=None, endpoint=None, sweep=None, evaluation=None, **more):
+    selection = selection or a_selection()
+    known = {"purpose": "baseline", "use_case": "ops-assistant"}
+    parts = endpoint or an_endpoint(selection), sweep or a_sweep(), evaluation or an_evaluation(some_samples(0.5))
+    return join(selection, *parts, **known | more)
+
+
+def test_the_same_measurements_get_the_same_id_wherever_they_lie(monkeypatch):
+    selection = a_selection()
+    first = joined(selection, raw={"a.json": "file:///here/a.json"})
+    monkeypatch.setenv("ASSAY_GIT_COMMIT", "0123abc")
+    moved = a_selection(uri="s3://bucket/model", registry="https://elsewhere", model_version_id="77")
+    second = joined(moved, an_endpoint(selection, url="http://other:1", tokenizer="/x", handle="pod"), raw={})
+    assert first.record_id == second.record_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"purpose": "use-case"},
+        {"use_case": "support"},
+        {"sweep": a_sweep(1.01)},
+        {"evaluation": an_evaluation(some_samples(0.6))},
+        {"endpoint": an_endpoint(a_selection(), engine_args=("--dtype", "float32"))},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_measurements_get_another_id(change):
+    assert joined().record_id != joined(**change).record_id
+
+
+def test_a_record_is_read_back_as_it_was_written(tmp_path):
+    record = joined(settings={"limit": 5})
+    record.write(tmp_path)
+    assert Record.read(tmp_path) == record
+
+
+def test_results_of_another_model_are_not_joined():
+    other = an_endpoint(a_selection("ops-large"))
+    with pytest.raises(DigestMismatch, match=r"ops-small 1\.0"):
+        joined(endpoint=other)
+
+
+def test_every_tool_is_named_with_its_version():
+    versions = joined().versions
+    assert versions["guidellm"] == "0.8.1"
+    assert versions["lm_eval"] == "0.4.13"
+    assert versions["vllm"] == "0.32.0"
+    assert {"python", "assay-helpers"} <= set(versions)
+
+
+def test_the_commit_is_the_checkouts(monkeypatch):
+    monkeypatch.delenv("ASSAY_GIT_COMMIT", raising=False)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    assert git_commit() == (head.stdout.strip() if head.returncode == 0 else "unknown")
+
+
+def test_an_image_without_a_checkout_is_told_its_commit_or_says_unknown(monkeypatch, tmp_path):
+    monkeypatch.setattr("helpers.records.ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.delenv("ASSAY_GIT_COMMIT", raising=False)
+    assert git_commit() == "unknown"
+    monkeypatch.setenv("ASSAY_GIT_COMMIT", "cafe")
+    assert git_commit() == "cafe"
+
+
+def test_the_summary_is_flat_and_complete():
+    record = a_record()
+    flat = summary(record)
+    point = record.sweep.chosen
+    assert flat["accuracy"] == record.evaluation.score
+    assert flat["accuracy_low"] < flat["accuracy"] < flat["accuracy_high"]
+    assert flat["accuracy_n"] == 160
+    assert flat["requests_per_second"] == point.requests_per_second
+    assert flat["ttft_p95_ms"] == point.ttft_ms.p95
+    assert flat["itl_p95_ms"] == point.itl_ms.p95
+    assert flat["output_tokens_per_second"] == point.output_tokens_per_second
+    assert (flat["task"], flat["purpose"], flat["use_case"]) == ("ops_assistant", "use-case", "ops-assistant")
+    assert flat["ended"] == "2026-11-02T09:36:00+00:00"
+    assert all(type(value) in (str, int, float, bool) for value in flat.values())
+
+
+def test_the_summary_leaves_out_what_was_not_measured():
+    flat = summary(a_record(sweep=a_sweep(none_meets=True)))
+    assert not {"requests_per_second", "ttft_p95_ms", "itl_p95_ms", "output_tokens_per_second"} & set(flat)
+    sweep = a_sweep()
+    broken = a_point(2).model_copy(update={"itl_ms": None, "requests_per_second": math.nan})
+    points = (*sweep.points[: sweep.operating_point.index], broken, *sweep.points[sweep.operating_point.index + 1 :])
+    flat = summary(a_record(sweep=sweep.model_copy(update={"points": points})))
+    assert "itl_p95_ms" not in flat
+    assert "requests_per_second" not in flat
+    assert None not in flat.values()
+
+
+def test_a_version_above_all_thresholds_is_approved_with_a_reason_for_each():
+    approval = decide(a_record(samples=some_samples(0.9)), Thresholds(min_accuracy=0.6, max_ttft_p95_ms=200))
+    assert approval.state == "approved"
+    accuracy, speed = approval.reasons
+    assert "meets the minimum of 0.6" in accuracy
+    assert "95% interval" in accuracy
+    assert "within the limit of 200 ms" in speed
+
+
+def test_a_score_above_the_minimum_whose_interval_is_not_is_approved_and_says_so():
+    record = a_record(samples=some_samples(0.52))
+    approval = decide(record, Thresholds(min_accuracy=record.evaluation.score - 0.01))
+    assert approval.state == "approved"
+    assert "though the interval reaches below it" in approval.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("record", "thresholds", "said"),
+    [
+        (a_record(samples=some_samples(0.3)), Thresholds(min_accuracy=0.5), "is below the minimum of 0.5"),
+        (a_record(slowness=2.0), Thresholds(max_ttft_p95_ms=20), "above the limit of 20 ms"),
+        (a_record(sweep=a_sweep(none_meets=True)), Thresholds(), "No operating point: no load kept"),
+    ],
+    ids=["accuracy", "latency", "no operating point"],
+)
+def test_a_version_that_misses_a_threshold_is_rejected_and_says_which(record, thresholds, said):
+    approval = decide(record, thresholds)
+    assert approval.state == "rejected"
+    assert any(said in reason for reason in approval.reasons)
+
+
+def test_a_minimum_that_is_no_share_is_refused():
+    with pytest.raises(InvalidParameter, match="MIN_ACCURACY"):
+        Thresholds(min_accuracy=70)
