@@ -18,7 +18,7 @@ from mr_openapi import ModelRegistryServiceApi
 from helpers.errors import InvalidInput, InvalidParameter, ModelNotFound, NoMatch, NotFound, RegistryUnreachable
 from helpers.registry import Constraints, Registry, connect, shortlist_table
 from helpers.registry.records import attach_record
-from tests.plugins.registry import RegistryServer, registry_server, serving  # noqa: F401
+from tests.plugins.registry import MEMORY, RegistryServer, registry_server, serving  # noqa: F401
 
 DIGEST = f"sha256:{'a' * 64}"
 OTHER = f"sha256:{'b' * 64}"
@@ -388,21 +388,21 @@ def test_nothing_at_the_address_is_named_after_bounded_retries():
         connect("http://127.0.0.1:1", timeout=0.5)
 
 
-def test_a_registry_that_goes_away_is_named(tmp_path):
-    with serving(tmp_path / "r.db") as server:
+def test_a_registry_that_goes_away_is_named():
+    with serving(MEMORY) as server:
         registry = connect(server.address, timeout=0.5)
     for use in (registry.versions, registry.records, lambda: candidate(registry)):
         with pytest.raises(RegistryUnreachable, match=server.address):
             use()
 
 
-def test_a_registry_that_comes_back_in_time_is_used(tmp_path):
-    with serving(tmp_path / "r.db") as server:
+def test_a_registry_that_comes_back_in_time_is_used():
+    with serving(MEMORY) as server:
         registry = connect(server.address, timeout=60)
     port = int(server.address.rsplit(":", 1)[1])
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(registry.versions)
-        with serving(tmp_path / "r.db", port=port):
+        with serving(MEMORY, port=port):
             assert answer.result() == []
 
 
@@ -410,7 +410,7 @@ def test_a_wrong_or_missing_token_is_explained(tmp_path, monkeypatch):
     monkeypatch.delenv("KF_PIPELINES_SA_TOKEN_PATH", raising=False)
     token_file = tmp_path / "token"
     token_file.write_text("right\n")
-    with serving(tmp_path / "r.db", token="right") as server:
+    with serving(MEMORY, token="right") as server:
         for token in ("", "wrong"):
             monkeypatch.setenv("REGISTRY_TOKEN", token)
             with pytest.raises(RegistryUnreachable, match=r"HTTP 401.*REGISTRY_TOKEN_FILE"):
@@ -428,12 +428,12 @@ def test_the_pods_own_token_never_goes_over_plain_http(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "token").write_text("pod")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
-    with serving(tmp_path / "r.db", token="pod") as server, pytest.raises(RegistryUnreachable, match="HTTP 401"):
+    with serving(MEMORY, token="pod") as server, pytest.raises(RegistryUnreachable, match="HTTP 401"):
         connect(server.address)
 
 
-def test_what_is_no_registry_or_too_new_is_said(tmp_path):
-    with serving(tmp_path / "r.db", prefixes=("/api/model_registry/v1",)) as server:
+def test_what_is_no_registry_or_too_new_is_said():
+    with serving(MEMORY, prefixes=("/api/model_registry/v1",)) as server:
         with pytest.raises(RegistryUnreachable, match=r"serves only v1.*0\.3\.15"):
             connect(server.address)
         with pytest.raises(RegistryUnreachable, match="no model registry"):
@@ -455,7 +455,7 @@ def certificate(tmp_path: Path) -> Iterator[Path]:
 def test_https_needs_a_token_and_a_trusted_certificate(tmp_path, monkeypatch, certificate):
     for name in ("REGISTRY_TOKEN", "REGISTRY_TOKEN_FILE", "KF_PIPELINES_SA_TOKEN_PATH", "REGISTRY_CA_FILE"):
         monkeypatch.delenv(name, raising=False)
-    with serving(tmp_path / "r.db", token="t", certificate=certificate) as server:
+    with serving(MEMORY, token="t", certificate=certificate) as server:
         with pytest.raises(InvalidParameter, match="no token"):
             connect(server.address)
         (tmp_path / "token").write_text("t\n")

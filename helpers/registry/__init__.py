@@ -9,12 +9,13 @@ from helpers.artifacts import Selection
 from helpers.errors import InvalidInput
 from helpers.registry import records
 from helpers.registry import shortlist as _shortlist
-from helpers.registry.candidates import Candidate, register_candidate, selection
+from helpers.registry.candidates import Candidate, register_candidate
 from helpers.registry.connecting import open_connection
 from helpers.registry.connection import Connection
 from helpers.registry.listing import Version, list_versions
 from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
+from helpers.registry.selection import DO_INGEST, read_selection
 from helpers.registry.shortlist import Constraints, Row, choose, shortlist_table
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ def connect(address: str, *, author: str = "assay", timeout: float = 15) -> Regi
 
     `timeout` bounds the retries, in seconds. Raises InvalidParameter or RegistryUnreachable.
     """
-    return Registry(open_connection(address, author, timeout))
+    return Registry(open_connection(address, author, timeout), author)
 
 
 class Registry:
     """A model registry; every method may be run again, and raises RegistryUnreachable where nothing answers."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, author: str) -> None:
+        self._connection, self._author = connection, author
 
     @property
     def address(self) -> str:
@@ -64,7 +65,7 @@ class Registry:
         The same name, version and digest again change nothing; raises InvalidInput for another digest.
         """
         candidate = Candidate(name, version, uri=uri, digest=digest, size_bytes=size_bytes, **known)
-        return register_candidate(self._connection, candidate)
+        return register_candidate(self._connection, candidate, self._author)
 
     def versions(self) -> list[Version]:
         """Return every version of every model with its properties."""
@@ -77,12 +78,12 @@ class Registry:
     def select(self, rows: Sequence[Row], name: str = "", version: str = "") -> Selection:
         """Return the named model or else the best match; raises ModelNotFound or NoMatch with the reasons."""
         row, reason = choose(rows, name, version, self.address)
-        client = self._connection.client
-        found = self._connection.attempt(lambda: client.get_model_version(row.name, row.version))
-        artifact = self._connection.attempt(lambda: client.get_model_artifact(row.name, row.version))
-        if found is None or artifact is None:
-            raise InvalidInput(f"{row.label} has no model artifact", do="Bring it in again with ingest_model")
-        return selection(self.address, row.name, found, artifact, reason)
+        found = self._connection.run(
+            lambda api: read_selection(api, self.address, row.name, row.model_version_id, reason)
+        )
+        if found is None:
+            raise InvalidInput(f"{row.label} has no model artifact", do=DO_INGEST)
+        return found
 
     def attach_record(self, version_id: str, record_id: str, uri: str, summary: Mapping[str, Property]) -> None:
         """Attach a measurement to a version, once; the version then shows the newest one of each purpose.

@@ -68,11 +68,11 @@ def _version(item: dict[str, Any], model: dict[str, Any]) -> Version:
     )
 
 
-async def list_documents(api: ModelRegistryServiceApi, version_id: str = "") -> list[dict[str, Any]]:
-    """Return the document artifacts of one version, or of all."""
+async def list_artifacts(api: ModelRegistryServiceApi, kind: str, version_id: str = "") -> list[dict[str, Any]]:
+    """Return the artifacts of a kind ("model-artifact", "doc-artifact") of one version, or of all."""
     from mr_openapi import ArtifactTypeQueryParam
 
-    kind = ArtifactTypeQueryParam("doc-artifact")
+    wanted = ArtifactTypeQueryParam(kind)
     if version_id:
-        return await pages(api.get_model_version_artifacts_without_preload_content, version_id, artifact_type=kind)
-    return await pages(api.get_artifacts_without_preload_content, artifact_type=kind)
+        return await pages(api.get_model_version_artifacts_without_preload_content, version_id, artifact_type=wanted)
+    return await pages(api.get_artifacts_without_preload_content, artifact_type=wanted)

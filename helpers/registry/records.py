@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helpers.errors import InvalidInput, StoreFailed
-from helpers.registry.listing import list_documents, list_versions
+from helpers.registry.listing import list_artifacts, list_versions
 from helpers.registry.properties import Property, decode, encode, storable
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ RECORD, DECISION = "record-", "approval-"
 PREFIXES = {"baseline": "baseline_", "use-case": "use_case_"}
 STATES = ("candidate", "approved", "rejected")
 VERSION_ID = "model_version_id"
+DOCUMENT = "doc-artifact"
 ROUNDS = 50
 Document = dict[str, Any]
 
@@ -48,7 +49,7 @@ async def attach_record(
             f"Record {record_id}: purpose is {summary.get('purpose')!r}", do=f"Use {' or '.join(PREFIXES)}"
         )
     name = f"{RECORD}{record_id}"
-    known = await list_documents(api, version_id)
+    known = await list_artifacts(api, DOCUMENT, version_id)
     if not any(document["name"] == name for document in known):
         await _post(api, version_id, name, uri, {**storable(summary), "record_id": record_id})
     await converge(api, version_id)
@@ -62,7 +63,7 @@ async def set_approval(api: ModelRegistryServiceApi, version_id: str, state: str
         )
     decision = {"approval": state, "approval_reasons": "; ".join(reasons)}
     shown = decode((await _read(api, version_id)).get("customProperties"))
-    latest = _newest(await list_documents(api, version_id), DECISION)
+    latest = _newest(await list_artifacts(api, DOCUMENT, version_id), DECISION)
     decided = decode(latest.get("customProperties")) if latest else {}
     if any(source.get(key) != value for source in (decided, shown) for key, value in decision.items()):
         await _post(api, version_id, f"{DECISION}{uuid.uuid4().hex}", "", decision)
@@ -73,7 +74,7 @@ async def list_records(api: ModelRegistryServiceApi, name: str = "", version: st
     """Return the records of all versions, oldest first, or only those of one model or version."""
     versions = {item.model_version_id: item for item in await list_versions(api)}
     found = []
-    for document in await list_documents(api):
+    for document in await list_artifacts(api, DOCUMENT):
         properties = decode(document.get("customProperties"))
         owner = versions.get(str(properties.pop(VERSION_ID, "")))
         if owner is None or not document["name"].startswith(RECORD):
@@ -91,7 +92,7 @@ async def converge(api: ModelRegistryServiceApi, version_id: str) -> None:
 
     for _ in range(ROUNDS):
         # Documents first: one that is added after this read is brought in by whoever added it.
-        documents = await list_documents(api, version_id)
+        documents = await list_artifacts(api, DOCUMENT, version_id)
         current = await _read(api, version_id)
         raw = current.get("customProperties", {})
         wanted = derive(documents, decode(raw))
@@ -151,7 +152,7 @@ async def _post(
 
     # A list of all artifacts does not say whose they are, so the document says it.
     marked = encode({**properties, VERSION_ID: version_id})
-    body = {"artifactType": "doc-artifact", "name": name, "uri": uri, "state": "LIVE", "customProperties": marked}
+    body = {"artifactType": DOCUMENT, "name": name, "uri": uri, "state": "LIVE", "customProperties": marked}
     try:
         await api.upsert_model_version_artifact(version_id, Artifact.from_dict(body))
     except ConflictException:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.plugins.registry import serving
+from tests.plugins.registry import MEMORY, serving
 
 TYPES = {str: "String", int: "Int", float: "Double", bool: "Bool"}
 
@@ -23,10 +22,9 @@ def properties(**values: str | int | float | bool) -> dict[str, dict[str, object
 
 
 @pytest.fixture(scope="module")
-def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def http() -> Iterator[httpx.Client]:
     """Seven models that no test of this module changes."""
-    database: Path = tmp_path_factory.mktemp("registry") / "r.db"
-    with serving(database) as server, httpx.Client(base_url=f"{server.address}/api/model_registry/v1") as session:
+    with serving(MEMORY) as server, httpx.Client(base_url=f"{server.address}/api/model_registry/v1") as session:
         for body in (
             {"name": "tiny", "owner": "ann", "customProperties": properties(accuracy=0.5, layers=2, license="mit")},
             {"name": "small", "customProperties": properties(accuracy=0.75, layers=4, license="apache-2.0")},

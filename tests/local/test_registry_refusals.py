@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
 
 from helpers.local.registry.app import PREFIXES, create_app
+from tests.plugins.registry import MEMORY
 
 JSON = {"content-type": "application/json"}
 
@@ -17,7 +17,7 @@ JSON = {"content-type": "application/json"}
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
     """A registry with model 1, its version 2, and model artifact 1 of that version."""
-    app = create_app(Path(":memory:"))
+    app = create_app(MEMORY)
     with TestClient(app, base_url=f"http://registry{PREFIXES[0]}", raise_server_exceptions=False) as session:
         session.post("/registered_models", json={"name": "a", "externalId": "e"})
         session.post("/model_versions", json={"name": "1", "registeredModelId": "1"})

@@ -13,7 +13,7 @@ from model_registry.exceptions import StoreError
 from model_registry.types import DocArtifact
 from mr_openapi.exceptions import UnauthorizedException
 
-from tests.plugins.registry import RegistryServer, registry_server, serving  # noqa: F401
+from tests.plugins.registry import MEMORY, RegistryServer, registry_server, serving  # noqa: F401
 
 PREFIXES = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
 
@@ -186,8 +186,8 @@ def test_find_needs_something_to_search_for(http, path):
         assert http.get(path, params={"name": "without a parent"}).status_code == 400
 
 
-def test_only_those_with_the_token_get_in(tmp_path):
-    with serving(tmp_path / "r.db", token="secret") as server:
+def test_only_those_with_the_token_get_in():
+    with serving(MEMORY, token="secret") as server:
         register(real_client(server.address, "secret"))
         with pytest.raises(UnauthorizedException):
             real_client(server.address, "wrong")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,9 @@ import pytest
 import uvicorn
 
 from helpers.local.registry.app import PREFIXES, create_app
+from helpers.local.registry.listening import listen
+
+MEMORY = Path(":memory:")  # SQLite's name for a database that needs no disk; what survives is tested with a file
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,6 @@ class RegistryServer:
     """A running registry."""
 
     address: str
-    database: Path
     token: str
 
 
@@ -45,7 +46,7 @@ def serving(
     certificate: Path | None = None,
 ) -> Iterator[RegistryServer]:
     """Serve the database on this machine until the block ends; port 0 is a free one, a certificate makes it https."""
-    listener = socket.create_server(("127.0.0.1", port))
+    listener = listen("127.0.0.1", port)
     app = create_app(database, token, prefixes)
     config = uvicorn.Config(app, loop="asyncio", log_level="warning", access_log=False, ssl_certfile=certificate)
     server = _Server(config)
@@ -53,7 +54,7 @@ def serving(
     thread.start()
     try:
         scheme = "https" if certificate else "http"
-        yield RegistryServer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", database, token)
+        yield RegistryServer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", token)
     finally:
         server.should_exit = True
         thread.join(timeout=10)
@@ -62,10 +63,10 @@ def serving(
 
 
 @pytest.fixture
-def registry_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RegistryServer]:
+def registry_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RegistryServer]:
     """Give a test its own registry; `connect("local")` finds it too."""
     for name in ("REGISTRY_TOKEN", "REGISTRY_TOKEN_FILE", "KF_PIPELINES_SA_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    with serving(tmp_path / "registry.db") as server:
+    with serving(MEMORY) as server:
         monkeypatch.setenv("REGISTRY_ADDRESS_LOCAL", server.address)
         yield server

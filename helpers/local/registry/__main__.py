@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -36,21 +35,14 @@ def _read_token(path: Path | None) -> str:
     return token
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
-    except (OSError, OverflowError) as error:
-        raise InvalidInput(f"Cannot listen on {host} port {port}: {error}", do="Use --port 0 for a free one") from error
-
-
 def serve(host: str, port: int, database: Path, token: str) -> None:
     """Serve until a signal ends it; raises InvalidInput for a port in use and StoreFailed for an unusable file."""
     import uvicorn
 
     from helpers.local.registry.app import create_app
+    from helpers.local.registry.listening import listen
 
-    listener = _listen(host, port)
+    listener = listen(host, port)
     try:
         app = create_app(database, token)
     except (sqlite3.Error, OSError) as error:
