@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito, "Color Universal Design" (2008), without black and with yellow last: it is faint on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
@@ -11,7 +14,7 @@ GREY, INK = "#8C8C8C", "#262626"
 LIMIT = "#A30000"  # objectives, in every plot
 GOOD, BAD, CUT_OFF = "#009E73", "#D55E00", "#BDBDBD"
 
-RC: dict[str, Any] = {
+RC: Any = {
     "figure.figsize": (10.0, 5.0),
     "figure.dpi": 120,  # 10 inches: 1200 pixels
     "savefig.dpi": 120,
@@ -43,3 +46,11 @@ def use() -> None:
     from matplotlib import rcParams
 
     rcParams.update(RC)
+
+
+def finished(figure: Figure) -> Figure:
+    """Take the figure out of pyplot's hands, so that a notebook shows it once."""
+    from matplotlib import pyplot
+
+    pyplot.close(figure)
+    return figure
