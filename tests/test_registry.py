@@ -18,7 +18,7 @@ from mr_openapi import ModelRegistryServiceApi
 from helpers.errors import InvalidInput, InvalidParameter, ModelNotFound, NoMatch, NotFound, RegistryUnreachable
 from helpers.registry import Constraints, Registry, connect, shortlist_table
 from helpers.registry.records import attach_record
-from tests.plugins.registry import MEMORY, RegistryServer, registry_server, serving  # noqa: F401
+from tests.plugins.registry import MEMORY, RegistryServer, serving
 
 DIGEST = f"sha256:{'a' * 64}"
 OTHER = f"sha256:{'b' * 64}"
@@ -26,7 +26,7 @@ BASELINE = {"purpose": "baseline", "accuracy": 0.9, "accuracy_low": 0.8, "accura
 
 
 @pytest.fixture
-def registry(registry_server: RegistryServer) -> Registry:  # noqa: F811
+def registry(registry_server: RegistryServer) -> Registry:
     return connect("local")
 
 
@@ -358,7 +358,7 @@ def test_an_archived_version_stays_archived_when_a_record_comes(registry):
 
 
 @pytest.mark.parametrize("tail", ["", "/", "/api/model_registry/v1alpha3/"])
-def test_the_address_may_end_as_people_paste_it(registry_server, tail):  # noqa: F811
+def test_the_address_may_end_as_people_paste_it(registry_server, tail):
     assert connect(registry_server.address + tail).address == registry_server.address
 
 
@@ -374,7 +374,7 @@ def test_a_password_in_the_address_is_not_repeated():
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_local_registry_is_found_by_its_file(registry_server, monkeypatch, tmp_path):  # noqa: F811
+def test_the_local_registry_is_found_by_its_file(registry_server, monkeypatch, tmp_path):
     monkeypatch.delenv("REGISTRY_ADDRESS_LOCAL")
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
     with pytest.raises(RegistryUnreachable, match="make up"):
@@ -466,7 +466,7 @@ def test_https_needs_a_token_and_a_trusted_certificate(tmp_path, monkeypatch, ce
         assert connect(server.address + "/").versions() == []
 
 
-def test_it_works_inside_a_running_event_loop(registry_server):  # noqa: F811
+def test_it_works_inside_a_running_event_loop(registry_server):
     """Jupyter's cells run inside one."""
 
     async def cell() -> int:

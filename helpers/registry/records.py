@@ -50,7 +50,7 @@ async def attach_record(
         )
     name = f"{RECORD}{record_id}"
     known = await list_artifacts(api, DOCUMENT, version_id)
-    if not any(document["name"] == name for document in known):
+    if not any(document.get("name", "") == name for document in known):
         await _post(api, version_id, name, uri, {**storable(summary), "record_id": record_id})
     await converge(api, version_id)
 
@@ -77,7 +77,7 @@ async def list_records(api: ModelRegistryServiceApi, name: str = "", version: st
     for document in await list_artifacts(api, DOCUMENT):
         properties = decode(document.get("customProperties"))
         owner = versions.get(str(properties.pop(VERSION_ID, "")))
-        if owner is None or not document["name"].startswith(RECORD):
+        if owner is None or not document.get("name", "").startswith(RECORD):
             continue
         if name in ("", owner.name) and version in ("", owner.version):
             record_id = str(properties.pop("record_id"))
@@ -101,7 +101,7 @@ async def converge(api: ModelRegistryServiceApi, version_id: str) -> None:
         kept = {name: value for name, value in raw.items() if name not in decode({name: value})}
         properties = {key: MetadataValue.from_dict(value) for key, value in {**kept, **encode(wanted)}.items()}
         # The state is sent along because the server resets one that is absent.
-        update = ModelVersionUpdate(customProperties=properties, state=current["state"])
+        update = ModelVersionUpdate(customProperties=properties, state=current.get("state"))
         await api.update_model_version(version_id, update)
     raise StoreFailed(f"The properties of version {version_id} did not settle", do="Run this stage again")
 
@@ -134,7 +134,7 @@ def _newest(documents: Sequence[Document], kind: str, purpose: str = "") -> Docu
     fitting = [
         document
         for document in documents
-        if document["name"].startswith(kind)
+        if document.get("name", "").startswith(kind)
         and (not purpose or decode(document.get("customProperties")).get("purpose") == purpose)
     ]
     return max(fitting, key=lambda document: int(document["id"]), default=None)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Iterator
 
 import httpx
 import pytest
+import yaml
 from model_registry import ModelRegistry
 from model_registry.exceptions import StoreError
 from model_registry.types import DocArtifact
 from mr_openapi.exceptions import UnauthorizedException
 
-from tests.plugins.registry import MEMORY, RegistryServer, registry_server, serving  # noqa: F401
+from helpers.local.registry.app import create_app
+from helpers.workspace import ROOT
+from tests.plugins.registry import MEMORY, RegistryServer, serving
 
 PREFIXES = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
 
@@ -23,12 +27,12 @@ def real_client(address: str, token: str = "unused") -> ModelRegistry:
 
 
 @pytest.fixture
-def client(registry_server: RegistryServer) -> ModelRegistry:  # noqa: F811
+def client(registry_server: RegistryServer) -> ModelRegistry:
     return real_client(registry_server.address)
 
 
 @pytest.fixture
-def http(registry_server: RegistryServer) -> Iterator[httpx.Client]:  # noqa: F811
+def http(registry_server: RegistryServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=registry_server.address + PREFIXES[0]) as session:
         yield session
 
@@ -101,7 +105,7 @@ def test_a_document_of_a_version_is_no_model_artifact(client):
     assert client.get_model_artifact("alpha", "1").uri == "file:///x"
 
 
-def test_both_prefixes_show_the_same(registry_server):  # noqa: F811
+def test_both_prefixes_show_the_same(registry_server):
     client = real_client(registry_server.address)
     register(client)
     seen = [httpx.get(f"{registry_server.address}{prefix}/model_versions").json() for prefix in PREFIXES]
@@ -201,6 +205,31 @@ def test_a_path_that_is_not_there_answers_in_the_same_shape(http):
     answer = http.get("/experiments")
     assert (answer.status_code, set(answer.json())) == (404, {"code", "message"})
     assert http.delete("/registered_models").json()["code"] == "Method Not Allowed"
+
+
+def operations(paths: dict[str, dict[str, object]]) -> set[tuple[str, str]]:
+    ours = r"/api/model_registry/v1(alpha3)?/(registered_model|model_version|model_artifact|artifact)s?(/|$)"
+    methods = ("get", "post", "patch", "put", "delete")
+    return {
+        (method, re.sub(r"{\w+}", "{}", path))
+        for path, known in paths.items()
+        for method in known
+        if method in methods and re.match(ours, path)
+    }
+
+
+def test_every_published_operation_on_models_versions_and_artifacts_is_served():
+    folder = ROOT.parent / "shared" / "schemas"
+    if not folder.is_dir():
+        pytest.skip(f"the published OpenAPI files are not in {folder}")
+    published: set[tuple[str, str]] = set()
+    for name in ("model-registry.openapi.yaml", "model-registry-v1.openapi.yaml"):
+        published |= operations(yaml.load((folder / name).read_text(), yaml.CSafeLoader)["paths"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        served = operations(create_app(MEMORY).openapi()["paths"])
+    assert served == published
+    assert len(served) == 2 * (4 * 5 + 4)
 
 
 def test_answers_fit_the_clients_own_schemas(http):
