@@ -10,11 +10,13 @@ import urllib.request
 from helpers.errors import EndpointUnreachable, TimedOut
 from helpers.polling import wait_for
 
+PATIENCE = 10.0  # seconds for a server that refuses connections
 
-def warm_up(url: str, model: str, *, patience: float = 10.0) -> None:
+
+def warm_up(url: str, model: str) -> None:
     """Send one request for prompt log-probabilities: vLLM's first one takes many seconds, later ones milliseconds.
 
-    Retries a refused connection for `patience` seconds; raises EndpointUnreachable.
+    Retries a refused connection for PATIENCE seconds; raises EndpointUnreachable.
     """
     last: list[str] = []
 
@@ -36,10 +38,10 @@ def warm_up(url: str, model: str, *, patience: float = 10.0) -> None:
         return True
 
     try:
-        wait_for(answered, what="an answer", do="", timeout=patience, interval=1.0)
+        wait_for(answered, what="an answer", do="", timeout=PATIENCE, interval=1.0)
     except TimedOut as error:
         raise EndpointUnreachable(
-            f"The endpoint {url} did not answer within {patience:g} s: {last[-1]}",
+            f"The endpoint {url} did not answer within {PATIENCE:g} s: {last[-1]}",
             do="See that the model is deployed (run deploy_model), then run this stage again",
         ) from error
 
