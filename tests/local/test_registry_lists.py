@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from helpers.local.registry.errors import ApiError
+from helpers.local.registry.filters import parse_filter
+from helpers.local.registry.store import Store
 from tests.plugins.registry import MEMORY, serving
 
+WORDS = ["name", "id", "`a b`", "p.int_value", "=", "!=", "<", "LIKE", "ILIKE", "IN", "(", ")", ",", "AND", "OR"]
+WORDS += ["'x%'", '"y"', "1", "-2.5", "1e999", "9" * 30, "true", "--", ";", "'"]
 TYPES = {str: "String", int: "Int", float: "Double", bool: "Bool"}
 
 
@@ -90,6 +98,18 @@ def names(http: httpx.Client, **query: str) -> list[str]:
 )
 def test_a_filter_selects(http, query, expected):
     assert names(http, filterQuery=query) == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text() | st.lists(st.sampled_from(WORDS)).map(" ".join))
+def test_any_filter_is_answered_or_refused(text):
+    status = 200
+    with closing(Store(MEMORY)) as store:
+        try:
+            store.select("context", [parse_filter(text)])
+        except ApiError as error:
+            status = error.status
+    assert status in (200, 400)
 
 
 def test_order(http):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import httpx
@@ -124,6 +125,7 @@ def test_a_missing_parent_is_refused_and_nothing_stays(http):
         '{"name": "x", "customProperties": {"p": {"double_value": 1%s, "metadataType": "MetadataDoubleValue"}}}'
         % ("0" * 400),
         '{"name": "x\\u0000"}',
+        '{"name": "x\\ud800"}',
         '{"name": 5}',
         '{"name": "x", "state": "SLEEPING"}',
         '{"name": "x", "customProperties": []}',
@@ -165,6 +167,7 @@ def test_a_whole_number_is_an_int32_written_as_text(http, value, status):
         {"sortOrder": "UP"},
         {"nextPageToken": "%%%"},
         {"nextPageToken": "bm9wZQ=="},
+        {"nextPageToken": base64.b64encode(b"1:" + b"9" * 30).decode()},
         {"filterQuery": "name ="},
         {"filterQuery": "name = 'a' AND"},
         {"filterQuery": "name = 'a'; DROP TABLE context"},

@@ -25,15 +25,15 @@ PROPERTY_TYPES: dict[str, type[BaseModel]] = {
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object in `raw` without its nulls; NaN, infinities and NUL bytes are refused."""
+    """Return the JSON object in `raw` without its nulls; NaN, infinities, NUL bytes and lone surrogates are refused."""
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise bad_request(f"invalid JSON body: {error}") from error
     if not isinstance(body, dict):
         raise bad_request("the body must be a JSON object")
-    if any("\x00" in text for text in _strings(body)):
-        raise bad_request("the body contains a NUL byte")
+    if any(re.search("[\x00\ud800-\udfff]", text) for text in _strings(body)):
+        raise bad_request("the body contains a NUL byte or half a character")
     return {name: value for name, value in body.items() if value is not None}
 
 

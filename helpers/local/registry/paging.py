@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from helpers.local.registry.conditions import Condition
 from helpers.local.registry.errors import bad_request
-from helpers.local.registry.filters import Condition
 from helpers.local.registry.store import Row
 
 ORDERS = {"ID": ("id", 0), "CREATE_TIME": ("created", 5), "LAST_UPDATE_TIME": ("updated", 6)}
@@ -65,6 +65,9 @@ def _read_token(token: str) -> tuple[int, int] | None:
         return None
     try:
         key, value = base64.b64decode(token, validate=True).decode("ascii").split(":")
-        return int(value), int(key)
+        after = int(value), int(key)
     except (binascii.Error, ValueError) as error:
         raise bad_request("invalid nextPageToken") from error
+    if max(map(abs, after)) >= 2**63:
+        raise bad_request("invalid nextPageToken")
+    return after

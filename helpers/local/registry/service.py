@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from helpers.local.registry import bodies
+from helpers.local.registry.conditions import Condition
 from helpers.local.registry.errors import bad_request, not_found
-from helpers.local.registry.filters import Condition, parse_filter
+from helpers.local.registry.filters import parse_filter
 from helpers.local.registry.paging import Page, parse_id
 from helpers.local.registry.resources import ARTIFACTS, MODEL, VERSION, Resource, settable
 from helpers.local.registry.store import Row, Store, of_kinds, of_version, render

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from helpers.local.registry.conditions import Condition, join, like_function
 from helpers.local.registry.errors import conflict, not_found
-from helpers.local.registry.filters import Condition, join, like_function
 from helpers.local.registry.resources import Resource
 
 # Ids of models and versions come from one sequence, those of artifacts from another, as in the real server.
