@@ -39,16 +39,19 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        assert process.stdout is not None
+        reader = threading.Thread(target=_copy, args=(process.stdout, file, lines), daemon=True)
         try:
-            threading.Thread(target=_copy, args=(process.stdout, file, lines), daemon=True).start()
+            reader.start()
             return process.wait() if _follow(lines, strategies, say, limit) else None
         finally:
             _end(process)
+            reader.join(GRACE_SECONDS)
 
 
-def _copy(source: IO[bytes] | None, log: IO[bytes], lines: queue.Queue[str | None]) -> None:
-    with contextlib.suppress(ValueError):  # the log is closed once an interrupted run has ended
-        for raw in source or ():
+def _copy(source: IO[bytes], log: IO[bytes], lines: queue.Queue[str | None]) -> None:
+    with source:
+        for raw in source:
             log.write(raw)
             log.flush()
             lines.put(raw.decode("utf-8", "replace").rstrip())

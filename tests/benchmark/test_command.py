@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.benchmark import Settings
+from helpers.benchmark.command import build_command, build_environment
+from helpers.benchmark.workload import Workload
+from helpers.errors import InvalidParameter
+
+FOLDER = Path("artifacts of mine, v=2")  # GuideLLM's own key=value form would take this apart
+CHATBOT = Workload("chatbot", 64, 32)
+
+
+def options(command, name):
+    return [json.loads(command[i + 1]) for i, part in enumerate(command) if part == f"--{name}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "profile"),
+    [
+        ({}, {"kind": "sweep", "sweep_size": 5, "max_concurrency": 32}),
+        ({"sweep_size": 3, "max_concurrency": 8}, {"kind": "sweep", "sweep_size": 3, "max_concurrency": 8}),
+        ({"profile": "concurrent", "streams": "1,4"}, {"kind": "concurrent", "streams": [1, 4]}),
+        ({"profile": "knee"}, {"kind": "knee", "initial_streams": [1, 2, 4, 8, 16]}),
+        (
+            {"profile": "goodput", "slo_ttft_ms": 200},
+            {"kind": "goodput", "initial_streams": 1, "max_streams": 16, "max_probes": 8},
+        ),
+    ],
+)
+def test_each_profile_becomes_guidellms(changes, profile, endpoint):
+    assert options(build_command(Settings(**changes), endpoint(), CHATBOT, FOLDER), "profile") == [profile]
+
+
+@pytest.mark.parametrize(
+    ("workload", "data"),
+    [
+        (CHATBOT, {"kind": "synthetic_text", "prompt_tokens": 64, "output_tokens": 32}),
+        (Workload("prompts", None, 40, Path("p.jsonl")), {"kind": "prompt_file", "path": "p.jsonl"}),
+    ],
+)
+def test_each_workload_becomes_guidellms(workload, data, endpoint):
+    assert options(build_command(Settings(), endpoint(), workload, FOLDER), "data") == [data]
+
+
+def test_limits_and_objectives_reach_guidellm_under_its_names(endpoint):
+    settings = Settings(max_seconds=4, max_requests=9, slo_ttft_ms=200, slo_itl_ms=0, slo_e2e_ms=900)
+    command = build_command(settings, endpoint(), CHATBOT, FOLDER)
+    seconds, requests, errors = options(command, "constraint")
+    assert (seconds, requests) == ({"kind": "max_duration", "seconds": 4}, {"kind": "max_requests", "count": 9})
+    assert errors["kind"] == "max_error_rate"
+    assert options(command, "metrics")[0]["slo"] == {"ttft_ms": 200, "e2el_ms": 900}
+
+
+def test_guidellm_itself_accepts_every_option(endpoint):
+    from guidellm.schemas.benchmark import BenchmarkArgs
+
+    for changes in ({}, {"profile": "concurrent"}, {"profile": "knee"}, {"profile": "goodput", "slo_itl_ms": 5}):
+        command = build_command(Settings(**changes), endpoint(), CHATBOT, FOLDER)
+        lists = {"constraint": "constraints", "data": "data", "output": "outputs"}
+        single = ("backend", "profile", "tokenizer", "data-loader", "seed", "metrics")
+        given = {name.replace("-", "_"): options(command, name)[0] for name in single}
+        BenchmarkArgs.model_validate({**given, **{to: options(command, name) for name, to in lists.items()}})
+
+
+def test_the_key_is_in_no_command_line_and_the_environment_keeps_it(endpoint, monkeypatch):
+    monkeypatch.setenv("ENDPOINT_API_KEY", "sk-not-for-everyone")
+    command = build_command(Settings(), endpoint(), CHATBOT, FOLDER)
+    assert "sk-not-for-everyone" not in " ".join(command)
+    assert command[0] == sys.executable
+    given = build_environment(Settings(workers=3), FOLDER, {"ENDPOINT_API_KEY": "sk-not-for-everyone"})
+    assert given["ENDPOINT_API_KEY"] == "sk-not-for-everyone"
+    assert given["GUIDELLM__MAX_WORKER_PROCESSES"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"profile": "burst"}, "PROFILE"),
+        ({"scale": 0}, "SCALE"),
+        ({"sweep_size": 2}, "SWEEP_SIZE"),
+        ({"streams": "1,zwei"}, "STREAMS"),
+        ({"streams": "4,2"}, "STREAMS"),
+        ({"max_seconds": 0}, "MAX_SECONDS"),
+        ({"slo_ttft_ms": -1}, "SLO_TTFT_MS"),
+        ({"profile": "knee", "streams": "1,2"}, "STREAMS"),
+        ({"profile": "goodput"}, "SLO_TTFT_MS"),
+        ({"workload": "prompts"}, "PROMPTS"),
+        ({"prompts": "a;rm -rf b"}, "prompts"),
+    ],
+)
+def test_a_bad_parameter_is_refused_by_name(changes, named):
+    with pytest.raises(InvalidParameter, match=named):
+        Settings(**changes)

@@ -1,0 +1,208 @@
+"""Against `guidellm mock-server`, whose latencies are known. Each run of GuideLLM costs some ten seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.artifacts import Sweep
+from helpers.benchmark import Settings, sweep
+from helpers.benchmark.command import LOG, PAGE, PARTIAL, REPORT
+from helpers.errors import EndpointUnreachable, InvalidDataset, InvalidParameter, SweepFailed
+from helpers.polling import wait_for
+
+from .conftest import ITL_MS, TTFT_MS
+
+KEY = "sk-0123456789-not-for-everyone"
+
+
+def brief(**changes):
+    return Settings(
+        **{"scale": 16 / 256, "sweep_size": 3, "max_seconds": 2, "max_concurrency": 4, "warmup": 2, **changes}
+    )
+
+
+@pytest.fixture(scope="module")
+def said():
+    return []
+
+
+@pytest.fixture(scope="module")
+def measured(mock_server, tokenizer, tmp_path_factory, said):
+    """One real sweep, looked at by several tests."""
+    from helpers.artifacts import Endpoint, Hardware, now
+
+    endpoint = Endpoint(
+        target="existing",
+        url=mock_server.url,
+        model="mock",
+        tokenizer=str(tokenizer),
+        max_model_len=512,
+        engine="mock",
+        engine_version="1",
+        hardware=Hardware(type="cpu", count=2, memory_gib=4),
+        digest="unknown",
+        digest_verified=False,
+        started=now(),
+    )
+    folder = tmp_path_factory.mktemp("artifacts")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ENDPOINT_API_KEY", KEY)
+        return folder, sweep(brief(slo_ttft_ms=10 * TTFT_MS), endpoint, folder, said.append)
+
+
+def test_latencies_come_back_as_they_were_set(measured):
+    one_at_a_time = measured[1].points[0]
+    assert one_at_a_time.strategy == "synchronous"
+    assert one_at_a_time.ttft_ms.p50 == pytest.approx(TTFT_MS, rel=0.25)
+    assert one_at_a_time.itl_ms.p50 == pytest.approx(ITL_MS, rel=0.25)
+    whole = TTFT_MS + 15 * ITL_MS  # 16 tokens: the first, and 15 more
+    assert one_at_a_time.e2e_ms.p50 == pytest.approx(whole, rel=0.25)
+    assert one_at_a_time.requests_per_second == pytest.approx(1000 / whole, rel=0.4)
+    assert one_at_a_time.mean_output_tokens == pytest.approx(16)
+    assert one_at_a_time.concurrency == pytest.approx(1, abs=0.3)
+
+
+def test_more_requests_in_flight_are_answered_faster_together(measured):
+    one, all_at_once, _ = measured[1].points
+    assert all_at_once.strategy == "throughput"
+    assert all_at_once.requests_per_second > 2 * one.requests_per_second
+    assert all_at_once.output_tokens_per_second == pytest.approx(16 * all_at_once.requests_per_second, rel=0.3)
+
+
+def test_the_operating_point_meets_the_objective(measured):
+    result = measured[1]
+    assert result.chosen.meets_slo
+    assert result.chosen.requests_per_second == max(p.requests_per_second for p in result.points if p.meets_slo)
+    assert result.chosen.slo_attainment > 0.9
+    assert result.chosen.goodput == pytest.approx(result.chosen.requests_per_second, rel=0.2)
+    assert f"TTFT p95 ≤ {10 * TTFT_MS:g} ms" in result.operating_point.reason
+
+
+def test_warm_up_requests_are_in_no_count(measured):
+    raw = json.loads((measured[0] / REPORT).read_bytes())
+    counted = [b["metrics"]["request_totals"]["total"] for b in raw["benchmarks"]]
+    assert counted == [p.successful + p.errored + p.incomplete for p in measured[1].points]
+    assert [b["config"]["strategy"]["type_"] for b in raw["benchmarks"]] == ["synchronous", "throughput", "constant"]
+
+
+def test_the_artifact_survives_writing_and_reading(measured, tmp_path):
+    measured[1].write(tmp_path)
+    assert Sweep.read(tmp_path) == measured[1]
+    assert measured[1].settings["seed"] > 0
+    assert measured[1].versions["guidellm"] == "0.8.1"
+
+
+def test_raw_reports_stay_beside_it_and_hold_no_key(measured):
+    folder, result = measured
+    assert result.report == REPORT
+    assert sorted(p.name for p in folder.iterdir()) == sorted([REPORT, PAGE, LOG])
+    assert not any(KEY in p.read_text("utf-8") for p in folder.iterdir())
+
+
+def test_progress_is_said_while_it_runs(measured, said):
+    assert said[0].startswith(("warm-up", "…"))
+    assert "warm-up done" in said
+    assert any(line.startswith("strategy 2 of 3, throughput") and "answered" in line for line in said)
+
+
+def test_the_use_cases_own_prompts_are_sent(mock_server, endpoint, tmp_path):
+    rows = [{"id": str(n), "category": "c", "prompt": f"restart pod {n}", "output_tokens": 4} for n in range(3)]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    settings = brief(profile="concurrent", streams="2", workload="prompts", prompts=str(path), warmup=0)
+    result = sweep(settings, endpoint(mock_server.url), tmp_path / "out", lambda _: None)
+    assert len(result.points) == 1
+    assert result.points[0].successful > 6  # over and over: there are only three
+    assert result.points[0].mean_output_tokens == pytest.approx(4)
+    assert result.dataset_digest.startswith("sha256:")
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_its_line(endpoint, tmp_path):
+    rows = [{"id": str(n), "category": "c", "prompt": f"{n} pod" * (1 + 300 * n), "output_tokens": 4} for n in range(2)]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InvalidDataset, match=r"prompts\.jsonl, line 2.* tokens.*context of 512"):
+        sweep(brief(workload="prompts", prompts=str(path)), endpoint(), tmp_path)
+
+
+def test_a_workload_larger_than_the_context_is_refused_with_a_scale_that_fits(endpoint, tmp_path):
+    with pytest.raises(InvalidParameter, match=r"SCALE=1 .* 768 .*|SCALE=1 .*512 in the prompt") as refused:
+        sweep(brief(scale=1), endpoint(), tmp_path)
+    fitting = float(refused.value.do.split()[3])
+    assert 0 < fitting < 1
+    with pytest.raises(EndpointUnreachable):  # the next check: this one has passed
+        sweep(brief(scale=fitting), endpoint(), tmp_path)
+
+
+def test_an_endpoint_that_is_not_there_is_named_before_anything_runs(endpoint, tmp_path):
+    with pytest.raises(EndpointUnreachable, match=r"http://127\.0\.0\.1:9"):
+        sweep(brief(), endpoint(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_when_every_request_fails_the_first_error_is_told(own_server, endpoint, tmp_path):
+    server = own_server("--fail-after-requests", "0")
+    with pytest.raises(SweepFailed, match=r"Every request .* failed; the first said: .*500"):
+        sweep(brief(warmup=0), endpoint(server.url), tmp_path / "out", lambda _: None)
+
+
+def test_when_the_server_dies_what_was_measured_is_kept(own_server, endpoint, tmp_path):
+    server = own_server("--ttft-ms", "20", "--itl-ms", "2", "--output-tokens", "16")
+
+    def say(text):
+        if text.startswith("strategy 2 of 3"):
+            server.kill()
+
+    settings = brief(profile="concurrent", streams="1,2,4", warmup=0)
+    with pytest.raises(
+        SweepFailed, match=r"stopped answering during the sweep.*first [12] strategies.*are kept"
+    ) as failed:
+        sweep(settings, endpoint(server.url), tmp_path / "out", say)
+    kept = next(p for p in (tmp_path / "out").iterdir() if p.name in (PARTIAL, REPORT) and p.name in failed.value.what)
+    assert json.loads(kept.read_bytes())["benchmarks"][0]["metrics"]["request_totals"]["successful"]
+
+
+def test_an_interrupt_leaves_nothing_running(mock_server, endpoint, tmp_path):
+    def interrupt(text):
+        if text.startswith("strategy 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(brief(warmup=0, max_seconds=60), endpoint(mock_server.url), tmp_path / "out", interrupt)
+    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in left
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from helpers.artifacts import Endpoint
+from helpers.benchmark import Settings, sweep
+
+sweep(Settings(scale=0.0625, max_seconds=60, warmup=0), Endpoint.read(Path(sys.argv[1])), Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_kernel_takes_guidellm_with_it(mock_server, endpoint, tmp_path):
+    endpoint(mock_server.url).write(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    next(line for line in parent.stdout if line.startswith("strategy 1"))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+
+    def gone():
+        left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        return str(tmp_path) not in left
+
+    wait_for(gone, what="the end of GuideLLM", do="look at its watch over its input", timeout=30)
