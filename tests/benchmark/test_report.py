@@ -12,7 +12,7 @@ from helpers.errors import SweepFailed
 
 
 def distribution(value, count):
-    values = {name: value for name in ("p50", "p90", "p95", "p99")}
+    values = dict.fromkeys(("p50", "p90", "p95", "p99"), value)
     return {
         "successful": {"mean": value, "count": count, "percentiles": values},
         "total": {"mean": value, "count": count},
