@@ -62,7 +62,7 @@ def test_a_candidate_is_found_with_all_that_was_said_of_it(registry):
     assert properties(registry)["approval"] == "candidate"
     assert properties(registry)["source_url"] == "here"
     assert registry.select(registry.shortlist(Constraints(only_approved=False)), "alpha", "1.0") == made.model_copy(
-        update={"reason": "the only version of alpha that meets the constraints: no baseline score"}
+        update={"reason": "the only version of alpha that meets the constraints: no baseline accuracy"}
     )
 
 
@@ -135,12 +135,12 @@ def test_the_shortlist_says_why_each_version_is_out(registry):
     candidate(registry, "new")
     registry.set_approval(candidate(registry, "refused").model_version_id, "rejected", ["too slow"])
 
-    rows = registry.shortlist(Constraints(min_score=0.5, max_ttft_p95_ms=500, licenses=("Apache-2.0",)))
+    rows = registry.shortlist(Constraints(min_accuracy=0.5, max_ttft_p95_ms=500, licenses=("Apache-2.0",)))
 
     assert rows[0].name == "good"
     assert {row.name: row.excluded for row in rows} == {
         "good": "",
-        "weak": "score 0.41 below 0.5",
+        "weak": "accuracy 0.41 below 0.5",
         "slow": "TTFT p95 900 ms above 500 ms",
         "closed": "license proprietary not allowed",
         "new": "not approved (candidate); no baseline",
@@ -159,7 +159,7 @@ def test_the_best_match_has_the_highest_score_then_the_lowest_latency(registry):
     best = registry.select(registry.shortlist())
 
     assert best.name == "fast"
-    assert best.reason == "best of 3 versions that meet the constraints: baseline score 0.90, TTFT p95 200 ms"
+    assert best.reason == "best of 3 versions that meet the constraints: baseline accuracy 0.90, TTFT p95 200 ms"
 
 
 def test_the_named_model_is_selected_by_its_best_version(registry):
@@ -190,8 +190,8 @@ def test_an_empty_registry_says_what_fills_it(registry):
 def test_no_match_lists_the_reasons(registry):
     published(registry, "weak", 0.41, 100)
     candidate(registry, "new")
-    with pytest.raises(NoMatch, match=r"weak 1.0: score 0.41 below 0.5.*new 1.0: not approved"):
-        registry.select(registry.shortlist(Constraints(min_score=0.5)))
+    with pytest.raises(NoMatch, match=r"weak 1.0: accuracy 0.41 below 0.5.*new 1.0: not approved"):
+        registry.select(registry.shortlist(Constraints(min_accuracy=0.5)))
     with pytest.raises(NoMatch, match=r"new 1\.0: not approved"):
         registry.select(registry.shortlist(), "new")
 
@@ -202,7 +202,7 @@ def test_archived_models_and_versions_are_out(registry):
     assert [row.excluded for row in registry.shortlist()] == ["archived"]
 
 
-@pytest.mark.parametrize("wrong", [{"min_score": 2}, {"max_ttft_p95_ms": 0}, {"licenses": "mit"}, {"score": 1}])
+@pytest.mark.parametrize("wrong", [{"min_accuracy": 2}, {"max_ttft_p95_ms": 0}, {"licenses": "mit"}, {"score": 1}])
 def test_constraints_are_checked(wrong):
     with pytest.raises(InvalidParameter):
         Constraints(**wrong)

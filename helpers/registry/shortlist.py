@@ -24,7 +24,7 @@ DO_FILL = "Fill it with `make run` or the model_ops pipeline"
 class Constraints(Settings):
     """What a version's baseline must meet; None and an empty tuple mean not limited."""
 
-    min_score: float | None = Field(default=None, ge=0, le=1, description="lowest accepted accuracy")
+    min_accuracy: float | None = Field(default=None, ge=0, le=1, description="lowest accepted accuracy")
     max_ttft_p95_ms: float | None = Field(default=None, gt=0, description="highest accepted 95th percentile, ms")
     licenses: tuple[str, ...] = ()
     only_approved: bool = True
@@ -37,9 +37,9 @@ class Row:
     name: str
     version: str
     approval: str
-    score: float | None
-    score_low: float | None
-    score_high: float | None
+    accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
     ttft_p95_ms: float | None
     license: str
     registered_model_id: str
@@ -64,9 +64,9 @@ def _row(version: Version, constraints: Constraints) -> Row:
         name=version.name,
         version=version.version,
         approval=str(properties.get("approval", "unknown")),
-        score=as_float(properties.get("baseline_accuracy")),
-        score_low=as_float(properties.get("baseline_accuracy_low")),
-        score_high=as_float(properties.get("baseline_accuracy_high")),
+        accuracy=as_float(properties.get("baseline_accuracy")),
+        accuracy_low=as_float(properties.get("baseline_accuracy_low")),
+        accuracy_high=as_float(properties.get("baseline_accuracy_high")),
         ttft_p95_ms=as_float(properties.get("baseline_ttft_p95_ms")),
         license=str(properties.get("license", "unknown")),
         registered_model_id=version.registered_model_id,
@@ -82,25 +82,25 @@ def _reasons(row: Row, wanted: Constraints) -> Iterator[str]:
         yield f"not approved ({row.approval})"
     if wanted.licenses and row.license.lower() not in {name.lower() for name in wanted.licenses}:
         yield f"license {row.license} not allowed"
-    limited = (wanted.min_score is not None and row.score is None, wanted.max_ttft_p95_ms and row.ttft_p95_ms is None)
+    limited = (wanted.min_accuracy is not None and row.accuracy is None, wanted.max_ttft_p95_ms and row.ttft_p95_ms is None)
     if any(limited):
-        yield "no baseline" if row.score is None and row.ttft_p95_ms is None else "baseline incomplete"
-    if wanted.min_score is not None and row.score is not None and row.score < wanted.min_score:
-        yield f"score {row.score:.2f} below {wanted.min_score:g}"
+        yield "no baseline" if row.accuracy is None and row.ttft_p95_ms is None else "baseline incomplete"
+    if wanted.min_accuracy is not None and row.accuracy is not None and row.accuracy < wanted.min_accuracy:
+        yield f"accuracy {row.accuracy:.2f} below {wanted.min_accuracy:g}"
     if wanted.max_ttft_p95_ms and row.ttft_p95_ms is not None and row.ttft_p95_ms > wanted.max_ttft_p95_ms:
         yield f"TTFT p95 {row.ttft_p95_ms:.0f} ms above {wanted.max_ttft_p95_ms:g} ms"
 
 
 def _rank(row: Row) -> tuple[float, float, str, int]:
-    score = row.score if row.score is not None else -1.0
+    accuracy = row.accuracy if row.accuracy is not None else -1.0
     ttft = row.ttft_p95_ms if row.ttft_p95_ms is not None else float("inf")
-    return -score, ttft, row.name, -int(row.model_version_id)
+    return -accuracy, ttft, row.name, -int(row.model_version_id)
 
 
 def choose(rows: Sequence[Row], name: str, version: str, address: str) -> tuple[Row, str]:
     """Return the best row that meets the constraints, of all or of the named model, and the reason for it.
 
-    Highest baseline score, then lowest TTFT. Raises ModelNotFound for an empty registry or an unknown name, and
+    Highest baseline accuracy, then lowest TTFT. Raises ModelNotFound for an empty registry or an unknown name, and
     NoMatch with each version's reason where the constraints exclude all.
     """
     if not rows:
@@ -137,12 +137,12 @@ def _closest(word: str, known: list[str]) -> str:
 
 def _why(fitting: Sequence[Row], name: str) -> str:
     best = fitting[0]
-    score = "no baseline score" if best.score is None else f"baseline score {best.score:.2f}"
+    accuracy = "no baseline accuracy" if best.accuracy is None else f"baseline accuracy {best.accuracy:.2f}"
     ttft = "" if best.ttft_p95_ms is None else f", TTFT p95 {best.ttft_p95_ms:.0f} ms"
     of_name = f" of {name}" if name else ""
     if len(fitting) == 1:
-        return f"the only version{of_name} that meets the constraints: {score}{ttft}"
-    return f"best of {len(fitting)} versions{of_name} that meet the constraints: {score}{ttft}"
+        return f"the only version{of_name} that meets the constraints: {accuracy}{ttft}"
+    return f"best of {len(fitting)} versions{of_name} that meet the constraints: {accuracy}{ttft}"
 
 
 def shortlist_table(rows: Sequence[Row]) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def measure(address: str) -> tuple[float, float, int]:
     connected, seconds, rows = time.perf_counter() - start, [], []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        rows = registry.shortlist(Constraints(min_score=0.6, max_ttft_p95_ms=800, licenses=("apache-2.0", "mit")))
+        rows = registry.shortlist(Constraints(min_accuracy=0.6, max_ttft_p95_ms=800, licenses=("apache-2.0", "mit")))
         registry.select(rows)
         seconds.append(time.perf_counter() - start)
     return connected, statistics.median(seconds), len(rows)
