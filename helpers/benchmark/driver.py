@@ -2,8 +2,8 @@
 
 Hands GuideLLM's own command line to GuideLLM's own code and adds five things around it: requests before the
 first strategy that are not counted; every finished strategy saved at once (GuideLLM writes only at the very end);
-progress every two seconds; worker processes forked from one that has its modules loaded, not started anew for
-every strategy; and the data kind `prompt_file`. ASSAY_* variables carry what GuideLLM's options cannot.
+progress every two seconds; a fast start (worker processes forked from one that has its modules loaded, the tokenizer
+without the models' code); and the data kind `prompt_file`. ASSAY_* variables carry what GuideLLM's options cannot.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main() -> None:
 
     async def prepared(args: Any, **options: Any) -> Any:
         _add_api_key(args)
+        _load_only_the_tokenizer()
         await _warm_up(measure, args)
         _keep_every_strategy(args)
         return await measure(args=args, **options)
@@ -60,6 +61,22 @@ def _add_api_key(args: Any) -> None:
 
     if key := os.environ.get("ENDPOINT_API_KEY", "").strip():
         args.spec.backend.api_key = SecretStr(key)
+
+
+def _load_only_the_tokenizer() -> None:
+    """Read tokenizer.json directly: to look at config.json, AutoTokenizer imports all that models are made of (3 s)."""
+    module: Any = importlib.import_module("guidellm.data.tokenizers.huggingface")
+    from transformers import PreTrainedTokenizerFast
+
+    automatic = module.AutoTokenizer
+
+    class Direct:
+        @staticmethod
+        def from_pretrained(model: str, **options: Any) -> Any:
+            plain = (Path(model) / "tokenizer.json").is_file()
+            return (PreTrainedTokenizerFast if plain else automatic).from_pretrained(model, **options)
+
+    module.AutoTokenizer = Direct
 
 
 async def _warm_up(measure: Any, args: Any) -> None:
