@@ -27,14 +27,15 @@ def main() -> int:
     """Run everything and return the exit code: 0 done, 1 a stage failed, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--name", default=datetime.now().strftime("%Y%m%d-%H%M%S"), help="name of the run")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder that the run's folder is made in")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS, help="which sample models")
     arguments = parser.parse_args()
-    folder = ROOT / "runs" / arguments.name
+    folder: Path = arguments.runs.resolve() / arguments.name
     started = time.monotonic()
     try:
         run(folder, arguments.models)
     except KeyboardInterrupt:
-        print("\ninterrupted; what was measured so far is kept in", folder.relative_to(ROOT), file=sys.stderr)
+        print(f"\ninterrupted; what was measured so far is kept in {_short(folder)}", file=sys.stderr)
         return 130
     except AssayError as error:
         print(f"\n{type(error).__name__}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
@@ -141,9 +142,13 @@ def _report(folder: Path, seconds: float) -> None:
     ]
     print(f"\n{pd.DataFrame(rows).to_string(index=False, float_format='{:.1f}'.format, na_rep='n/a')}\n")
     print(f"{summary['verdict']}\n")
-    print(f"comparison  {(folder / summary['comparison']).relative_to(ROOT)}")
-    print(f"summary     {(folder / 'summary.json').relative_to(ROOT)}")
-    print(f"everything  {folder.relative_to(ROOT)}, in {seconds:.0f} s")
+    print(f"comparison  {_short(folder / summary['comparison'])}")
+    print(f"summary     {_short(folder / 'summary.json')}")
+    print(f"everything  {_short(folder)}, in {seconds:.0f} s")
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def _reasons(row: Row, wanted: Constraints) -> Iterator[str]:
         yield f"not approved ({row.approval})"
     if wanted.licenses and row.license.lower() not in {name.lower() for name in wanted.licenses}:
         yield f"license {row.license} not allowed"
-    limited = (wanted.min_accuracy is not None and row.accuracy is None, wanted.max_ttft_p95_ms and row.ttft_p95_ms is None)
-    if any(limited):
+    no_accuracy = wanted.min_accuracy is not None and row.accuracy is None
+    if no_accuracy or (wanted.max_ttft_p95_ms and row.ttft_p95_ms is None):
         yield "no baseline" if row.accuracy is None and row.ttft_p95_ms is None else "baseline incomplete"
     if wanted.min_accuracy is not None and row.accuracy is not None and row.accuracy < wanted.min_accuracy:
         yield f"accuracy {row.accuracy:.2f} below {wanted.min_accuracy:g}"

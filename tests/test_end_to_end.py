@@ -1,0 +1,181 @@
+"""What `make run` leaves behind: the whole path with two real models, real vLLM, GuideLLM, lm-eval and registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import papermill
+import psutil
+import pytest
+
+from helpers.artifacts import Record, Sweep
+from helpers.local.pipelines import Pipeline
+from helpers.polling import wait_for
+from helpers.registry import connect
+from helpers.workspace import ROOT
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
+MODELS = ("ops-small", "ops-large")
+
+
+def environment(home):
+    return {**os.environ, "ASSAY_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+
+
+def new_home(folder):
+    """A stack of its own, with the trained models that `make run` caches too."""
+    (ROOT / ".assay" / "samples").mkdir(parents=True, exist_ok=True)
+    (folder / "home").mkdir()
+    (folder / "home" / "samples").symlink_to(ROOT / ".assay" / "samples")
+    return folder / "home"
+
+
+def processes_of(home, word=""):
+    """Everything that runs with this home in its environment, or only what has `word` in its command."""
+    found = []
+    for process in psutil.process_iter(["environ", "cmdline"]):
+        ours = (process.info["environ"] or {}).get("ASSAY_HOME") == str(home)
+        if ours and word in " ".join(process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One whole run: (its folder, what it printed, its home)."""
+    folder = tmp_path_factory.mktemp("end-to-end")
+    home = new_home(folder)
+    command = [sys.executable, "-m", "helpers.local.run", "--runs", folder / "runs", "--name", "one"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=1400)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield folder / "runs" / "one", done.stdout, home
+    finally:
+        down = [sys.executable, "-m", "helpers.local.stack", "down"]
+        subprocess.run(down, cwd=ROOT, env=environment(home), check=True, capture_output=True, timeout=60)
+    assert not processes_of(home)
+
+
+def artifacts(run, pipeline, model):
+    return run / f"{pipeline}-{model}" / "notebooks" / "artifacts"
+
+
+def test_every_stage_is_told_in_one_line_with_its_time(finished):
+    run, printed, _ = finished
+    for pipeline in ("model_ops", "ai_engineer"):
+        for stage in Pipeline(pipeline).stages:
+            lines = re.findall(rf"^  {stage} +\S.* \d+\.\d s$", printed, re.MULTILINE)
+            assert len(lines) == len(MODELS) * (
+                1 if stage in ("ingest_model", "registry_lookup", "compare_models") else 2
+            )
+    assert "ops-large 1.0.0" in printed
+    assert (run.parent / "latest").resolve() == run
+
+
+def test_the_summary_has_what_a_reader_needs(finished):
+    run, _, _ = finished
+    summary = json.loads((run / "summary.json").read_text())
+    assert [entry["name"] for entry in summary["models"]] == list(MODELS)
+    for entry in summary["models"]:
+        accuracy, point = entry["accuracy"], entry["operating_point"]
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", entry["digest"])
+        assert accuracy["low"] < accuracy["score"] < accuracy["high"]
+        assert accuracy["n"] >= 150
+        assert point["requests_per_second"] > 0
+        assert point["ttft_p95_ms"] > 0
+        assert point["itl_p95_ms"] > 0
+        assert point["output_tokens_per_second"] > 0
+        assert all(entry["registry"].values())
+        assert entry["verdict"]
+    assert (run / summary["comparison"]).is_file()
+
+
+def test_the_larger_model_is_really_better_and_slower(finished):
+    run, _, _ = finished
+    summary = json.loads((run / "summary.json").read_text())
+    small, large = summary["models"]
+    assert small["accuracy"]["high"] < large["accuracy"]["score"]
+    assert "ops-large 1.0.0 answers more questions correctly than ops-small 1.0.0" in summary["verdict"]
+    sweeps = [Sweep.read(artifacts(run, "ai_engineer", model)) for model in MODELS]
+    alone = [next(point for point in sweep.points if point.strategy == "synchronous") for sweep in sweeps]
+    assert alone[0].itl_ms.mean < alone[1].itl_ms.mean
+
+
+def test_every_declared_output_notebook_page_and_log_is_there(finished):
+    run, _, _ = finished
+    for pipeline in ("model_ops", "ai_engineer"):
+        for model in MODELS:
+            folder = run / f"{pipeline}-{model}"
+            for node in Pipeline(pipeline).primary["nodes"]:
+                parameters = node["app_data"]["component_parameters"]
+                stage = node["app_data"]["label"]
+                for output in parameters["outputs"]:
+                    assert (folder / "notebooks" / output).stat().st_size, output
+                assert (folder / "notebooks" / f"{stage}.html").stat().st_size > 10_000
+                assert (folder / "logs" / f"{stage}.log").is_file()
+                executed = json.loads((folder / "notebooks" / f"{stage}.ipynb").read_text())
+                assert executed["metadata"]["papermill"]["exception"] is None
+
+
+def test_the_notebooks_figures_are_in_the_pages(finished):
+    run, _, _ = finished
+    notebooks = run / "ai_engineer-ops-large" / "notebooks"
+    for stage, figures in (("guidellm_sweep", 3), ("lm_eval_task", 1), ("compare_models", 3)):
+        cells = json.loads((notebooks / f"{stage}.ipynb").read_text())["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", ())]
+        assert sum("image/png" in output.get("data", {}) for output in outputs) >= figures, stage
+        assert not [output for output in outputs if output["output_type"] == "error"]
+
+
+def test_the_registry_shows_baseline_use_case_and_approval(finished):
+    run, _, _ = finished
+    record = Record.read(artifacts(run, "model_ops", "ops-large"))
+    registry = connect(record.selection.registry)
+    versions = {version.name: version.properties for version in registry.versions()}
+    assert set(versions) == set(MODELS)
+    for properties in versions.values():
+        assert properties["approval"] == "approved"
+        assert properties["baseline_accuracy"] > 0.25
+        assert properties["use_case_ttft_p95_ms"] > 0
+    assert record.approval.state == "approved"
+    assert len(registry.records()) == 4
+
+
+def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
+    run, _, _ = finished
+    folder = artifacts(run, "ai_engineer", "ops-small")
+    record = Record.read(folder)
+    registry = connect(record.selection.registry)
+    before = [registry.records(), registry.versions()]
+    store = record.raw[record.sweep.report].split("/records/")[0]
+    parameters = {"registry": record.selection.registry, "store": store}
+    papermill.execute_notebook(
+        ROOT / "notebooks" / "log_results.ipynb", tmp_path / "again.ipynb", parameters=parameters, cwd=folder.parent
+    )
+    assert [registry.records(), registry.versions()] == before
+    assert Record.read(folder).record_id == record.record_id
+
+
+def test_ctrl_c_ends_the_run_and_everything_it_started(tmp_path):
+    home = new_home(tmp_path)
+    command = [sys.executable, "-m", "helpers.local.run", "--runs", tmp_path / "runs", "--name", "cut"]
+    run = subprocess.Popen(
+        command, cwd=ROOT, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: processes_of(home, "api_server"), what="the start of vLLM", do="read the log", timeout=900)
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=120)
+    finally:
+        run.kill()
+        down = [sys.executable, "-m", "helpers.local.stack", "down"]
+        subprocess.run(down, cwd=ROOT, env=environment(home), check=True, capture_output=True, timeout=60)
+    assert run.returncode == 130, errors
+    assert "interrupted; what was measured so far is kept in" in errors
+    assert not processes_of(home)
+    assert (tmp_path / "runs" / "cut" / "model_ops-ops-small" / "notebooks" / "artifacts" / "selection.json").is_file()
