@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,11 @@ from lm_eval.models import api_models
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from helpers.errors import EndpointUnreachable
+from helpers.evaluation.asking import Progress, all_at_once, final, reason
 from helpers.evaluation.journal import Journal
+from helpers.evaluation.tokenizer import load_tokenizer
 
 ATTEMPTS = 3
-PROGRESS_SECONDS = 2.0
 NO_ANSWER = "\x00no answer"  # stands where the server gave none; a question that has it is not scored
 NO_LIKELIHOOD = (math.nan, False)
 # Where a chat server returns null, lm-eval puts this text in its place and scores it as a wrong answer.
@@ -79,7 +79,7 @@ class Completions(LocalCompletionsAPI):
         answers = [self.journal.get(method, key) for key in cache_keys]
         todo = [index for index, answer in enumerate(answers) if answer is None and requests[index]]
         self.reused += sum(answer is not None for answer in answers)
-        started, progress = time.monotonic(), _Progress(len(requests) - len(todo), len(requests))
+        started, progress = time.monotonic(), Progress(len(requests) - len(todo), len(requests))
         limit = asyncio.Semaphore(self.workers)
         connector = TCPConnector(limit=self.workers, ssl=self.verify_certificate)
         async with ClientSession(connector=connector, timeout=ClientTimeout(total=self.timeout)) as session:
@@ -95,7 +95,7 @@ class Completions(LocalCompletionsAPI):
                 progress.add(len(batch))
 
             size = self._batch_size
-            await _all(answer(todo[start : start + size]) for start in range(0, len(todo), size))
+            await all_at_once(answer(todo[start : start + size]) for start in range(0, len(todo), size))
         self.request_seconds += time.monotonic() - started
         return [[nothing if value is None else value for value in answers]]
 
@@ -109,7 +109,7 @@ class Completions(LocalCompletionsAPI):
         except (ClientError, TimeoutError, KeyError, TypeError, ValueError, AssertionError) as error:
             await self._still_there(session, error)
             if len(prompts) == 1:
-                self.reasons.append(_reason(error))
+                self.reasons.append(reason(error))
                 return [None]
         lengths = kwargs.pop("ctxlens") or [None] * len(prompts)
         singly = [
@@ -125,7 +125,7 @@ class Completions(LocalCompletionsAPI):
             try:
                 return await self.amodel_call(session, limit, prompts, **kwargs) or []
             except (ClientError, TimeoutError) as error:
-                if attempt == ATTEMPTS or _final(error):
+                if attempt == ATTEMPTS or final(error):
                     raise
                 await asyncio.sleep(0.5 * 2**attempt)
         raise AssertionError("unreachable")
@@ -142,70 +142,10 @@ class Completions(LocalCompletionsAPI):
                 response.raise_for_status()
         except (ClientError, TimeoutError) as gone:
             raise EndpointUnreachable(
-                f"The endpoint {self.base_url} stopped answering: {_reason(gone)}",
+                f"The endpoint {self.base_url} stopped answering: {reason(gone)}",
                 do="Deploy the model again, then run this stage again; it goes on from what was answered",
             ) from gone
 
 
-async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run everything at once; the first error ends the others and is raised itself, not in a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for item in work:
-                group.create_task(item)
-    except ExceptionGroup as errors:
-        first = errors.exceptions[0]
-        while isinstance(first, ExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
-
-
-class _Progress:
-    """Prints a line every few seconds."""
-
-    def __init__(self, done: int, total: int) -> None:
-        self.done, self.total, self.start = done, total, done
-        self.began = self.printed = time.monotonic()
-        self.line()
-
-    def line(self) -> None:
-        print(f"{self.done} of {self.total} answers after {time.monotonic() - self.began:.0f} s", flush=True)
-
-    def add(self, count: int) -> None:
-        self.done += count
-        if time.monotonic() - self.printed >= PROGRESS_SECONDS or self.done == self.total:
-            self.printed = time.monotonic()
-            self.line()
-
-
 def _empty(answer: Answer) -> bool:
     return answer == NO_ANSWER or (not isinstance(answer, str) and math.isnan(answer[0]))
-
-
-def _final(error: BaseException) -> bool:
-    """Whether asking again gives the same: the server understood and refused."""
-    return isinstance(error, ClientResponseError) and 400 <= error.status < 500 and error.status not in (408, 429)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ClientResponseError):
-        return f"HTTP {error.status} {error.message}"
-    return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer; the plain class directly, because AutoTokenizer imports torch: four more seconds."""
-    import json
-
-    file = folder / "tokenizer_config.json"
-    named = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    if (
-        named.get("tokenizer_class") in ("PreTrainedTokenizerFast", "TokenizersBackend")
-        and (folder / "tokenizer.json").is_file()
-    ):
-        from transformers import PreTrainedTokenizerFast
-
-        return PreTrainedTokenizerFast.from_pretrained(str(folder))
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(folder))

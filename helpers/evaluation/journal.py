@@ -6,6 +6,7 @@ and commits to SQLite for each answer.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from helpers.artifacts import write_atomic
+from helpers.errors import StoreFailed
 
 
 class Journal:
@@ -48,10 +50,15 @@ class Journal:
         return tuple(answer) if isinstance(answer, list) else answer
 
     def add(self, method: str, key: Any, answer: Any) -> None:
-        """Write the answer down at once."""
+        """Write the answer down at once; raises StoreFailed when the disk refuses."""
         if key is not None:
-            self._file.write(json.dumps([self._name(method, key), answer]) + "\n")
-            self._file.flush()
+            try:
+                self._file.write(json.dumps([self._name(method, key), answer]) + "\n")
+                self._file.flush()
+            except OSError as error:
+                raise StoreFailed(
+                    f"Could not write {self.path}: {error.strerror}", do="Free some space, then run this stage again"
+                ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +66,8 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written is told by `add`
+            self._file.close()
 
     def discard(self) -> None:
         """Forget everything: the run is complete, and a run after it measures again."""

@@ -25,8 +25,9 @@ def evaluate(
 ) -> Evaluation:
     """Score the endpoint's model on the task; lm-eval's report and its per-question log are left in `folder`.
 
-    Raises UnknownTask and InvalidDataset before anything starts, EndpointUnreachable, IncompleteCoverage or
-    EvaluationFailed after; answers that came before a failure stay in `folder`, and a second call goes on from there.
+    Raises UnknownTask, InvalidDataset and ArtifactMissing before anything starts, EndpointUnreachable, StoreFailed,
+    IncompleteCoverage or EvaluationFailed after; answers that came before a failure stay in `folder`, and a second
+    call goes on from there.
     """
     task = check_task(settings)
     started = now()
@@ -72,6 +73,7 @@ def run(
 ) -> None:
     """Run lm-eval in a process group of its own that never outlives this call; `show` gets a line every few seconds."""
     task = task or check_task(settings)
+    _check_tokenizer(endpoint)
     folder.mkdir(parents=True, exist_ok=True)
     failure: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="assay-datasets-") as cache, (folder / LOG).open("ab") as log:
@@ -85,6 +87,15 @@ def run(
     if failure:
         kind = getattr(errors, failure["kind"])
         raise kind(failure["what"], do=failure["do"])
+
+
+def _check_tokenizer(endpoint: Endpoint) -> None:
+    folder = Path(endpoint.tokenizer)
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise errors.ArtifactMissing(
+            f"There is no tokenizer of {endpoint.model} in {folder}: no tokenizer.json, tokenizer.model or vocab.json",
+            do="Put the model's tokenizer files there, or deploy the model with the folder that holds them",
+        )
 
 
 @contextlib.contextmanager

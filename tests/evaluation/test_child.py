@@ -1,4 +1,4 @@
-"""The stage as the notebook runs it: a child process that shows progress, keeps secrets and never outlives the stage."""
+"""The stage as the notebook runs it: a child that shows progress, keeps secrets and never outlives the stage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.errors import EvaluationFailed
+from helpers.errors import ArtifactMissing, EvaluationFailed, StoreFailed
 from helpers.evaluation import evaluate
+from helpers.evaluation.journal import Journal
 from helpers.evaluation.results import LOG
 from helpers.polling import wait_for
 from helpers.workspace import ROOT
@@ -54,6 +55,20 @@ def test_progress_is_shown_and_the_key_is_kept_to_itself(server, settings, endpo
     for path in written:
         assert b"sesame-1234" not in path.read_bytes(), path
     assert "sesame-1234" not in evaluation.model_dump_json()
+
+
+def test_a_missing_tokenizer_is_named_before_anything_starts(server, settings, endpoint, tmp_path):
+    with pytest.raises(ArtifactMissing, match=r"no tokenizer of scripted in .*nowhere"):
+        evaluate(settings(), endpoint(tokenizer=str(tmp_path / "nowhere")), tmp_path)
+    assert server.prompts == []
+
+
+def test_a_full_disk_is_named_as_such(tmp_path):
+    with Journal(tmp_path / "answers.jsonl", "same") as journal:
+        journal._file.close()
+        journal._file = open("/dev/full", "a")
+        with pytest.raises(StoreFailed, match=r"answers\.jsonl: No space left on device"):
+            journal.add("loglikelihood", ("prompt", " choice"), (-1.0, False))
 
 
 def test_a_crash_of_lm_eval_is_told_with_its_last_words(server, settings, endpoint, questions, tmp_path):

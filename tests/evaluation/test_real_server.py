@@ -1,0 +1,76 @@
+"""Real lm-eval against real vLLM."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import processes, serving
+from helpers.errors import EndpointUnreachable
+from helpers.evaluation import Settings, evaluate
+from helpers.evaluation.results import JOURNAL, SAMPLES, read_samples
+from helpers.workspace import ROOT
+from tests.plugins.models import select
+
+pytestmark = pytest.mark.stack
+OPS = ROOT / "datasets" / "ops-assistant"
+
+
+@pytest.fixture
+def endpoint(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield serving.deploy(select(tiny_model), serving.Settings())
+    for running in processes.all_running():
+        processes.end(running)
+
+
+def answers(path):
+    return {row["doc_id"]: row["acc"] for row in read_samples(path)}
+
+
+def by_the_command_line(endpoint, questions, folder):
+    """The per-question log of the unmodified `lm_eval` command, one request at a time."""
+    model = {"model": endpoint.model, "base_url": f"{endpoint.url}/v1/completions", "tokenizer": endpoint.tokenizer}
+    model |= {"num_concurrent": 1, "tokenizer_backend": "huggingface"}
+    command = [str(Path(sys.executable).with_name("lm_eval")), "--model", "local-completions", "--log_samples"]
+    command += ["--model_args", ",".join(f"{key}={value}" for key, value in model.items())]
+    command += ["--include_path", str(questions), "--tasks", "ops_assistant", "--output_path", str(folder)]
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(folder / "cache")}
+    subprocess.run(command, check=True, env=offline, capture_output=True, timeout=300)
+    (path,) = folder.rglob("samples_*.jsonl")
+    return {(row := json.loads(line))["doc_id"]: row["acc"] for line in path.read_text().splitlines()}
+
+
+def test_every_question_gets_the_same_mark_as_from_the_lm_eval_command(endpoint, questions, tmp_path):
+    shutil.copy(OPS / "ops_assistant.jsonl", questions)
+    pressed, slow = tmp_path / "pressed", tmp_path / "slow"
+    ours = evaluate(Settings(include_path=questions), endpoint, pressed)
+    one = evaluate(Settings(include_path=questions, num_concurrent=1, batch_size=1), endpoint, slow)
+    assert ours.n == one.n >= 150
+    assert answers(pressed / SAMPLES) == answers(slow / SAMPLES)
+    assert answers(pressed / SAMPLES) == by_the_command_line(endpoint, questions, tmp_path / "command")
+
+
+def test_vllm_killed_during_the_evaluation_is_named_and_what_it_answered_is_kept(endpoint, questions, tmp_path):
+    shutil.copy(OPS / "ops_assistant.jsonl", questions)
+    seen = []
+
+    def kill_it_midway(line):
+        seen.append(line)
+        if len(seen) == 2:
+            (running,) = processes.all_running()
+            os.killpg(running.pid, signal.SIGKILL)
+
+    settings = Settings(include_path=questions, num_concurrent=1, batch_size=1)
+    with pytest.raises(EndpointUnreachable, match=endpoint.url):
+        evaluate(settings, endpoint, tmp_path / "artifacts", show=kill_it_midway)
+    kept = (tmp_path / "artifacts" / JOURNAL).read_text().splitlines()
+    assert 1 < len(kept) < 832
+    assert not (tmp_path / "artifacts" / SAMPLES).exists()
