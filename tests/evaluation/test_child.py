@@ -66,7 +66,7 @@ def test_a_missing_tokenizer_is_named_before_anything_starts(server, settings, e
 def test_a_full_disk_is_named_as_such(tmp_path):
     with Journal(tmp_path / "answers.jsonl", "same") as journal:
         journal._file.close()
-        journal._file = open("/dev/full", "a")
+        journal._file = open("/dev/full", "a")  # noqa: SIM115 - the journal closes it
         with pytest.raises(StoreFailed, match=r"answers\.jsonl: No space left on device"):
             journal.add("loglikelihood", ("prompt", " choice"), (-1.0, False))
 
