@@ -171,7 +171,9 @@ def test_when_the_server_dies_what_was_measured_is_kept(own_server, endpoint, tm
 
 def group_of(folder: Path) -> int:
     """Process group of the GuideLLM that writes into the folder; its workers are in it too."""
-    lines = subprocess.run(["ps", "-ww", "-eo", "pgid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(
+        ["ps", "-ww", "-eo", "pgid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return next(int(line.split()[0]) for line in lines if "helpers.benchmark.driver" in line and str(folder) in line)
 
 
