@@ -1,0 +1,103 @@
+"""ai_engineer.pipeline on one model, divided by the same work with the bare tools by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from model_registry import ModelRegistry
+
+from helpers import ingestion
+from helpers.local import pipelines, stack
+from helpers.polling import wait_for
+from helpers.registry import connect
+from helpers.serving import client, local
+from helpers.serving.settings import Settings
+from helpers.workspace import ROOT
+from tests.benchmarks.served import sample
+from tests.plugins.models import select
+
+MODEL, BIN = "ops-small", Path(sys.executable).parent
+PROMPTS = ROOT / "datasets" / "ops-assistant" / "prompts.jsonl"
+SWEEP_SIZE, MAX_SECONDS = 4, 5  # as the pipeline's node says
+
+
+def main() -> None:
+    """Print the figure: both on the same machine, one after the other, the bare tools first."""
+    folder = sample(MODEL)
+    with tempfile.TemporaryDirectory(prefix="assay-overhead-") as home:
+        os.environ["ASSAY_HOME"] = home
+        address = stack.up()
+        try:
+            selection = _approved(folder, address)
+            bare = _seconds(lambda: _by_hand(folder, Path(home), address))
+            given = {"MODEL_NAME": selection}
+            ours = _seconds(lambda: pipelines.run("ai_engineer", Path(home, "run"), given))
+        finally:
+            stack.down()
+            del os.environ["ASSAY_HOME"]
+    value = {"value": round(ours / bare, 3), "pipeline_seconds": round(ours, 1), "bare_seconds": round(bare, 1)}
+    print(json.dumps({"figure": "pipeline_overhead", **value}), flush=True)
+
+
+def _seconds(work) -> float:
+    started = time.monotonic()
+    with contextlib.redirect_stdout(io.StringIO()):
+        work()
+    return time.monotonic() - started
+
+
+def _approved(folder: Path, address: str) -> str:
+    registry = connect(address)
+    selection = ingestion.ingest(ingestion.Settings(source=str(folder), model_name=MODEL), registry)
+    registry.set_approval(selection.model_version_id, "approved", ["for the benchmark"])
+    return MODEL
+
+
+def _by_hand(folder: Path, home: Path, address: str) -> None:
+    settings = Settings()
+    port = local._free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = local.build_command(
+        select(folder, name=MODEL), settings, folder, port, ROOT / ".venv-vllm" / "bin" / "python"
+    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, env=local._environment(settings), start_new_session=True, **quiet)
+    try:
+        wait_for(lambda: client.healthy(url), what="vLLM", do="look", timeout=300, interval=0.25)
+        offline = os.environ | {"HF_HUB_OFFLINE": "1"}
+        subprocess.run(_guidellm(url, folder, home), check=True, env=offline, **quiet)
+        subprocess.run(_lm_eval(url, folder, home), check=True, env=offline, **quiet)
+        registry = ModelRegistry(address, author="by-hand", is_secure=False)
+        registry.register_model(
+            "by-hand", folder.as_uri(), version="1", model_format_name="safetensors", model_format_version="1"
+        )
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+
+
+def _guidellm(url: str, folder: Path, home: Path) -> list[str]:
+    return [
+        *(str(BIN / "guidellm"), "run", "--backend", f"kind=openai_http,target={url},model={MODEL}"),
+        *("--profile", f"kind=sweep,sweep_size={SWEEP_SIZE},max_concurrency=32"),
+        *("--constraint", f"kind=max_duration,seconds={MAX_SECONDS}", "--tokenizer", f"kind=hf_auto,model={folder}"),
+        *("--data", f"kind=json_file,path={PROMPTS}", "--output", f"kind=json,path={home}/bare.json"),
+        *("--output", f"kind=html,path={home}/bare.html", "--disable-console-interactive"),
+    ]
+
+
+def _lm_eval(url: str, folder: Path, home: Path) -> list[str]:
+    arguments = f"model={MODEL},base_url={url}/v1/completions,num_concurrent=8,batch_size=32,tokenizer={folder}"
+    return [
+        *(str(BIN / "lm_eval"), "run", "--model", "local-completions", "--batch_size", "32"),
+        *("--model_args", arguments + ",tokenizer_backend=huggingface", "--tasks", "ops_assistant"),
+        *("--include_path", str(ROOT / "datasets" / "ops-assistant"), "--log_samples", "--output_path", str(home)),
+    ]

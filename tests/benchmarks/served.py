@@ -1,0 +1,35 @@
+"""A sample model, served as deploy_model serves it, for the figures that need a server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helpers import serving
+from helpers.artifacts import Endpoint
+from helpers.local.samples import ensure_samples
+from helpers.workspace import ROOT
+from tests.plugins.models import select
+
+SAMPLES = ROOT / ".assay" / "samples"
+
+
+def sample(name: str) -> Path:
+    """Return the folder of a trained sample model."""
+    return ensure_samples(SAMPLES)[name]
+
+
+@contextmanager
+def served(name: str) -> Iterator[Endpoint]:
+    """Serve a sample model until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="assay-benchmark-") as home:
+        os.environ["ASSAY_HOME"] = home
+        endpoint = serving.deploy(select(sample(name), name=name), serving.Settings())
+        try:
+            yield endpoint
+        finally:
+            serving.remove(endpoint)
+            del os.environ["ASSAY_HOME"]
