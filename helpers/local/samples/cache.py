@@ -51,8 +51,8 @@ def _ensure(folder: Path, recipe: Recipe, data: Path, say: Say) -> Path:
 
 
 def _train_into(folder: Path, recipe: Recipe, data: Path, inputs: str, say: Say) -> None:
-    import torch
-
+    # Threads that spin while they wait make training ten times slower beside another busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
     entries = load_handbook(data / "handbook.jsonl")
     topics = seen_topics(entries, recipe.share_of_topics, recipe.seed)
     seen = [entry for entry in entries if entry.topic in topics]
@@ -60,7 +60,7 @@ def _train_into(folder: Path, recipe: Recipe, data: Path, inputs: str, say: Say)
     encoded = [(tokenizer.encode(e.context), tokenizer.encode(e.continuation)) for e in examples(seen)]
     sequences = [(context + said + [tokenizer.eos_token_id], len(context)) for context, said in encoded]
     model, loss = train(recipe, tokenizer, sequences, say)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     facts = Facts(
         parameters=model.num_parameters(), loss=loss, topics=topics, entries=len(seen), all_entries=len(entries)
