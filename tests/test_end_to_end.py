@@ -115,7 +115,9 @@ def test_every_declared_output_notebook_page_and_log_is_there(finished):
                 parameters = node["app_data"]["component_parameters"]
                 stage = node["app_data"]["label"]
                 for output in parameters["outputs"]:
-                    assert (folder / "notebooks" / output).stat().st_size, output
+                    found = list((folder / "notebooks").glob(output))
+                    assert found, output
+                    assert all(file.stat().st_size for file in found), output
                 assert (folder / "notebooks" / f"{stage}.html").stat().st_size > 10_000
                 assert (folder / "logs" / f"{stage}.log").is_file()
                 executed = json.loads((folder / "notebooks" / f"{stage}.ipynb").read_text())

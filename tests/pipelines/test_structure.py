@@ -81,7 +81,7 @@ def test_files_and_images_exist(path):
         assert all((notebook.parent / file).is_file() for file in node["dependencies"])
         assert node["runtime_image"] in images
         assert node["outputs"]
-        assert all(re.fullmatch(r"artifacts/[\w./]+", output) for output in node["outputs"])
+        assert all(re.fullmatch(r"artifacts/[\w./*]+", output) for output in node["outputs"])
         assert node["disable_node_caching"] == "True"
 
 
