@@ -23,8 +23,8 @@ run: setup ## the whole evaluation on this machine: two models in, measured, com
 	@$(PY) -m helpers.local.run
 
 .PHONY: lab
-lab: setup ## JupyterLab with the Elyra canvas, the runtime images and the local registry
-	@$(PY) -m helpers.local.lab
+lab: setup ## JupyterLab with the Elyra canvas and the local registry (ARGS=… are JupyterLab's)
+	@$(PY) -m helpers.local.lab $(ARGS)
 
 .PHONY: up down status
 up: setup ## start the local registry

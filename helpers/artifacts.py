@@ -194,6 +194,9 @@ class PrefixCache(Contract):
         """Share of looked-up tokens that were found, 0 where none was looked up."""
         return self.hits / self.queries if self.queries else 0.0
 
+    def __str__(self) -> str:
+        return f"prefix cache: {self.hit_rate:.1%} of looked-up tokens found"
+
 
 class OperatingPoint(Contract):
     """The highest measured load that meets the SLO; `index` into the sweep's load points, None where none does."""

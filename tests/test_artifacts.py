@@ -22,9 +22,7 @@ def test_what_one_stage_writes_the_next_one_reads(tmp_path):
 
 
 def test_a_missing_artifact_names_the_stage_that_writes_it(tmp_path):
-    with pytest.raises(
-        ArtifactMissing, match=r"selection\.json is not there\. Run ingest_model or registry"
-    ):
+    with pytest.raises(ArtifactMissing, match=r"selection\.json is not there\. Run ingest_model or registry"):
         Selection.read(tmp_path)
 
 

@@ -76,3 +76,8 @@ class Comparison(Artifact):
     flips: tuple[Flip, ...]
     verdict: str
     not_compared: tuple[str, ...] = ()
+
+    @property
+    def certainty(self) -> tuple[str, ...]:
+        """One sentence for each pair with its test, and for each version that could not be compared."""
+        return (*(pair.sentence for pair in self.pairs), *self.not_compared) or ("There is one model only.",)

@@ -34,9 +34,7 @@ def test_a_clean_folder_has_no_finding(folder):
     assert ingestion.inspect(folder) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["model.bin", "model.pt", "weights.pkl", "modeling.py", "run.sh", "x.gguf", "data"]
-)
+@pytest.mark.parametrize("name", ["model.bin", "model.pt", "weights.pkl", "modeling.py", "run.sh", "x.gguf", "data"])
 def test_any_other_file_type_is_refused(folder, name):
     (folder / name).write_bytes(b"x")
     assert problems(folder) == {(name, "is neither safetensors weights nor a JSON or tokenizer file")}

@@ -1,0 +1,82 @@
+"""vLLM is killed while a stage talks to it: one error, what was measured stays, and a new server goes on from there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from helpers import processes, serving
+from helpers.artifacts import Endpoint, Evaluation
+from helpers.polling import wait_for
+from helpers.workspace import ROOT
+from tests.plugins.models import select
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def workspace(tmp_path, tiny_model, monkeypatch):
+    """A folder with a deployed tiny model."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    select(tiny_model).write()
+    serving.deploy(select(tiny_model), serving.Settings()).write()
+    yield tmp_path
+    for running in processes.all_running():
+        processes.end(running)
+
+
+def kill_when(path, marks):
+    """Kill the server once one of `marks` stands in the file, from a thread beside the notebook."""
+
+    def watch():
+        wait_for(
+            lambda: path.is_file() and any(mark in path.read_text(errors="replace") for mark in marks),
+            what=f"{marks} in {path}", do="read it", timeout=300, interval=0.05,
+        )  # fmt: skip
+        os.killpg(processes.all_running()[0].pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def execute(stage, folder, **parameters):
+    notebook = ROOT / "notebooks" / f"{stage}.ipynb"
+    papermill.execute_notebook(notebook, folder / f"{stage}.ipynb", parameters=parameters, cwd=folder)
+
+
+def test_a_sweep_keeps_the_strategies_that_were_finished(workspace):
+    artifacts = workspace / "artifacts"
+    thread = kill_when(artifacts / "guidellm.partial.json", ['"benchmarks"'])
+    with pytest.raises(PapermillExecutionError) as caught:
+        execute("guidellm_sweep", workspace, scale=0.05, sweep_size=4, max_seconds=4.0)
+    thread.join(timeout=10)
+    assert caught.value.ename in ("SweepFailed", "EndpointUnreachable")
+    assert "guidellm" in caught.value.evalue
+    assert not (artifacts / "sweep.json").exists()
+    assert [path for path in artifacts.glob("guidellm*.json") if path.stat().st_size > 1000]
+
+
+def test_an_evaluation_goes_on_from_the_answers_it_has(workspace, tiny_model):
+    artifacts = workspace / "artifacts"
+    slow = {"num_concurrent": 1, "batch_size": 1}
+    thread = kill_when(artifacts / "lm_eval_answers.jsonl", ["\n"])
+    with pytest.raises(PapermillExecutionError) as caught:
+        execute("lm_eval_task", workspace, **slow)
+    thread.join(timeout=10)
+    assert caught.value.ename == "EndpointUnreachable"
+    assert Endpoint.read(artifacts).url in caught.value.evalue
+    assert not (artifacts / "evaluation.json").exists()
+    kept = len((artifacts / "lm_eval_answers.jsonl").read_text().splitlines())
+    assert kept > 0
+
+    serving.deploy(select(tiny_model), serving.Settings()).write()
+    execute("lm_eval_task", workspace)
+    evaluation = Evaluation.read(artifacts)
+    assert (evaluation.failed, evaluation.n) == (0, evaluation.total)
