@@ -1,0 +1,71 @@
+"""Which version is measured, and where it is served."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from helpers.artifacts.base import Artifact, Contract
+
+
+class Selection(Artifact):
+    """Which model version, where its files are, and by which digest they are known."""
+
+    filename = "selection.json"
+    written_by = "ingest_model or registry_lookup"
+
+    name: str
+    version: str
+    uri: str = Field(description="where the weights are: file:///…, s3://…, oci://…")
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="over all files, see helpers.ingestion")
+    model_format: str = "safetensors"
+    license: str = "unknown"
+    size_bytes: int = Field(ge=0)
+    parameters: int | None = Field(default=None, description="number of weights, where known")
+    registry: str = Field(description="address of the registry that these ids belong to")
+    registered_model_id: str
+    model_version_id: str
+    model_artifact_id: str
+    reason: str = Field(default="", description="why this version was selected")
+
+    @property
+    def label(self) -> str:
+        """Name and version as plots and messages show them."""
+        return f"{self.name} {self.version}"
+
+
+class Hardware(Contract):
+    """What the engine ran on."""
+
+    type: str = Field(description="accelerator, or the CPU's model name")
+    count: int = Field(ge=1, description="accelerators, or CPU cores that the engine may use")
+    memory_gib: float | None = Field(default=None, gt=0, description="None where it cannot be seen from here")
+
+
+class Endpoint(Artifact):
+    """An OpenAI-compatible server that serves the selected version, and how to remove it."""
+
+    filename = "endpoint.json"
+    written_by = "deploy_model"
+
+    target: Literal["local", "existing", "kserve"]
+    url: str = Field(description="base address without /v1")
+    model: str = Field(description="served model name")
+    tokenizer: str = Field(description="folder with the tokenizer files")
+    max_model_len: int = Field(gt=0, description="tokens")
+    engine: str = "vllm"
+    engine_version: str
+    engine_args: tuple[str, ...] = ()
+    hardware: Hardware
+    startup_seconds: float | None = Field(default=None, ge=0, description="None where the endpoint existed already")
+    digest: str = Field(description="digest of the version that is served")
+    digest_verified: bool = Field(
+        description="whether the served files were hashed just before; false for an endpoint that existed"
+    )
+    started: datetime
+    expires: datetime | None = Field(default=None, description="when it removes itself")
+    handle: str = Field(
+        default="", description="what remove_deployment needs: name of the local process or InferenceService"
+    )
