@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -11,6 +12,11 @@ from helpers.workspace import ROOT
 pytest_plugins = ["tests.plugins.registry", "tests.plugins.models"]
 
 OURS = ("REGISTRY", "STORE", "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH")
+
+
+def pytest_configure():
+    # A job that a shell started in the background ignores interrupts, and so would everything that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def notebook_files():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ def main() -> int:
     arguments = parser.parse_args()
     folder: Path = arguments.runs.resolve() / arguments.name
     started = time.monotonic()
+    for stop in (signal.SIGINT, signal.SIGTERM):  # also where a shell started this with interrupts ignored
+        signal.signal(stop, signal.default_int_handler)
     try:
         run(folder, arguments.models)
     except KeyboardInterrupt:
