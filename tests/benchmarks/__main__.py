@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 
 from tests.benchmarks import lm_eval_speedup, pipeline_overhead, registry_lookup, whole_runs
 
-FIGURES = {
-    "registry_lookup": registry_lookup.main,
-    "lm_eval_speedup": lm_eval_speedup.main,
-    "pipeline_overhead": pipeline_overhead.main,
-    "whole_runs": whole_runs.main,
+MEASURED = {
+    "registry_lookup": registry_lookup.measure,
+    "lm_eval_speedup": lm_eval_speedup.measure,
+    "pipeline_overhead": pipeline_overhead.measure,
+    "whole_runs": whole_runs.measure,
 }
 
-for name in sys.argv[1:] or FIGURES:
-    FIGURES[name]()
+for name in sys.argv[1:] or MEASURED:
+    with contextlib.redirect_stdout(sys.stderr):  # the stages' own progress
+        figures = MEASURED[name]()
+    print(*map(json.dumps, figures), sep="\n", flush=True)

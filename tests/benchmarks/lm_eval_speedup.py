@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -12,20 +11,21 @@ from helpers.workspace import ROOT
 from tests.benchmarks.served import served
 
 
-def main() -> None:
-    """Print the figure; a run that is not measured warms the server up first."""
+def measure() -> list[dict[str, object]]:
+    """Return the figure; a run that is not measured warms the server up first."""
     with served("ops-large") as endpoint, tempfile.TemporaryDirectory() as folder:
         _evaluate(endpoint, Path(folder, "warm-up"), limit=20)
         single = _evaluate(endpoint, Path(folder, "single"), num_concurrent=1, batch_size=1)
         ours = _evaluate(endpoint, Path(folder, "ours"))
-    figures = {
+    figure: dict[str, object] = {
+        "figure": "lm_eval_speedup",
         "value": round(single.request_seconds / ours.request_seconds, 2),
         "single_seconds": round(single.request_seconds, 2),
         "our_seconds": round(ours.request_seconds, 2),
         "questions": ours.total,
         "identical_scores": single.score == ours.score,
     }
-    print(json.dumps({"figure": "lm_eval_speedup", **figures}), flush=True)
+    return [figure]
 
 
 def _evaluate(endpoint: Endpoint, folder: Path, **load: int) -> Evaluation:

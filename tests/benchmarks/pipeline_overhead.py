@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import os
 import subprocess
 import sys
@@ -29,8 +26,8 @@ PROMPTS = ROOT / "datasets" / "ops-assistant" / "prompts.jsonl"
 SWEEP_SIZE, MAX_SECONDS = 4, 5  # as the pipeline's node says
 
 
-def main() -> None:
-    """Print the figure: both on the same machine, one after the other, the bare tools first."""
+def measure() -> list[dict[str, object]]:
+    """Return the figure: both on the same machine, one after the other, the bare tools first."""
     folder = sample(MODEL)
     with tempfile.TemporaryDirectory(prefix="assay-overhead-") as home:
         os.environ["ASSAY_HOME"] = home
@@ -44,13 +41,12 @@ def main() -> None:
             stack.down()
             del os.environ["ASSAY_HOME"]
     value = {"value": round(ours / bare, 3), "pipeline_seconds": round(ours, 1), "bare_seconds": round(bare, 1)}
-    print(json.dumps({"figure": "pipeline_overhead", **value}), flush=True)
+    return [{"figure": "pipeline_overhead", **value}]
 
 
 def _seconds(work) -> float:
     started = time.monotonic()
-    with contextlib.redirect_stdout(io.StringIO()):
-        work()
+    work()
     return time.monotonic() - started
 
 

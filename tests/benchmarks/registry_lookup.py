@@ -1,11 +1,7 @@
-"""How long a shortlist takes with 1,000 models of 3 versions each, and what the registry needs meanwhile.
-
-python -m tests.benchmarks.registry_lookup
-"""
+"""How long a shortlist takes with 1,000 models of 3 versions each, and what the registry needs meanwhile."""
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 import subprocess
@@ -65,7 +61,7 @@ def peak_mb(pid: int) -> float:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) / 1000
 
 
-def measure(address: str) -> tuple[float, float, int]:
+def shortlist(address: str) -> tuple[float, float, int]:
     """Return the seconds to connect and of the median shortlist, and the number of versions in it."""
     start = time.perf_counter()
     registry = connect(address)
@@ -78,21 +74,17 @@ def measure(address: str) -> tuple[float, float, int]:
     return connected, statistics.median(seconds), len(rows)
 
 
-def main() -> None:
-    """Print the figure as one line of JSON."""
+def measure() -> list[dict[str, object]]:
+    """Return the figure."""
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "registry.db"
         fill(database)
         command = [sys.executable, "-m", "helpers.local.registry", "--port", "0", "--database", str(database)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
-                connected, seconds, versions = measure(server.stdout.readline().split()[-1])
+                connected, seconds, versions = shortlist(server.stdout.readline().split()[-1])
                 memory = peak_mb(server.pid)
             finally:
                 server.terminate()
     figure = {"figure": "registry_lookup", "models": MODELS, "versions": versions, "seconds": round(seconds, 3)}
-    print(json.dumps({**figure, "connect_seconds": round(connected, 3), "server_rss_mb": round(memory, 1)}))
-
-
-if __name__ == "__main__":
-    main()
+    return [{**figure, "connect_seconds": round(connected, 3), "server_rss_mb": round(memory, 1)}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
@@ -14,8 +13,8 @@ import psutil
 from helpers.workspace import ROOT
 
 
-def main() -> None:
-    """Print cold_run_seconds, warm_run_seconds and peak_memory_gib."""
+def measure() -> list[dict[str, object]]:
+    """Return cold_run_seconds, warm_run_seconds and peak_memory_gib."""
     with tempfile.TemporaryDirectory(prefix="assay-clone-") as folder:
         clone = Path(folder, "assay")
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
@@ -25,12 +24,12 @@ def main() -> None:
             warm, second = _run(clone, home)
         finally:
             subprocess.run(["make", "down"], cwd=clone, check=True, capture_output=True)
-    for figure, value in (
-        ("cold_run_seconds", round(cold)),
-        ("warm_run_seconds", round(warm)),
-        ("peak_memory_gib", round(max(first, second) / 2**30, 2)),
-    ):
-        print(json.dumps({"figure": figure, "value": value}), flush=True)
+    values = {
+        "cold_run_seconds": round(cold),
+        "warm_run_seconds": round(warm),
+        "peak_memory_gib": round(max(first, second) / 2**30, 2),
+    }
+    return [{"figure": figure, "value": value} for figure, value in values.items()]
 
 
 def _run(clone: Path, home: Path) -> tuple[float, int]:
