@@ -91,7 +91,7 @@ def _guidellm(url: str, folder: Path, home: Path) -> list[str]:
 
 
 def _lm_eval(url: str, folder: Path, home: Path) -> list[str]:
-    arguments = f"model={MODEL},base_url={url}/v1/completions,num_concurrent=8,batch_size=32,tokenizer={folder}"
+    arguments = f"model={MODEL},base_url={url}/v1/completions,num_concurrent=8,tokenizer={folder}"
     return [
         *(str(BIN / "lm_eval"), "run", "--model", "local-completions", "--batch_size", "32"),
         *("--model_args", arguments + ",tokenizer_backend=huggingface", "--tasks", "ops_assistant"),

@@ -1,0 +1,115 @@
+"""The local stack and the pipeline runner, as `make up`, `make lab` and `make run` use them; no vLLM here."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from helpers import processes
+from helpers.errors import InvalidParameter, StageFailed
+from helpers.local import pipelines, stack
+from helpers.polling import wait_for
+from helpers.registry import connect
+from helpers.workspace import ROOT
+
+
+@pytest.fixture
+def running():
+    yield stack.up()
+    stack.down()
+
+
+def test_up_starts_the_registry_once_and_everybody_finds_it(running):
+    assert stack.up() == running
+    assert connect("local").address == running
+    assert stack.status() == [f"registry: {running}"]
+
+
+def test_down_ends_it_and_keeps_what_was_registered(tmp_path):
+    stack.up()
+    digest = "sha256:" + "0" * 64
+    connect("local").register_candidate("kept", "1", uri="file:///kept", digest=digest, size_bytes=1)
+    assert "is down" in stack.down()
+    assert stack.status() == ["nothing runs"]
+    assert "not running" in stack.down()
+    stack.up()
+    try:
+        assert [version.name for version in connect("local").versions()] == ["kept"]
+    finally:
+        stack.down()
+    assert processes.all_running() == []
+
+
+def test_the_commands_print_one_line(tmp_path):
+    def command(name):
+        done = subprocess.run(
+            [sys.executable, "-m", "helpers.local.stack", name], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert command("status") == "nothing runs"
+    assert command("up").startswith("registry: http://127.0.0.1:")
+    assert "is down" in command("down")
+
+
+def test_an_unknown_pipeline_parameter_is_refused_by_name():
+    with pytest.raises(InvalidParameter, match="Pipeline model_ops has no parameter SORUCE"):
+        pipelines.Pipeline("model_ops").environment({"SORUCE": "x"})
+
+
+def test_defaults_of_pipeline_parameters_reach_a_local_run():
+    environment = pipelines.Pipeline("model_ops").environment({"MODEL_NAME": "mine"})
+    assert environment["MODEL_NAME"] == "mine"
+    assert environment["MIN_ACCURACY"] == "0.3"
+    assert "" not in environment.values(), "an empty default is the notebook's own"
+
+
+def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(tmp_path, capsys):
+    with pytest.raises(StageFailed, match=r"failed in ingest_model: .*NotFound .*nowhere is no folder"):
+        pipelines.run("model_ops", tmp_path / "run", {"SOURCE": "nowhere", "REGISTRY": stack.up()})
+    stack.down()
+    assert "FAILED" in capsys.readouterr().out
+    page = (tmp_path / "run" / "notebooks" / "ingest_model.html").read_text()
+    assert "nowhere is no folder" in page
+    assert not (tmp_path / "run" / "notebooks" / "deploy_model.html").exists()
+    source = json.loads((ROOT / "notebooks" / "ingest_model.ipynb").read_text())
+    assert not any(cell.get("outputs") for cell in source["cells"]), "Elyra writes into a copy"
+
+
+def test_lab_opens_the_workspace_with_its_runtime_images_and_the_registry(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = ["--no-browser", f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=t"]
+    log = (tmp_path / "lab.log").open("wb")
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "helpers.local.lab", *options], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+    )
+
+    def ask(path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}?token=t", timeout=30) as answer:
+                return json.load(answer)
+        except OSError:
+            assert lab.poll() is None, (tmp_path / "lab.log").read_text()
+            return None
+
+    try:
+        wait_for(lambda: ask("api/status"), what="JupyterLab", do="read its log", timeout=90)
+        images = {item["display_name"] for item in ask("elyra/metadata/runtime-images")["runtime-images"]}
+        assert images == {"Assay stage", "Assay GuideLLM", "Assay lm-eval"}
+        shown = {item["name"] for item in ask("api/contents/pipelines")["content"]}
+        assert {"model_ops.pipeline", "ai_engineer.pipeline"} <= shown
+        assert connect("local").versions() == []
+    finally:
+        os.killpg(lab.pid, signal.SIGTERM)
+        lab.wait(timeout=30)
+        log.close()
+        stack.down()
