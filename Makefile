@@ -22,6 +22,10 @@ export JUPYTER_PLATFORM_DIRS := 1
 run: setup ## the whole evaluation on this machine: two models in, measured, compared
 	@$(PY) -m helpers.local.run
 
+.PHONY: pipeline
+pipeline: setup ## one pipeline on this machine: PIPELINE=model_ops SOURCE=folder MODEL_NAME=name
+	@$(PY) -m helpers.local.run_pipeline $(PIPELINE)
+
 .PHONY: lab
 lab: setup ## JupyterLab with the Elyra canvas and the local registry (ARGS=… are JupyterLab's)
 	@$(PY) -m helpers.local.lab $(ARGS)
@@ -41,12 +45,12 @@ samples: setup ## train the two sample models, unless they are cached
 ##@ Work on it
 .PHONY: test
 test: setup lint ## all tests, with real vLLM, GuideLLM, lm-eval and registry
-	$(PY) -m pytest -n 2 --dist loadgroup -m "not stack"
+	$(PY) -m pytest -n 3 --dist loadfile -m "not stack"
 	$(PY) -m pytest -m stack
 
 .PHONY: test-fast
-test-fast: setup ## what needs no vLLM
-	$(PY) -m pytest -n 2 --dist loadgroup -m "not stack"
+test-fast: setup ## what needs no vLLM and no load test
+	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not load"
 
 .PHONY: lint
 lint: setup ## style, types, stripped notebooks

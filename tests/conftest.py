@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
@@ -33,5 +34,6 @@ def pipeline_files():
 def clean_environment(monkeypatch, tmp_path_factory):
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
+    asyncio.set_event_loop_policy(None)  # importing GuideLLM sets uvloop's, which the registry's client cannot patch
     if "ASSAY_HOME" not in os.environ:
         monkeypatch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("home")))

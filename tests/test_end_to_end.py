@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 
-import papermill
 import psutil
 import pytest
 
@@ -18,6 +17,7 @@ from helpers.local.pipelines import Pipeline
 from helpers.polling import wait_for
 from helpers.registry import connect
 from helpers.workspace import ROOT
+from tests.plugins.kernels import execute as execute_notebook
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 MODELS = ("ops-small", "ops-large")
@@ -156,7 +156,7 @@ def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
     before = [registry.records(), registry.versions()]
     store = record.raw[record.sweep.report].split("/records/")[0]
     parameters = {"registry": record.selection.registry, "store": store}
-    papermill.execute_notebook(
+    execute_notebook(
         ROOT / "notebooks" / "log_results.ipynb", tmp_path / "again.ipynb", parameters=parameters, cwd=folder.parent
     )
     assert [registry.records(), registry.versions()] == before

@@ -19,6 +19,8 @@ from helpers.polling import wait_for
 
 from .conftest import ITL_MS, TTFT_MS
 
+pytestmark = pytest.mark.load
+
 KEY = "sk-0123456789-not-for-everyone"
 
 

@@ -84,6 +84,18 @@ def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(tmp_pat
     assert not any(cell.get("outputs") for cell in source["cells"]), "Elyra writes into a copy"
 
 
+def test_one_pipeline_takes_its_parameters_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE", "elsewhere")
+    command = [sys.executable, "-m", "helpers.local.run_pipeline", "model_ops", "--runs", str(tmp_path)]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    finally:
+        stack.down()
+    assert done.returncode == 1
+    assert "elsewhere is no folder" in done.stderr
+    assert list(tmp_path.glob("*-model_ops/notebooks/ingest_model.html"))
+
+
 def test_lab_opens_the_workspace_with_its_runtime_images_and_the_registry(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

@@ -12,6 +12,7 @@ from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
 from helpers.comparison import Comparison
 from helpers.registry import connect
 from helpers.workspace import ROOT
+from tests.plugins.kernels import execute as execute_notebook
 from tests.plugins.registry import serving as registry_at
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -45,7 +46,7 @@ class Workspace:
         known = set(papermill.inspect_notebook(str(notebook)))
         given = STAGES[name] | {key: value for key, value in self.common.items() if key in known}
         assert set(given) <= known
-        return papermill.execute_notebook(notebook, self.folder / f"{name}.ipynb", parameters=given, cwd=self.folder)
+        return execute_notebook(notebook, self.folder / f"{name}.ipynb", parameters=given, cwd=self.folder)
 
     def read(self, artifact):
         return artifact.read(self.folder / "artifacts")

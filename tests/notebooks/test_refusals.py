@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
-import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from helpers.artifacts import Endpoint, Hardware, now
 from helpers.workspace import ROOT
+from tests.plugins.kernels import execute as execute_notebook
 from tests.plugins.models import select
 
 
@@ -32,7 +32,7 @@ def refused(stage, folder, **parameters):
     """Execute the notebook and return the error's name and text; nothing but the inputs may be in `artifacts`."""
     before = {path.name for path in (folder / "artifacts").iterdir()}
     with pytest.raises(PapermillExecutionError) as caught:
-        papermill.execute_notebook(
+        execute_notebook(
             ROOT / "notebooks" / f"{stage}.ipynb", folder / f"{stage}.ipynb", parameters=parameters, cwd=folder
         )
     left = {path.name for path in (folder / "artifacts").iterdir()} - before
@@ -41,7 +41,7 @@ def refused(stage, folder, **parameters):
 
 
 def test_an_unknown_model_is_answered_with_the_closest_names(folder, registry_server, tiny_model):
-    papermill.execute_notebook(
+    execute_notebook(
         ROOT / "notebooks" / "ingest_model.ipynb", folder / "in.ipynb", cwd=folder,
         parameters={"source": str(tiny_model), "model_name": "granite-small", "store": folder.as_uri()},
     )  # fmt: skip

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 
-import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
@@ -14,6 +13,7 @@ from helpers import processes, serving
 from helpers.artifacts import Endpoint, Evaluation
 from helpers.polling import wait_for
 from helpers.workspace import ROOT
+from tests.plugins.kernels import execute as execute_notebook
 from tests.plugins.models import select
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -48,7 +48,7 @@ def kill_when(path, marks):
 
 def execute(stage, folder, **parameters):
     notebook = ROOT / "notebooks" / f"{stage}.ipynb"
-    papermill.execute_notebook(notebook, folder / f"{stage}.ipynb", parameters=parameters, cwd=folder)
+    execute_notebook(notebook, folder / f"{stage}.ipynb", parameters=parameters, cwd=folder)
 
 
 def test_a_sweep_keeps_the_strategies_that_were_finished(workspace):

@@ -1,0 +1,43 @@
+"""`make pipeline PIPELINE=model_ops SOURCE=… MODEL_NAME=…`: one pipeline, parameters from the environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from helpers.errors import AssayError
+from helpers.local import pipelines, stack
+from helpers.workspace import ROOT
+
+
+def main() -> int:
+    """Run the pipeline on a copy under `runs/` and return the exit code: 0 done, 1 failed, 130 interrupted."""
+    known = sorted(path.stem for path in (ROOT / "pipelines").glob("*.pipeline"))
+    parser = argparse.ArgumentParser(prog="make pipeline", description=__doc__)
+    parser.add_argument("pipeline", choices=known)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder that the run's folder is made in")
+    arguments = parser.parse_args()
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
+    declared = pipelines.Pipeline(arguments.pipeline).parameters
+    given = {name: os.environ[name] for name in declared if name in os.environ}
+    folder = arguments.runs.resolve() / f"{datetime.now():%Y%m%d-%H%M%S}-{arguments.pipeline}"
+    try:
+        print(f"registry: {stack.up()}", flush=True)
+        notebooks = pipelines.run(arguments.pipeline, folder, given)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; what was measured so far is kept in {folder}", file=sys.stderr)
+        return 130
+    except AssayError as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(f"read {notebooks / pipelines.Pipeline(arguments.pipeline).stages[-1]}.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
