@@ -5,7 +5,9 @@ AssayError
 │   ├── InvalidParameter    a notebook parameter
 │   ├── InvalidDataset      a row of a dataset: file, line, field
 │   ├── UnknownTask         lm-eval knows no such task
-│   └── RefusedModel        ingestion found something that may not come in
+│   ├── InvalidPolicy       the policy file: file, line, field
+│   ├── RefusedModel        ingestion found something that may not come in
+│   └── NotApproved         the registry does not say that this version may be used
 ├── NotFound                a named thing does not exist
 │   ├── ModelNotFound       says the closest names
 │   ├── NoMatch             no approved version meets the constraints
@@ -13,10 +15,12 @@ AssayError
 ├── Unreachable             a server did not answer within the bounded retries
 │   ├── RegistryUnreachable
 │   ├── StoreUnreachable
+│   ├── SourceUnreachable   where a model should come from: hub, bucket or registry
 │   └── EndpointUnreachable
 ├── StageFailed             a tool started and could not finish its job
 │   ├── DeploymentFailed    vLLM did not come up: likely reason and last log lines
 │   ├── DigestMismatch      what would be served is not what was registered
+│   ├── SignatureInvalid    nobody trusted has signed what would be served
 │   ├── SweepFailed         GuideLLM ended badly or every request failed
 │   ├── EvaluationFailed    lm-eval ended badly
 │   ├── IncompleteCoverage  some questions were not answered
@@ -57,6 +61,14 @@ class RefusedModel(InvalidInput):
     """Ingestion found something in the folder that may not come in."""
 
 
+class InvalidPolicy(InvalidInput):
+    """The policy file is malformed; the message names file, line and field."""
+
+
+class NotApproved(InvalidInput):
+    """The registry does not say that this version may be used."""
+
+
 class NotFound(AssayError):
     """A named thing does not exist."""
 
@@ -85,6 +97,10 @@ class StoreUnreachable(Unreachable):
     """The object store did not answer."""
 
 
+class SourceUnreachable(Unreachable):
+    """The hub, bucket or registry that a model should come from did not answer, or would not give it."""
+
+
 class EndpointUnreachable(Unreachable):
     """The model's endpoint did not answer, or stopped answering."""
 
@@ -99,6 +115,10 @@ class DeploymentFailed(StageFailed):
 
 class DigestMismatch(StageFailed):
     """What would be served is not what was registered."""
+
+
+class SignatureInvalid(StageFailed):
+    """Nobody trusted has signed what would be served."""
 
 
 class SweepFailed(StageFailed):
