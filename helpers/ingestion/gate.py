@@ -1,0 +1,125 @@
+"""A model's way in: fetched into quarantine, inspected, sealed, published, registered as a candidate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from helpers import parameters, storage
+from helpers.artifacts import Selection, now
+from helpers.errors import InvalidInput
+from helpers.ingestion.digests import digest_of, model_card, parameter_count, size_bytes
+from helpers.ingestion.findings import Inspection, ordered, refuse
+from helpers.ingestion.inspection import inspect
+from helpers.ingestion.policy import Policy, load_policy
+from helpers.ingestion.publication import publish
+from helpers.ingestion.sealing import Package, seal
+from helpers.ingestion.sources import Fetched, fetch
+from helpers.registry import Registry
+from helpers.workspace import home
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+class Settings(parameters.Settings):
+    """Which model comes in, under which policy, name and version, and where it is published."""
+
+    source: str = Field(min_length=1, description="folder, sample://, hf://, s3:// or oci://")
+    model_name: str = Field(default="", pattern=rf"^$|{SAFE_NAME}", description="the source's last word where empty")
+    model_version: str = Field(default="1.0.0", pattern=SAFE_NAME)
+    store: str = Field(default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository")
+    policy: Path = Field(description="the policy file")
+
+    @property
+    def name(self) -> str:
+        """The name in the registry."""
+        last = self.source.rstrip("/").rpartition("/")[2]
+        return self.model_name or last.partition("@")[0].partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A model in quarantine and what its inspection found; `admit` lets it in or throws it away."""
+
+    settings: Settings
+    policy: Policy
+    fetched: Fetched
+    inspection: Inspection
+    quarantine: ExitStack
+
+
+def receive(settings: Settings) -> Arrival:
+    """Fetch the source into quarantine and inspect it; what is wrong is a finding in the arrival, not an error.
+
+    Raises InvalidPolicy, InvalidParameter, NotFound, SourceUnreachable or StoreFailed.
+    """
+    policy = load_policy(settings.policy)
+    storage.resolve(settings.store)
+    with ExitStack() as stack:
+        fetched = stack.enter_context(fetch(settings.source, policy, home() / "quarantine"))
+        seen = inspect(fetched.folder, policy, source=settings.source)
+        inspection = seen.model_copy(update={"findings": ordered((*fetched.findings, *seen.findings))})
+        return Arrival(settings, policy, fetched, inspection, stack.pop_all())
+
+
+def admit(arrival: Arrival, registry: Registry) -> Selection:
+    """Sign, publish and register what arrived as a candidate; the same content again changes nothing.
+
+    Raises RefusedModel with every finding, or InvalidInput where the version exists with other content. Either way
+    the quarantine is emptied.
+    """
+    with arrival.quarantine:
+        refuse(arrival.inspection)
+        settings, fetched = arrival.settings, arrival.fetched
+        _check_version(settings, digest_of(fetched.sums), registry)
+        facts = _facts(arrival)
+        known = {"size_bytes": size_bytes(fetched.folder), "parameters": parameter_count(fetched.folder)}
+        package = seal(fetched.folder, fetched.sums, facts, arrival.policy)
+        uri = publish(package, storage.resolve(settings.store))
+        return registry.register_candidate(
+            settings.name, settings.model_version, uri=uri, digest=package.digest, license=facts["license"],
+            source=fetched.origin, provenance=_provenance(package, facts), **known,
+        )  # fmt: skip
+
+
+def ingest(settings: Settings, registry: Registry) -> Selection:
+    """Receive and admit in one step."""
+    return admit(receive(settings), registry)
+
+
+def _check_version(settings: Settings, digest: str, registry: Registry) -> None:
+    for version in registry.versions():
+        if (version.name, version.version) != (settings.name, settings.model_version):
+            continue
+        if (known := version.properties.get("digest")) != digest:
+            raise InvalidInput(
+                f"{settings.name} {settings.model_version} is registered with digest {known}, not {digest}",
+                do="Give MODEL_VERSION a new value",
+            )
+
+
+def _facts(arrival: Arrival) -> dict[str, str]:
+    card = model_card(arrival.fetched.folder)
+    license_name = card.get("license_name") if card.get("license") == "other" else card.get("license")
+    return {
+        "name": arrival.settings.name,
+        "version": arrival.settings.model_version,
+        "license": str(license_name or "unknown"),
+        "policy_digest": arrival.inspection.policy_digest,
+        "scanners": json.dumps(arrival.inspection.scanners, sort_keys=True),
+        "ingested_at": f"{now():%Y-%m-%dT%H:%M:%SZ}",
+        "ingested_by": getuser(),
+        **arrival.fetched.facts,
+    }
+
+
+def _provenance(package: Package, facts: Mapping[str, str]) -> dict[str, Any]:
+    kept = {name: value for name, value in facts.items() if name not in ("name", "version", "license")}
+    return {**kept, "signer": package.signer, "signature": "provenance/model.sig", "bom": "provenance/bom.cdx.json"}
