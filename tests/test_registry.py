@@ -15,7 +15,16 @@ import httpx
 import pytest
 from mr_openapi import ModelRegistryServiceApi
 
-from helpers.errors import InvalidInput, InvalidParameter, ModelNotFound, NoMatch, NotFound, RegistryUnreachable
+from helpers.errors import (
+    DigestMismatch,
+    InvalidInput,
+    InvalidParameter,
+    ModelNotFound,
+    NoMatch,
+    NotApproved,
+    NotFound,
+    RegistryUnreachable,
+)
 from helpers.registry import Constraints, Registry, connect, shortlist_table
 from helpers.registry.records import attach_record
 from tests.plugins.registry import MEMORY, RegistryServer, serving
@@ -352,6 +361,75 @@ def test_an_archived_version_stays_archived_when_a_record_comes(registry):
     httpx.patch(f"{registry.address}/api/model_registry/v1/model_versions/{key}", json={"state": "ARCHIVED"})
     registry.attach_record(key, "r1", "file:///r1", BASELINE)
     assert registry.versions()[0].archived
+
+
+def test_a_persons_decision_stands_until_a_person_hands_back(registry):
+    key = candidate(registry).model_version_id
+    registry.set_approval(key, "rejected", ["too slow"], policy_digest="sha256:aa")
+    registry.set_approval(key, "approved", ["needed for the pilot until March"], by="Ada")
+    registry.set_approval(key, "rejected", ["too slow"], policy_digest="sha256:aa")  # the baseline is logged again
+    shown = properties(registry)
+    assert (shown["approval"], shown["approval_by"]) == ("approved", "Ada")
+    assert shown["approval_reasons"] == "needed for the pilot until March"
+
+    registry.set_approval(key, "candidate", ["the pilot is over"], by="Grace")
+    assert properties(registry)["approval"] == "candidate"
+    registry.set_approval(key, "rejected", ["too slow"], policy_digest="sha256:bb")
+    assert (properties(registry)["approval"], properties(registry)["approval_by"]) == ("rejected", "")
+
+    history = [(found.state, found.by, found.policy_digest) for found in registry.decisions(key)]
+    assert history == [
+        ("rejected", "", "sha256:aa"),
+        ("approved", "Ada", ""),
+        ("candidate", "Grace", ""),
+        ("rejected", "", "sha256:bb"),
+    ]
+    assert all(found.decided_at.startswith("20") for found in registry.decisions(key))
+
+
+def test_a_persons_decision_needs_a_reason(registry):
+    key = candidate(registry).model_version_id
+    with pytest.raises(InvalidInput, match="Ada's decision has no reason"):
+        registry.set_approval(key, "approved", [" "], by="Ada")
+    assert registry.decisions(key) == []
+
+
+def test_a_selection_is_held_against_what_the_registry_says_now(registry):
+    selection = candidate(registry)
+    registry.confirm(selection, require_approval=False)
+    with pytest.raises(NotApproved, match=r"alpha 1\.0 is candidate, not approved: nobody has decided on it"):
+        registry.confirm(selection)
+    registry.set_approval(selection.model_version_id, "approved", ["good"])
+    registry.confirm(selection)
+    registry.set_approval(selection.model_version_id, "rejected", ["a flaw was found"], by="Ada")
+    with pytest.raises(NotApproved, match="rejected, not approved: a flaw was found"):
+        registry.confirm(selection)
+    with pytest.raises(DigestMismatch, match="names digest"):
+        registry.confirm(selection.model_copy(update={"digest": "sha256:" + "0" * 64}))
+    with pytest.raises(ModelNotFound, match="alpha"):
+        registry.confirm(selection.model_copy(update={"name": "alpa"}))
+
+
+def test_a_person_decides_on_the_command_line(registry, capsys, monkeypatch):
+    from helpers.registry.__main__ import main
+
+    candidate(registry)
+
+    def run(*arguments):
+        monkeypatch.setattr(
+            "sys.argv", ["helpers.registry", "alpha", "1.0", "--registry", registry.address, *arguments]
+        )
+        return main(), capsys.readouterr()
+
+    assert run("--approve", "--by", "Ada")[0] == 1
+    code, shown = run("--approve", "--by", "Ada", "--reason", "needed for the pilot")
+    assert code == 0
+    assert shown.out.startswith("alpha 1.0 is approved\n")
+    assert "approved   Ada: needed for the pilot" in shown.out
+    assert run()[1].out == shown.out
+    monkeypatch.setattr("sys.argv", ["helpers.registry", "alpa", "1.0", "--registry", registry.address])
+    assert main() == 1
+    assert "alpha" in capsys.readouterr().err
 
 
 # Connecting

@@ -10,13 +10,15 @@ from helpers.errors import InvalidInput
 from helpers.registry import records
 from helpers.registry import shortlist as _shortlist
 from helpers.registry.candidates import Candidate, register_candidate
+from helpers.registry.confirmation import confirm
 from helpers.registry.connecting import open_connection
 from helpers.registry.connection import Connection
+from helpers.registry.decisions import Decision, list_decisions
 from helpers.registry.listing import Version, list_versions
 from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
 from helpers.registry.selection import DO_INGEST, read_selection
-from helpers.registry.shortlist import Constraints, Row, choose, shortlist_table
+from helpers.registry.shortlist import Constraints, Row, choose, find, shortlist_table
 
 if TYPE_CHECKING:
     from model_registry import ModelRegistry
@@ -25,6 +27,7 @@ __all__ = [
     "AttachedRecord",
     "Candidate",
     "Constraints",
+    "Decision",
     "Registry",
     "Row",
     "Version",
@@ -96,6 +99,25 @@ class Registry:
         """Return the attached measurements, oldest first, of all models or one."""
         return self._connection.run(lambda api: records.list_records(api, name, version))
 
-    def set_approval(self, version_id: str, state: str, reasons: Sequence[str]) -> None:
-        """Set a version to candidate, approved or rejected, with the reasons for it."""
-        self._connection.run(lambda api: records.set_approval(api, version_id, state, reasons))
+    def set_approval(
+        self, version_id: str, state: str, reasons: Sequence[str], *, by: str = "", policy_digest: str = ""
+    ) -> None:
+        """Set a version to candidate, approved or rejected, with the reasons for it.
+
+        `by` names the person who decides; empty, a policy does. A person's decision stands until a person decides
+        "candidate", which hands back to the policy. Raises InvalidInput for a person's decision without a reason.
+        """
+        decision = Decision(state, "; ".join(reasons), by, policy_digest)
+        self._connection.run(lambda api: records.set_approval(api, version_id, decision))
+
+    def decisions(self, version_id: str) -> list[Decision]:
+        """Return every decision on a version, oldest first."""
+        return self._connection.run(lambda api: list_decisions(api, version_id))
+
+    def find(self, name: str, version: str) -> Version:
+        """Return the version of that name; raises ModelNotFound with the closest names."""
+        return find(self.versions(), name, version)
+
+    def confirm(self, selection: Selection, *, require_approval: bool = True) -> None:
+        """Hold a selection against what the registry says now. Raises NotApproved, DigestMismatch or ModelNotFound."""
+        confirm(self.find(selection.name, selection.version), selection, require_approval=require_approval)

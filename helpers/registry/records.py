@@ -7,25 +7,21 @@ back, and written again until they agree with the documents. The last writer alw
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helpers.errors import InvalidInput, StoreFailed
+from helpers.registry.decisions import SHOWN, Decision, add_decision, standing
+from helpers.registry.documents import DOCUMENT, RECORD, VERSION_ID, Document, of_kind, post, properties_of
 from helpers.registry.listing import list_artifacts, list_versions
 from helpers.registry.properties import Property, decode, encode, storable
 
 if TYPE_CHECKING:
     from mr_openapi import ModelRegistryServiceApi
 
-RECORD, DECISION = "record-", "approval-"
 PREFIXES = {"baseline": "baseline_", "use-case": "use_case_"}
-STATES = ("candidate", "approved", "rejected")
-VERSION_ID = "model_version_id"
-DOCUMENT = "doc-artifact"
 ROUNDS = 50
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,22 +47,13 @@ async def attach_record(
     name = f"{RECORD}{record_id}"
     known = await list_artifacts(api, DOCUMENT, version_id)
     if not any(document.get("name", "") == name for document in known):
-        await _post(api, version_id, name, uri, {**storable(summary), "record_id": record_id})
+        await post(api, version_id, name, uri, {**storable(summary), "record_id": record_id})
     await converge(api, version_id)
 
 
-async def set_approval(api: ModelRegistryServiceApi, version_id: str, state: str, reasons: Sequence[str]) -> None:
-    """Record ModelOps' decision and bring the version's properties up to date."""
-    if state not in STATES:
-        raise InvalidInput(
-            f"Approval {state!r} of version {version_id} is unknown", do=f"Use one of {', '.join(STATES)}"
-        )
-    decision = {"approval": state, "approval_reasons": "; ".join(reasons)}
-    shown = decode((await _read(api, version_id)).get("customProperties"))
-    latest = _newest(await list_artifacts(api, DOCUMENT, version_id), DECISION)
-    decided = decode(latest.get("customProperties")) if latest else {}
-    if any(source.get(key) != value for source in (decided, shown) for key, value in decision.items()):
-        await _post(api, version_id, f"{DECISION}{uuid.uuid4().hex}", "", decision)
+async def set_approval(api: ModelRegistryServiceApi, version_id: str, decision: Decision) -> None:
+    """Record a decision and bring the version's properties up to date."""
+    await add_decision(api, version_id, decision)
     await converge(api, version_id)
 
 
@@ -110,50 +97,26 @@ def derive(documents: Sequence[Document], properties: Mapping[str, Property]) ->
     """Return the properties that the documents ask for, over those that nobody derives."""
     wanted = dict(properties)
     for purpose, prefix in PREFIXES.items():
-        if newest := _newest(documents, RECORD, purpose):
+        records = [found for found in of_kind(documents, RECORD) if properties_of(found).get("purpose") == purpose]
+        if records:
             wanted = {name: value for name, value in wanted.items() if not name.startswith(prefix)}
-            wanted |= _figures(newest, prefix)
-    decision = _newest(documents, DECISION)
+            wanted |= _figures(records[-1], prefix)
+    decision = standing(documents)
     # Once applied, a decision is not applied again: a person may have changed it in the dashboard since.
     if decision and wanted.get("approval_decision") != decision["name"]:
-        decided = decode(decision["customProperties"])
-        wanted |= {key: decided[key] for key in ("approval", "approval_reasons")}
+        decided = properties_of(decision)
+        wanted |= {key: decided.get(key, "") for key in SHOWN}
         wanted["approval_decision"] = decision["name"]
     return wanted
 
 
 def _figures(document: Document, prefix: str) -> dict[str, Property]:
-    summary = decode(document["customProperties"])
+    summary = properties_of(document)
     figures = {
         f"{prefix}{key}": value for key, value in summary.items() if key not in ("purpose", "record_id", VERSION_ID)
     }
     return {**figures, f"{prefix}record": summary["record_id"]}
 
 
-def _newest(documents: Sequence[Document], kind: str, purpose: str = "") -> Document | None:
-    fitting = [
-        document
-        for document in documents
-        if document.get("name", "").startswith(kind)
-        and (not purpose or decode(document.get("customProperties")).get("purpose") == purpose)
-    ]
-    return max(fitting, key=lambda document: int(document["id"]), default=None)
-
-
 async def _read(api: ModelRegistryServiceApi, version_id: str) -> dict[str, Any]:
     return (await api.get_model_version(version_id)).to_dict()
-
-
-async def _post(
-    api: ModelRegistryServiceApi, version_id: str, name: str, uri: str, properties: Mapping[str, Property]
-) -> None:
-    from mr_openapi import Artifact
-    from mr_openapi.exceptions import ConflictException
-
-    # A list of all artifacts does not say whose they are, so the document says it.
-    marked = encode({**properties, VERSION_ID: version_id})
-    body = {"artifactType": DOCUMENT, "name": name, "uri": uri, "state": "LIVE", "customProperties": marked}
-    try:
-        await api.upsert_model_version_artifact(version_id, Artifact.from_dict(body))
-    except ConflictException:
-        return  # somebody attached the same document at the same moment

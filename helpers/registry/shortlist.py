@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_REASONS = 10
+Named = TypeVar("Named", "Row", Version)
 DO_FILL = "Fill it with `make run` or the model_ops pipeline"
 
 
@@ -116,7 +117,13 @@ def choose(rows: Sequence[Row], name: str, version: str, address: str) -> tuple[
     return fitting[0], _why(fitting, name)
 
 
-def _named(rows: Sequence[Row], name: str, version: str) -> list[Row]:
+def find(versions: Sequence[Version], name: str, version: str) -> Version:
+    """Return the version of that name; raises ModelNotFound with the closest names."""
+    [found, *_] = _named(versions, name, version)
+    return found
+
+
+def _named(rows: Sequence[Named], name: str, version: str) -> list[Named]:
     of_name = [row for row in rows if row.name == name]
     if not of_name:
         raise ModelNotFound(
@@ -132,7 +139,7 @@ def _named(rows: Sequence[Row], name: str, version: str) -> list[Row]:
 def _closest(word: str, known: list[str]) -> str:
     folded = {name.lower(): name for name in known}
     close = [folded[match] for match in difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.4)]
-    return f"Use one of the closest names: {', '.join(close or known[:5])}"
+    return f"Use one of the closest names: {', '.join(close or known[:5])}" if known else DO_FILL
 
 
 def _why(fitting: Sequence[Row], name: str) -> str:

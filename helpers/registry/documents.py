@@ -1,0 +1,43 @@
+"""Document artifacts on a version: each addition stands alone, so that writers never overwrite each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from helpers.registry.properties import Property, decode, encode
+
+if TYPE_CHECKING:
+    from mr_openapi import ModelRegistryServiceApi
+
+RECORD, DECISION = "record-", "approval-"
+VERSION_ID = "model_version_id"
+DOCUMENT = "doc-artifact"
+Document = dict[str, Any]
+
+
+def properties_of(document: Document) -> dict[str, Property]:
+    """Return the document's own properties."""
+    return decode(document.get("customProperties"))
+
+
+def of_kind(documents: Sequence[Document], kind: str) -> list[Document]:
+    """Return the records or the decisions, oldest first."""
+    found = [document for document in documents if document.get("name", "").startswith(kind)]
+    return sorted(found, key=lambda document: int(document["id"]))
+
+
+async def post(
+    api: ModelRegistryServiceApi, version_id: str, name: str, uri: str, properties: Mapping[str, Property]
+) -> None:
+    """Attach a document to the version; the same name twice is one document."""
+    from mr_openapi import Artifact
+    from mr_openapi.exceptions import ConflictException
+
+    # A list of all artifacts does not say whose they are, so the document says it.
+    marked = encode({**properties, VERSION_ID: version_id})
+    body = {"artifactType": DOCUMENT, "name": name, "uri": uri, "state": "LIVE", "customProperties": marked}
+    try:
+        await api.upsert_model_version_artifact(version_id, Artifact.from_dict(body))
+    except ConflictException:
+        return  # somebody attached the same document at the same moment
