@@ -14,7 +14,7 @@ from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
 from helpers.catalog import write_catalog
 from helpers.comparison import Comparison, compare
 from helpers.errors import NotFound
-from helpers.records import Thresholds
+from helpers.ingestion.policy import load_policy
 from helpers.registry import AttachedRecord, Registry
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -27,13 +27,7 @@ class Settings(parameters.Settings):
     use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
     store: str = "local"
     decide_approval: bool = False
-    min_accuracy: float | None = Field(default=None, ge=0, le=1)
-    max_ttft_p95_ms: float | None = Field(default=None, gt=0)
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """What ModelOps asks of a version."""
-        return Thresholds(min_accuracy=self.min_accuracy, max_ttft_p95_ms=self.max_ttft_p95_ms)
+    policy: Path = Field(default=Path("policy.yaml"), description="its thresholds decide on the approval")
 
 
 def log(settings: Settings, registry: Registry, folder: Path) -> Record:
@@ -41,6 +35,7 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
 
     The raw files go first and the registry last, so that a record which can be found is complete.
     """
+    policy = load_policy(settings.policy) if settings.decide_approval else None
     selection = Selection.read(folder)
     record = records.join(
         selection,
@@ -49,18 +44,19 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
         Evaluation.read(folder),
         purpose=settings.purpose,
         use_case=settings.use_case,
-        settings=settings.model_dump(exclude={"store"}, exclude_none=True),
+        settings={"decide_approval": settings.decide_approval, "policy_digest": policy.digest if policy else ""},
     )
     place = f"{storage.resolve(settings.store)}/records/{selection.name}/{selection.version}/{record.record_id}"
     raw = {name: storage.put(folder / name, f"{place}/{name}") for name in _raw_files(record, folder)}
-    approval = records.decide(record, settings.thresholds) if settings.decide_approval else None
+    approval = records.decide(record, policy.approval) if policy else None
     record = record.model_copy(update={"raw": raw, "approval": approval})
     for path in write_catalog(record, folder / "catalog"):
         storage.put(path, f"{place}/catalog/{path.name}")
     uri = storage.put(record.model_dump_json(indent=2).encode(), f"{place}/{Record.filename}")
     registry.attach_record(selection.model_version_id, record.record_id, uri, records.summary(record))
-    if approval:
-        registry.set_approval(selection.model_version_id, approval.state, approval.reasons)
+    if policy and approval:
+        decided = (selection.model_version_id, approval.state, approval.reasons)
+        registry.set_approval(*decided, policy_digest=policy.digest)
     return record
 
 

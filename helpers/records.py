@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from pydantic import Field
-
-from helpers import parameters
 from helpers.artifacts import Approval, Endpoint, Evaluation, Parameter, Record, Selection, Sweep
 from helpers.errors import DigestMismatch
+from helpers.ingestion.policy import Thresholds
 from helpers.workspace import ROOT
 
 # Where a thing lies or what a registry calls it does not change what was measured.
@@ -26,13 +24,6 @@ _VARIES = {
     "sweep": {"report"},
     "evaluation": {"report", "samples"},
 }
-
-
-class Thresholds(parameters.Settings):
-    """What ModelOps asks of a version before it is approved; None means not limited."""
-
-    min_accuracy: float | None = Field(default=None, ge=0, le=1, description="share of questions answered correctly")
-    max_ttft_p95_ms: float | None = Field(default=None, gt=0, description="at the operating point")
 
 
 def join(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from helpers.artifacts import Endpoint, Hardware, Selection, now
+from helpers.ingestion.policy import load_policy
 from helpers.serving import client
-from helpers.serving.files import model_folder
+from helpers.serving.files import verified_folder
 from helpers.serving.settings import Settings
 
 
 def connect(selection: Selection, settings: Settings) -> Endpoint:
     """Return the endpoint after it has shown that it serves the named model. Raises EndpointUnreachable.
 
-    What a server that was there before has loaded cannot be hashed from here: `digest_verified` is false.
+    What a server that was there before has loaded cannot be hashed from here: `digest_verified` is false. The
+    tokenizer's files are verified, because the next stages load them.
     """
     url = settings.endpoint_url.rstrip("/").removesuffix("/v1")
     model = settings.endpoint_model or selection.name
@@ -20,7 +22,7 @@ def connect(selection: Selection, settings: Settings) -> Endpoint:
         target="existing",
         url=url,
         model=model,
-        tokenizer=str(model_folder(selection)),
+        tokenizer=str(verified_folder(selection, load_policy(settings.policy))),
         max_model_len=entry.get("max_model_len") or settings.max_model_len,
         engine=str(entry.get("owned_by") or "unknown"),
         engine_version=client.version(url),

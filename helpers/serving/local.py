@@ -14,6 +14,7 @@ from pathlib import Path
 from helpers import processes
 from helpers.artifacts import Endpoint, Selection, now
 from helpers.errors import DeploymentFailed, TimedOut
+from helpers.ingestion.policy import load_policy
 from helpers.polling import wait_for
 from helpers.serving import client, diagnosis
 from helpers.serving.files import verified_folder
@@ -24,7 +25,7 @@ from helpers.workspace import ROOT, home
 
 def deploy(selection: Selection, settings: Settings) -> Endpoint:
     """Start vLLM and wait until it answers; a server that this folder started for the same selection is taken over."""
-    folder = verified_folder(selection)
+    folder = verified_folder(selection, load_policy(settings.policy))
     handle = _handle(selection, settings)
     if running := processes.find(handle):
         if client.healthy(running.url):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -26,6 +27,7 @@ class Settings(_Settings):
     start_timeout_seconds: int = Field(default=300, ge=5, le=7200, description="how long to wait for the server")
     kv_cache_gib: int = Field(default=1, ge=1, le=1024, description="memory for the KV cache of vLLM on the CPU")
     port: int = Field(default=0, ge=0, le=65_535, description="0 takes a free one")
+    policy: Path = Field(default=Path("policy.yaml"), description="whose signature is trusted on what is served")
     endpoint_url: str = Field(
         default="", pattern=r"^(https?://[^\s?#@]+)?$", description="for target existing, without /v1"
     )
