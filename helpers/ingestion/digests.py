@@ -1,60 +1,74 @@
-"""The digest that a model is known by, and what its files say of themselves."""
+"""The digest that a model is known by: that of a manifest which `sha256sum --check` understands."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from helpers.errors import InvalidInput
-from helpers.ingestion.inspection import WEIGHTS
+from helpers.ingestion.card import model_card, parameter_count, size_bytes
+from helpers.ingestion.copying import copy_hashed, hash_folder
+
+__all__ = [
+    "MANIFEST", "PROVENANCE", "copy_hashed", "digest", "digest_of", "hash_folder", "manifest", "manifest_of",
+    "model_card", "model_files", "parameter_count", "parse_manifest", "size_bytes",
+]  # fmt: skip
 
 MANIFEST = "SHA256SUMS"
+PROVENANCE = "provenance"
+HEX = frozenset("0123456789abcdef")
+
+
+def manifest_of(sums: Mapping[str, str]) -> str:
+    """Return SHA-256 and path of every file, sorted by path, as `sha256sum` does. Raises InvalidInput for odd paths."""
+    for name in sums:
+        if not _is_plain(name):
+            raise InvalidInput(f"{name!r:.200} is not a plain relative path", do="Rename the file")
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+
+
+def digest_of(sums: Mapping[str, str]) -> str:
+    """Return `sha256:` and the SHA-256 of the manifest: one digest for the whole model."""
+    return "sha256:" + hashlib.sha256(manifest_of(sums).encode()).hexdigest()
+
+
+def parse_manifest(text: str) -> dict[str, str]:
+    """Return the SHA-256 of every path. Raises InvalidInput with the line that `manifest_of` would not have written."""
+    *lines, rest = text.split("\n")
+    if rest or not lines:
+        raise _malformed(len(lines) + 1, "does not end in a newline")
+    sums: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        value, blanks, name = line[:64], line[64:66], line[66:]
+        if len(value) != 64 or not HEX.issuperset(value) or blanks != "  ":
+            raise _malformed(number, "does not begin with 64 lower-case hexadecimal digits and two blanks")
+        if not _is_plain(name):
+            raise _malformed(number, f"has the path {name!r:.200}, which is not a plain relative path")
+        if sums and name <= next(reversed(sums)):
+            raise _malformed(number, f"has the path {name!r:.200} twice or out of order")
+        sums[name] = value
+    return sums
+
+
+def _is_plain(name: str) -> bool:
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."}.intersection(name.split("/"))
+
+
+def _malformed(line: int, problem: str) -> InvalidInput:
+    return InvalidInput(f"{MANIFEST}:{line} {problem}", do="Ingest the model again")
 
 
 def manifest(folder: Path) -> str:
-    """Return SHA-256 and relative path of every file, sorted by path, in the format of `sha256sum`."""
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return "".join(f"{_sha256(folder / name)}  {name}\n" for name in files if name != MANIFEST)
+    """Return the manifest of a model folder; what lies in `provenance/` is not part of the model."""
+    return manifest_of(model_files(hash_folder(folder)))
 
 
 def digest(folder: Path) -> str:
-    """Return `sha256:` and the SHA-256 of the folder's manifest: one digest for the whole model."""
-    return "sha256:" + hashlib.sha256(manifest(folder).encode()).hexdigest()
+    """Return the digest of a model folder."""
+    return digest_of(model_files(hash_folder(folder)))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def size_bytes(folder: Path) -> int:
-    """Return the size of all files."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def parameter_count(folder: Path) -> int:
-    """Return the number of weights in all safetensors files."""
-    import math
-
-    from safetensors import safe_open
-
-    total = 0
-    for path in sorted(folder.rglob(f"*{WEIGHTS}")):
-        with safe_open(path, framework="np") as file:
-            total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    return total
-
-
-def model_card(folder: Path) -> dict[str, Any]:
-    """Return the YAML front matter of the model card (README.md), empty where there is none."""
-    import yaml
-
-    path = folder / "README.md"
-    if not path.is_file() or not (text := path.read_text(encoding="utf-8")).startswith("---\n"):
-        return {}
-    try:
-        front = yaml.safe_load(text[4:].split("\n---", 1)[0])
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{path} has front matter that is not YAML: {error}", do="Repair the model card") from error
-    return front if isinstance(front, dict) else {}
+def model_files(sums: Mapping[str, str]) -> dict[str, str]:
+    """Return the files that are the model, without its provenance."""
+    return {name: value for name, value in sums.items() if not name.startswith(f"{PROVENANCE}/")}
