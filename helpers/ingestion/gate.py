@@ -34,7 +34,7 @@ class Settings(parameters.Settings):
     source: str = Field(min_length=1, description="folder, sample://, hf://, s3:// or oci://")
     model_name: str = Field(default="", pattern=rf"^$|{SAFE_NAME}", description="the source's last word where empty")
     model_version: str = Field(default="1.0.0", pattern=SAFE_NAME)
-    store: str = Field(default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository")
+    model_store: str = Field(default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository")
     policy: Path = Field(description="the policy file")
 
     @property
@@ -61,7 +61,7 @@ def receive(settings: Settings) -> Arrival:
     Raises InvalidPolicy, InvalidParameter, NotFound, SourceUnreachable or StoreFailed.
     """
     policy = load_policy(settings.policy)
-    storage.resolve(settings.store)
+    storage.resolve(settings.model_store)
     with ExitStack() as stack:
         fetched = stack.enter_context(fetch(settings.source, policy, home() / "quarantine"))
         seen = inspect(fetched.folder, policy, source=settings.source)
@@ -82,7 +82,7 @@ def admit(arrival: Arrival, registry: Registry) -> Selection:
         facts = _facts(arrival)
         known = {"size_bytes": size_bytes(fetched.folder), "parameters": parameter_count(fetched.folder)}
         package = seal(fetched.folder, fetched.sums, facts, arrival.policy)
-        uri = publish(package, storage.resolve(settings.store))
+        uri = publish(package, storage.resolve(settings.model_store))
         return registry.register_candidate(
             settings.name, settings.model_version, uri=uri, digest=package.digest, license=facts["license"],
             source=fetched.origin, provenance=_provenance(package, facts), **known,
