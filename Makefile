@@ -44,12 +44,12 @@ samples: setup ## train the two sample models, unless they are cached
 
 ##@ Work on it
 .PHONY: test
-test: setup lint ## all tests, with real vLLM, GuideLLM, lm-eval and registry
+test: setup lint .tools/docker-registry ## all tests, with real vLLM, GuideLLM, lm-eval and registry
 	$(PY) -m pytest -n 3 --dist loadfile -m "not stack"
 	$(PY) -m pytest -m stack
 
 .PHONY: test-fast
-test-fast: setup ## what needs no vLLM and no load test
+test-fast: setup .tools/docker-registry ## what needs no vLLM and no load test
 	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not load"
 
 .PHONY: lint
@@ -89,6 +89,13 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 	@test -x .venv-vllm/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-vllm
 	@$(UV) pip sync -q $(TORCH) --python .venv-vllm/bin/python runtime-images/vllm/requirements.txt
 	@touch $@
+
+.tools/docker-registry: # a real OCI registry for the tests, unpacked from Debian's package: no root, no service started
+	@echo "setup: docker-registry"
+	@mkdir -p .tools
+	@cd .tools && if command -v docker-registry > /dev/null; then ln -sf "$$(command -v docker-registry)" docker-registry; \
+		else { apt-get download -qq docker-registry || { apt-get update -qq && apt-get download -qq docker-registry; }; } \
+		&& dpkg-deb -x docker-registry_*.deb unpacked && mv unpacked/usr/bin/docker-registry . && rm -rf unpacked *.deb; fi
 
 .uv/bin/uv:
 	@echo "setup: uv"
