@@ -1,21 +1,29 @@
-"""Files on this machine and objects in S3 through one code path (obstore); the store is named by a URI."""
+"""Files on this machine and objects in S3 through one code path (obstore); the store is named by a URI.
+
+No object is held in memory as a whole, unless it is asked for with `get`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from helpers.errors import InvalidParameter, NotFound, StoreFailed, StoreUnreachable
+from helpers.errors import InvalidInput, InvalidParameter, NotFound, StoreFailed, StoreUnreachable
+from helpers.locks import held
 from helpers.workspace import home
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+PART, PARTS = 16 << 20, 9000  # S3 takes 10,000 parts for one object
+SMALL = 1 << 20
 S3_KEYS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "ENDPOINT", "REGION")
 
 
@@ -23,9 +31,10 @@ def resolve(uri: str) -> str:
     """Return the store's URI without a trailing slash; `local` is the embedded one. Raises InvalidParameter."""
     if uri == "local":
         return (home() / "store").resolve().as_uri()
-    if urlparse(uri).scheme not in ("file", "s3"):
+    if urlparse(uri).scheme not in ("file", "s3", "oci"):
         raise InvalidParameter(
-            f"STORE is {uri!r}, which is no store", do="Give local, file:///folder or s3://bucket/prefix"
+            f"STORE is {uri!r}, which is no store",
+            do="Give local, file:///folder, s3://bucket/prefix or oci://host/repository",
         )
     return uri.rstrip("/")
 
@@ -51,17 +60,17 @@ def _open(uri: str, *, timeout: float = 20) -> ObjectStore:
 @contextmanager
 def _explained(uri: str, verb: str) -> Iterator[None]:
     """Turn obstore's errors into ours, with the store's address."""
-    from obstore.exceptions import BaseError, NotFoundError
+    from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
         raise NotFound(f"{uri} is not in the store", do="Check the address, or run the stage that writes it") from error
     except (BaseError, OSError) as error:
-        if local_path(uri):
+        if local_path(uri) or isinstance(error, PermissionDeniedError | UnauthenticatedError):
             raise StoreFailed(
                 f"Could not {verb} {uri}: {error}",
-                do="Free some space or choose another store, then run this stage again",
+                do="Check its space and your rights there, or choose another store, then run this stage again",
             ) from error
         raise StoreUnreachable(
             f"Could not {verb} {uri}: {error}", do="Check the store's address and its keys, then run this stage again"
@@ -71,9 +80,52 @@ def _explained(uri: str, verb: str) -> Iterator[None]:
 def put(data: bytes | Path, uri: str) -> str:
     """Write bytes or a file to `uri`, whole or not at all; return the URI. Raises StoreFailed, StoreUnreachable."""
     folder, _, name = uri.rpartition("/")
+    size = data.stat().st_size if isinstance(data, Path) else len(data)
     with _explained(uri, "write"):
-        _open(folder).put(name, data)
+        _open(folder).put(name, data, chunk_size=_part(size), max_concurrency=4)
     return uri
+
+
+def put_checked(path: Path, uri: str, sha256: str) -> None:
+    """Write a file to `uri` unless its bytes, as they are read, differ from `sha256`: then raises InvalidInput."""
+    folder, _, name = uri.rpartition("/")
+    part, value, changed = _part(path.stat().st_size), hashlib.sha256(), False
+
+    def read() -> Iterator[bytes]:
+        nonlocal changed
+        with path.open("rb") as file:
+            while data := file.read(part):
+                value.update(data)
+                yield data
+        if changed := value.hexdigest() != sha256:
+            raise OSError("changed")  # nothing of the object becomes visible
+
+    with _explained(uri, "write"):
+        try:
+            _open(folder).put(name, read(), chunk_size=part, max_concurrency=4)
+        except BaseException:
+            if not changed:
+                raise
+    if changed:
+        raise InvalidInput(f"{path} changed after it was signed", do="Ingest the model again")
+
+
+def _part(size: int) -> int:
+    return max(PART, -(-size // PARTS))
+
+
+def sha256(uri: str) -> str:
+    """Return the SHA-256 of what `uri` holds, read as a stream. Raises NotFound, StoreFailed or StoreUnreachable."""
+    value = hashlib.sha256()
+    for data in _stream(uri):
+        value.update(data)
+    return value.hexdigest()
+
+
+def _stream(uri: str) -> Iterator[bytes]:
+    folder, _, name = uri.rpartition("/")
+    with _explained(uri, "read"):
+        yield from _open(folder).get(name).stream(min_chunk_size=1 << 20)
 
 
 def get(uri: str) -> bytes:
@@ -98,22 +150,56 @@ def exists(uri: str) -> bool:
     return True
 
 
-def listing(uri: str) -> list[str]:
-    """Return the names of all objects under `uri`, relative to it, sorted."""
+def sizes(uri: str) -> dict[str, int]:
+    """Return the name of every object under `uri`, relative to it, with its size in bytes, sorted."""
     if (path := local_path(uri)) and not path.is_dir():
         raise NotFound(f"{uri} is not in the store", do="Check the address, or run the stage that writes it")
     with _explained(uri, "list"):
-        return sorted(item["path"] for batch in _open(uri).list() for item in batch)
+        return dict(sorted((item["path"], item["size"]) for batch in _open(uri).list() for item in batch))
+
+
+def listing(uri: str) -> list[str]:
+    """Return the names of all objects under `uri`, relative to it, sorted."""
+    return list(sizes(uri))
+
+
+def delete(uri: str) -> None:
+    """Remove an object; one that is not there is no error."""
+    folder, _, name = uri.rpartition("/")
+    with suppress(NotFound), _explained(uri, "remove"):
+        _open(folder).delete(name)
 
 
 def fetch(uri: str, folder: Path) -> Path:
-    """Return a local folder with everything under `uri`: the folder itself for file://, a download otherwise."""
+    """Return a local folder with exactly what is under `uri`: the folder itself for file://, a download otherwise.
+
+    What a download that was killed left complete is kept; small files, which may have been written anew, are not.
+    """
     if path := local_path(uri):
         if not path.is_dir():
             raise NotFound(f"{uri} is not in the store", do="Check the address, or run the stage that writes it")
         return path
-    for name in listing(uri):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(get(f"{uri}/{name}"))
+    wanted = sizes(uri)
+    if odd := [name for name in wanted if not {"", ".", ".."}.isdisjoint(name.split("/"))]:
+        raise StoreFailed(f"{uri} has objects whose names are no paths: {odd[0]!r}", do="Remove them from the store")
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder.with_name(f".{folder.name}.lock")):
+        for path in [path for path in folder.rglob("*") if path.is_file() or path.is_symlink()]:
+            if wanted.get(path.relative_to(folder).as_posix()) != path.lstat().st_size or path.is_symlink():
+                path.unlink()
+        missing = [name for name, size in wanted.items() if size < SMALL or not (folder / name).exists()]
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda name: _download(f"{uri}/{name}", folder / name), missing))
     return folder
+
+
+def _download(uri: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.part")
+        with draft.open("wb") as file:
+            for data in _stream(uri):
+                file.write(data)
+        draft.replace(path)
+    except OSError as error:
+        raise StoreFailed(f"Could not write {path}: {error.strerror}", do="Free some space, run it again") from error
