@@ -1,0 +1,112 @@
+"""The model card's license: read from its front matter as YAML events, so that aliases and depth cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.errors import RefusedModel
+from helpers.ingestion.findings import Finding
+from helpers.ingestion.inspection.opening import open_file
+from helpers.ingestion.policy import Policy
+
+if TYPE_CHECKING:
+    import yaml
+
+CARD = "README.md"
+FIELDS = ("license", "license_name")
+LONGEST, DEPTH = 1 << 20, 32
+REPAIR = "Repair the model card's front matter"
+Problem = tuple[str, str]
+
+
+def inspect_license(folder: Path, policy: Policy) -> Iterator[Finding]:
+    """Yield what is wrong with the license that the model card in `folder` names."""
+    path = folder / CARD
+    try:
+        found = card_fields(path) if path.is_file() and not path.is_symlink() else {}
+    except RefusedModel as error:
+        yield Finding(CARD, "license", "medium", error.what, error.do)
+        return
+    for problem, do in _problems(found, policy.licenses):
+        yield Finding(CARD, "license", "medium", problem, do)
+
+
+def _problems(found: dict[str, str], allowed: tuple[str, ...]) -> Iterator[Problem]:
+    names = ", ".join(allowed)
+    name = found.get("license", "")
+    if name.casefold() == "other" and "license_name" in found:
+        name = found["license_name"]
+    if not name:
+        yield f"names no license; allowed are {names}", "Add `license:` to the front matter as the publisher gives it"
+    elif name.casefold() not in {license.casefold() for license in allowed}:
+        do = "Choose a model under an allowed license, or let legal add this one to the policy"
+        yield f"names the license {name[:80]!a}; allowed are {names}", do
+
+
+def card_fields(path: Path) -> dict[str, str]:
+    """Return the license fields of a model card; raises RefusedModel where its front matter cannot be trusted."""
+    import yaml
+
+    text = _front_matter(path)
+    try:
+        return _read(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except (yaml.YAMLError, ValueError) as error:
+        problem = str(error).replace("\n", " ")[:160]
+        raise RefusedModel(f"has front matter that is not YAML: {problem!a}", do=REPAIR) from error
+
+
+def _front_matter(path: Path) -> str:
+    with open_file(path) as file:
+        data = file.read(LONGEST)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")) or b"\0" in data[:64]:
+        raise RefusedModel("is not plain UTF-8 text", do="Save it as UTF-8 without a mark")
+    lines = data.replace(b"\r\n", b"\n")
+    if not lines.startswith(b"---\n"):
+        return ""
+    front, end, _ = lines[4:].partition(b"\n---")
+    if not end and not lines.startswith(b"---\n---"):
+        raise RefusedModel(f"has front matter that does not end within {LONGEST:,} bytes", do=REPAIR)
+    try:
+        return front.decode() + "\n"
+    except UnicodeDecodeError as error:
+        raise RefusedModel("has front matter that is not UTF-8", do=REPAIR) from error
+
+
+def _read(events: Iterator[yaml.Event]) -> dict[str, str]:
+    """Return the wanted fields of the outermost mapping."""
+    import yaml
+
+    found: dict[str, str] = {}
+    depth, key = 0, None
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise RefusedModel("has front matter with aliases (*), which may be a bomb", do=REPAIR)
+        if isinstance(event, yaml.CollectionStartEvent):
+            if depth == 1 and key in FIELDS:
+                raise RefusedModel(f"has a list or object as {key}; one name is needed", do=REPAIR)
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.ScalarEvent) and depth == 1:
+            key = _field(found, key, event.value)
+            continue
+        else:
+            continue
+        if depth > DEPTH:
+            raise RefusedModel(f"has front matter nested deeper than {DEPTH} levels", do=REPAIR)
+        if depth <= 1:
+            key = None
+    return found
+
+
+def _field(found: dict[str, str], key: str | None, value: str) -> str | None:
+    """Take a scalar of the outermost mapping: a key where none waits for its value, else that value."""
+    if key is None:
+        return value
+    if key in found:
+        raise RefusedModel(f"has {key} twice; readers differ on which counts", do=REPAIR)
+    if key in FIELDS and value not in ("", "null", "~"):
+        found[key] = value.strip()
+    return None
