@@ -9,7 +9,8 @@ import pytest
 
 from helpers.artifacts import Record
 from helpers.errors import DigestMismatch, InvalidParameter
-from helpers.records import Thresholds, decide, git_commit, join, summary
+from helpers.ingestion.policy import Thresholds
+from helpers.records import decide, git_commit, join, summary
 from helpers.workspace import ROOT
 from tests.plugins.records import (
     a_point,
@@ -145,8 +146,3 @@ def test_a_version_that_misses_a_threshold_is_rejected_and_says_which(record, th
     approval = decide(record, thresholds)
     assert approval.state == "rejected"
     assert any(said in reason for reason in approval.reasons)
-
-
-def test_a_minimum_that_is_no_share_is_refused():
-    with pytest.raises(InvalidParameter, match="MIN_ACCURACY"):
-        Thresholds(min_accuracy=70)

@@ -19,7 +19,7 @@ from helpers.serving import client, local
 from helpers.serving.settings import Settings
 from helpers.workspace import ROOT
 from tests.benchmarks.served import sample
-from tests.plugins.models import select
+from tests.plugins.models import POLICY, select
 
 MODEL, BIN = "ops-small", Path(sys.executable).parent
 PROMPTS = ROOT / "datasets" / "ops-assistant" / "prompts.jsonl"
@@ -52,7 +52,7 @@ def _seconds(work) -> float:
 
 def _approved(folder: Path, address: str) -> str:
     registry = connect(address)
-    selection = ingestion.ingest(ingestion.Settings(source=str(folder), model_name=MODEL), registry)
+    selection = ingestion.ingest(ingestion.Settings(source=str(folder), model_name=MODEL, policy=POLICY), registry)
     registry.set_approval(selection.model_version_id, "approved", ["for the benchmark"])
     return MODEL
 

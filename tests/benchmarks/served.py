@@ -12,7 +12,7 @@ from helpers import serving
 from helpers.artifacts import Endpoint
 from helpers.local.samples import ensure_samples
 from helpers.workspace import ROOT
-from tests.plugins.models import select
+from tests.plugins.models import select, serve_settings
 
 SAMPLES = ROOT / ".assay" / "samples"
 
@@ -27,7 +27,7 @@ def served(name: str) -> Iterator[Endpoint]:
     """Serve a sample model until the block ends."""
     with tempfile.TemporaryDirectory(prefix="assay-benchmark-") as home:
         os.environ["ASSAY_HOME"] = home
-        endpoint = serving.deploy(select(sample(name), name=name), serving.Settings())
+        endpoint = serving.deploy(select(sample(name), name=name), serve_settings())
         try:
             yield endpoint
         finally:

@@ -17,7 +17,7 @@ from helpers.errors import EndpointUnreachable
 from helpers.evaluation import Settings, evaluate
 from helpers.evaluation.results import JOURNAL, SAMPLES, read_samples
 from helpers.workspace import ROOT
-from tests.plugins.models import select
+from tests.plugins.models import select, serve_settings
 
 pytestmark = pytest.mark.stack
 OPS = ROOT / "datasets" / "ops-assistant"
@@ -26,7 +26,7 @@ OPS = ROOT / "datasets" / "ops-assistant"
 @pytest.fixture
 def endpoint(tiny_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    yield serving.deploy(select(tiny_model), serving.Settings())
+    yield serving.deploy(select(tiny_model), serve_settings())
     for running in processes.all_running():
         processes.end(running)
 

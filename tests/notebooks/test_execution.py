@@ -12,13 +12,14 @@ from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
 from helpers.comparison import Comparison
 from helpers.registry import connect
 from helpers.workspace import ROOT
+from tests.plugins.models import POLICY
 from tests.plugins.kernels import execute as execute_notebook
 from tests.plugins.registry import serving as registry_at
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 STAGES = {
     "ingest_model": {"model_name": "tiny"},
-    "deploy_model": {"max_model_len": 1024},
+    "deploy_model": {"max_model_len": 1024, "require_approval": False},
     "guidellm_sweep": {"scale": 0.05, "sweep_size": 3, "max_seconds": 3.0, "slo_ttft_ms": 60_000.0},
     "lm_eval_task": {"limit": 24},
     "log_results": {"purpose": "baseline", "decide_approval": True},
@@ -33,7 +34,8 @@ class Workspace:
 
     def __init__(self, folder, address, source):
         self.folder, self.done = folder, {}
-        self.common = {"registry": address, "store": (folder / "store").as_uri(), "source": str(source)}
+        store = (folder / "store").as_uri()
+        self.common = {"registry": address, "store": store, "model_store": store, "source": str(source)}
 
     def run(self, stage):
         for name in list(STAGES)[: list(STAGES).index(stage) + 1]:
@@ -56,6 +58,7 @@ class Workspace:
 def workspace(tmp_path_factory, tiny_model):
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "datasets").symlink_to(ROOT / "datasets")
+    (folder / "policy.yaml").symlink_to(POLICY)
     with pytest.MonkeyPatch.context() as patch, registry_at(folder / "registry.db") as server:
         patch.setenv("ASSAY_HOME", str(folder / "home"))
         yield Workspace(folder, server.address, tiny_model)

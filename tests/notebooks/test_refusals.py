@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 
+import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from helpers.artifacts import Endpoint, Hardware, now
+from helpers import storage
+from helpers.artifacts import Endpoint, Hardware, Selection, now
+from helpers.registry import connect
 from helpers.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
-from tests.plugins.models import select
+from tests.plugins.models import POLICY, select
 
 
 @pytest.fixture
@@ -19,6 +24,7 @@ def folder(tmp_path, tiny_model):
     """A workspace in which a model is deployed on a server that nobody hears."""
     (tmp_path / "datasets").mkdir()
     shutil.copytree(ROOT / "datasets" / "ops-assistant", tmp_path / "datasets" / "ops-assistant")
+    (tmp_path / "policy.yaml").symlink_to(POLICY)
     select(tiny_model).write(tmp_path / "artifacts")
     Endpoint(
         target="existing", url="http://127.0.0.1:9", model="tiny", tokenizer=str(tiny_model), max_model_len=2048,
@@ -36,14 +42,31 @@ def refused(stage, folder, **parameters):
             ROOT / "notebooks" / f"{stage}.ipynb", folder / f"{stage}.ipynb", parameters=parameters, cwd=folder
         )
     left = {path.name for path in (folder / "artifacts").iterdir()} - before
-    assert not [name for name in left if not name.endswith((".log", ".jsonl"))]
+    assert not [name for name in left if not name.endswith((".log", ".jsonl")) and name != "inspection.json"]
     return caught.value.ename, caught.value.evalue
+
+
+def findings_shown(notebook):
+    """Return the tables of findings that a person sees."""
+    outputs = [output for cell in nbformat.read(notebook, as_version=4).cells for output in cell.get("outputs", ())]
+    tables = [output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    return [table for table in tables if "severity" in table]
+
+
+def change_one_byte(path):
+    """Change the last byte of a published file, as somebody with write access to the store could."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
 
 
 def test_an_unknown_model_is_answered_with_the_closest_names(folder, registry_server, tiny_model):
     execute_notebook(
         ROOT / "notebooks" / "ingest_model.ipynb", folder / "in.ipynb", cwd=folder,
-        parameters={"source": str(tiny_model), "model_name": "granite-small", "store": folder.as_uri()},
+        parameters={"source": str(tiny_model), "model_name": "granite-small", "model_store": folder.as_uri()},
     )  # fmt: skip
     name, text = refused("registry_lookup", folder, model_name="granite-smal")
     assert name == "ModelNotFound"
@@ -65,9 +88,43 @@ def test_an_unreachable_registry_is_named_with_its_address(folder):
 def test_a_folder_with_a_pickle_stays_outside(folder, registry_server, tiny_model):
     shutil.copytree(tiny_model, folder / "odd")
     (folder / "odd" / "weights.bin").write_bytes(b"\x80\x04")
-    name, text = refused("ingest_model", folder, source="odd", store=folder.as_uri())
+    name, text = refused("ingest_model", folder, source="odd", model_store=folder.as_uri())
     assert name == "RefusedModel"
     assert "weights.bin" in text
+    [output] = findings_shown(folder / "ingest_model.ipynb")
+    assert "weights.bin" in output
+    assert "critical" in output
+
+
+def test_a_version_that_is_rejected_after_it_was_selected_is_not_deployed(folder, registry_server):
+    registry = connect("local")
+    selection = Selection.read(folder / "artifacts")
+    found = registry.register_candidate("tiny", "1", uri=selection.uri, digest=selection.digest, size_bytes=1)
+    registry.set_approval(found.model_version_id, "rejected", ["a flaw was found"], by="Ada")
+    (folder / "artifacts" / "endpoint.json").unlink()
+    name, text = refused("deploy_model", folder)
+    assert name == "NotApproved"
+    assert "a flaw was found" in text
+
+
+def test_one_changed_byte_of_approved_weights_is_not_deployed(folder, registry_server):
+    registry = connect("local")
+    selection = Selection.read(folder / "artifacts")
+    found = registry.register_candidate("tiny", "1", uri=selection.uri, digest=selection.digest, size_bytes=1)
+    registry.set_approval(found.model_version_id, "approved", ["good"])
+    change_one_byte(storage.local_path(selection.uri) / "model.safetensors")
+    (folder / "artifacts" / "endpoint.json").unlink()
+    name, text = refused("deploy_model", folder)
+    assert name == "DigestMismatch"
+    assert "model.safetensors" in text
+
+
+def test_a_policy_with_a_mistake_is_named_with_file_line_and_field(folder, registry_server, tiny_model):
+    (folder / "policy.yaml").unlink()
+    (folder / "policy.yaml").write_text(POLICY.read_text().replace("file_gib: 50", "file_gib: none"))
+    name, text = refused("ingest_model", folder, source=str(tiny_model))
+    assert name == "InvalidPolicy"
+    assert re.search(r"policy\.yaml:\d+: limits\.file_gib", text)
 
 
 def test_an_unknown_task_is_answered_with_the_closest_names(folder):

@@ -14,7 +14,7 @@ from helpers.artifacts import Endpoint, Evaluation
 from helpers.polling import wait_for
 from helpers.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
-from tests.plugins.models import select
+from tests.plugins.models import select, serve_settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -25,7 +25,7 @@ def workspace(tmp_path, tiny_model, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "datasets").symlink_to(ROOT / "datasets")
     select(tiny_model).write()
-    serving.deploy(select(tiny_model), serving.Settings()).write()
+    serving.deploy(select(tiny_model), serve_settings()).write()
     yield tmp_path
     for running in processes.all_running():
         processes.end(running)
@@ -76,7 +76,7 @@ def test_an_evaluation_goes_on_from_the_answers_it_has(workspace, tiny_model):
     kept = len((artifacts / "lm_eval_answers.jsonl").read_text().splitlines())
     assert kept > 0
 
-    serving.deploy(select(tiny_model), serving.Settings()).write()
+    serving.deploy(select(tiny_model), serve_settings()).write()
     execute("lm_eval_task", workspace)
     evaluation = Evaluation.read(artifacts)
     assert (evaluation.failed, evaluation.n) == (0, evaluation.total)

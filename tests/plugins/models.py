@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
 
-from helpers import ingestion
+from helpers import ingestion, serving, storage
 from helpers.artifacts import Selection
+from helpers.ingestion.copying import copy_hashed
+from helpers.ingestion.policy import load_policy
+from helpers.ingestion.publication import publish
+from helpers.ingestion.sealing import seal
+from helpers.workspace import ROOT, home
+
+POLICY = ROOT / "pipelines" / "policy.yaml"
 
 TEXT = ["Restart the pod in the namespace, then read its log.", "The node is not ready: drain it and look at kubelet."]
 CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
@@ -35,17 +43,28 @@ def make_tiny_model(folder: Path) -> Path:
     config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=2048, **size, **tokens)
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# Tiny\n\nRandom weights for tests.\n")
     return folder
 
 
 def select(folder: Path, **changes: object) -> Selection:
-    """Return the selection of a model folder that no registry knows."""
-    known = {
-        "name": "tiny", "version": "1", "uri": folder.as_uri(), "digest": ingestion.digest(folder),
-        "size_bytes": ingestion.size_bytes(folder), "registry": "http://registry.invalid",
+    """Return the selection of a model that was signed and published as the gate does it, and that no registry knows."""
+    named = {"name": "tiny", "version": "1"} | {key: str(value) for key, value in changes.items()}
+    facts = {"name": named["name"], "version": named["version"], "license": "mit", "source": folder.as_uri()}
+    incoming = home() / "incoming" / uuid.uuid4().hex
+    sums = copy_hashed(folder, incoming)
+    package = seal(incoming, sums, facts | {"ingested_at": "2026-01-01T00:00:00Z"}, load_policy(POLICY))
+    selected = {
+        "name": named["name"], "version": named["version"], "uri": publish(package, storage.resolve("local")),
+        "digest": package.digest, "size_bytes": ingestion.size_bytes(folder), "registry": "http://registry.invalid",
         "registered_model_id": "1", "model_version_id": "2", "model_artifact_id": "3",
     }  # fmt: skip
-    return Selection(**known | changes)
+    return Selection(**selected | changes)
+
+
+def serve_settings(**changes: object) -> serving.Settings:
+    """Return settings for serving under the policy that is shipped."""
+    return serving.Settings(**{"policy": POLICY} | changes)
 
 
 @pytest.fixture(scope="session")

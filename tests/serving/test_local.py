@@ -15,11 +15,11 @@ import httpx
 import psutil
 import pytest
 
-from helpers import processes, serving
+from helpers import processes, serving, storage
 from helpers.errors import DeploymentFailed, DigestMismatch, EndpointUnreachable, InvalidParameter
 from helpers.polling import wait_for
 from helpers.serving import local
-from tests.plugins.models import select
+from tests.plugins.models import select, serve_settings
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def members(pid):
 @pytest.mark.stack
 def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_model, capsys):
     selection = select(tiny_model)
-    endpoint = serving.deploy(selection, serving.Settings())
+    endpoint = serving.deploy(selection, serve_settings())
     assert endpoint.digest == selection.digest
     assert endpoint.digest_verified
     assert endpoint.startup_seconds > 0
@@ -46,10 +46,10 @@ def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_mode
     answer = httpx.post(f"{endpoint.url}/v1/chat/completions", json=body, timeout=120).json()
     assert answer["usage"]["completion_tokens"] == 4
 
-    again = serving.deploy(selection, serving.Settings())
+    again = serving.deploy(selection, serve_settings())
     assert (again.url, again.started) == (endpoint.url, endpoint.started)
 
-    known = serving.Settings(target="existing", endpoint_url=f"{endpoint.url}/v1", endpoint_model="tiny")
+    known = serve_settings(target="existing", endpoint_url=f"{endpoint.url}/v1", endpoint_model="tiny")
     connected = serving.deploy(selection, known)
     assert (connected.url, connected.max_model_len) == (endpoint.url, 2048)
     assert not connected.digest_verified
@@ -70,7 +70,7 @@ def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_mode
 @pytest.mark.stack
 def test_after_its_lifetime_it_is_gone_even_when_nobody_asks(tiny_model):
     with pytest.raises(DeploymentFailed, match=r"lifetime was over.*Raise LIFETIME_SECONDS"):
-        serving.deploy(select(tiny_model), serving.Settings(lifetime_seconds=10))
+        serving.deploy(select(tiny_model), serve_settings(lifetime_seconds=10))
     assert processes.all_running() == []
 
 
@@ -80,27 +80,28 @@ def test_an_unknown_architecture_is_named_as_the_reason(tiny_model, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"architectures": ["OddForCausalLM"], "model_type": "odd"}))
     with pytest.raises(DeploymentFailed, match="does not know the model's architecture") as caught:
-        serving.deploy(select(folder), serving.Settings())
+        serving.deploy(select(folder), serve_settings())
     assert "Last lines of its log" in caught.value.__notes__[0]
 
 
 @pytest.mark.stack
 def test_a_taken_port_is_named_as_the_reason(tiny_model):
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(DeploymentFailed, match="its port is taken"):
-        serving.deploy(select(tiny_model), serving.Settings(port=taken.getsockname()[1]))
+        serving.deploy(select(tiny_model), serve_settings(port=taken.getsockname()[1]))
 
 
 @pytest.mark.stack
 def test_more_memory_than_there_is_is_named_as_the_reason(tiny_model):
     with pytest.raises(DeploymentFailed, match="memory is short"):
-        serving.deploy(select(tiny_model), serving.Settings(kv_cache_gib=1024))
+        serving.deploy(select(tiny_model), serve_settings(kv_cache_gib=1024))
 
 
 @pytest.mark.stack
 def test_ctrl_c_leaves_nothing_running(tiny_model, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from helpers import serving; from tests.plugins.models import select\n"
-        "serving.deploy(select(Path(sys.argv[1])), serving.Settings())"
+        "import sys; from pathlib import Path; from helpers import serving\n"
+        "from tests.plugins.models import select, serve_settings\n"
+        "serving.deploy(select(Path(sys.argv[1])), serve_settings())"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     maker = subprocess.Popen([sys.executable, "-c", code, tiny_model], env=environment, stderr=subprocess.PIPE)
@@ -112,19 +113,22 @@ def test_ctrl_c_leaves_nothing_running(tiny_model, tmp_path):
     assert processes.all_running() == []
 
 
-def test_changed_files_are_not_served(tiny_model, tmp_path):
-    folder = shutil.copytree(tiny_model, tmp_path / "changed")
-    selection = select(folder)
-    (folder / "generation_config.json").write_text("{}")
-    with pytest.raises(DigestMismatch, match=r"tiny 1 at file:///.* has digest sha256:.*Do not serve it"):
-        serving.deploy(selection, serving.Settings())
+def test_one_changed_byte_of_the_weights_is_not_served(tiny_model):
+    selection = select(tiny_model)
+    weights = storage.local_path(selection.uri) / "model.safetensors"
+    weights.chmod(0o644)
+    with weights.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+    with pytest.raises(DigestMismatch, match=r"tiny 1 .*model\.safetensors.*Do not serve it"):
+        serving.deploy(selection, serve_settings())
     assert processes.all_running() == []
 
 
 def test_a_missing_environment_says_how_to_make_it(tiny_model, monkeypatch):
     monkeypatch.setenv("ASSAY_VLLM_PYTHON", "/nowhere/python")
     with pytest.raises(DeploymentFailed, match=r"no vLLM environment at /nowhere/python.*Run make setup"):
-        serving.deploy(select(tiny_model), serving.Settings())
+        serving.deploy(select(tiny_model), serve_settings())
 
 
 def test_no_secret_reaches_the_command_line_or_a_server_that_does_not_need_it(tiny_model, monkeypatch, tmp_path):
