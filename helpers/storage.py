@@ -69,12 +69,17 @@ def _explained(uri: str, verb: str) -> Iterator[None]:
     except (BaseError, OSError) as error:
         if local_path(uri) or isinstance(error, PermissionDeniedError | UnauthenticatedError):
             raise StoreFailed(
-                f"Could not {verb} {uri}: {error}",
+                f"Could not {verb} {uri}: {_brief(error)}",
                 do="Check its space and your rights there, or choose another store, then run this stage again",
             ) from error
         raise StoreUnreachable(
-            f"Could not {verb} {uri}: {error}", do="Check the store's address and its keys, then run this stage again"
+            f"Could not {verb} {uri}: {_brief(error)}", do="Check the store's address and its keys, then run this stage again"
         ) from error
+
+
+def _brief(error: Exception) -> str:
+    """Return the message without what obstore appends for its own developers."""
+    return str(error).partition("\n\nDebug source:")[0]
 
 
 def put(data: bytes | Path, uri: str) -> str:
@@ -103,7 +108,7 @@ def put_checked(path: Path, uri: str, sha256: str) -> None:
     with _explained(uri, "write"):
         try:
             _open(folder).put(name, read(), chunk_size=part, max_concurrency=4)
-        except BaseException:
+        except Exception:
             if not changed:
                 raise
     if changed:

@@ -1,29 +1,31 @@
-"""Put a sealed model into the store, whole or not at all."""
+"""Put a sealed model into the store: afterwards it is there as it was signed, or it cannot be seen."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from urllib.parse import urlparse
 
 from helpers import storage
-from helpers.errors import InvalidInput
-from helpers.ingestion.digests import MANIFEST, manifest
+from helpers.ingestion.bucket import publish_objects
+from helpers.ingestion.sealing import Package
+from helpers.ingestion.shelf import publish_folder
 
 
-def publish(folder: Path, store: str, name: str, version: str) -> str:
-    """Copy the folder to `models/<name>/<version>` in the store and return that URI; the manifest is written last.
+def publish(package: Package, store: str) -> str:
+    """Publish a sealed model as `models/<digest>` in a store, or as an image in a registry, and return its URI.
 
-    The same content again changes nothing; other content under the same version raises InvalidInput.
+    Content that is there already is recognized by its digest: only what is missing or damaged is written, and a new
+    provenance where today's policy does not trust the one that is there. In a store of files on the file system of
+    the quarantine, the package's folder itself becomes the published one.
+
+    Raises StoreFailed or StoreUnreachable with the address, InvalidInput for a file that changed since it was signed.
     """
-    uri = f"{store}/models/{name}/{version}"
-    sums = manifest(folder)
-    if storage.exists(f"{uri}/{MANIFEST}"):
-        if storage.get(f"{uri}/{MANIFEST}").decode() != sums:
-            raise InvalidInput(
-                f"{name} {version} is in the store with other content", do="Give MODEL_VERSION a new value"
-            )
-        return uri
-    for line in sums.splitlines():
-        file = line.split("  ", 1)[1]
-        storage.put(folder / file, f"{uri}/{file}")
-    storage.put(sums.encode(), f"{uri}/{MANIFEST}")
+    if urlparse(store).scheme == "oci":
+        from helpers.ingestion.modelcar import publish_image
+
+        return publish_image(package, store)
+    uri = f"{store}/models/{package.digest.removeprefix('sha256:')}"
+    if folder := storage.local_path(uri):
+        publish_folder(package, folder)
+    else:
+        publish_objects(package, uri)
     return uri

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.errors import InvalidInput, StoreFailed
+from helpers.errors import InvalidInput, NotFound, SignatureInvalid, StoreFailed
 from helpers.ingestion.bom import bill_of_materials
 from helpers.ingestion.digests import MANIFEST, PROVENANCE, digest_of, manifest_of, model_files
 from helpers.ingestion.policy import Policy
-from helpers.ingestion.signing import SIGNATURE, sign, signer_name
+from helpers.ingestion.signing import SIGNATURE, sign, signed_files, signer_name
 
 SUMS, BOM, FACTS = f"{PROVENANCE}/{MANIFEST}", f"{PROVENANCE}/bom.cdx.json", f"{PROVENANCE}/provenance.json"
 DOCUMENTS = (SUMS, BOM, FACTS)
@@ -21,12 +21,13 @@ DOCUMENTS = (SUMS, BOM, FACTS)
 
 @dataclass(frozen=True)
 class Package:
-    """A sealed model: its folder, the SHA-256 of the model's files, the model's digest and who signed it."""
+    """A sealed model: folder, SHA-256 of the model's files, the model's digest, who signed it and by which rules."""
 
     folder: Path
     sums: Mapping[str, str]
     digest: str
     signer: str
+    policy: Policy
 
 
 def seal(folder: Path, sums: Mapping[str, str], facts: Mapping[str, str], policy: Policy) -> Package:
@@ -50,7 +51,17 @@ def seal(folder: Path, sums: Mapping[str, str], facts: Mapping[str, str], policy
             (folder / name).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise StoreFailed(f"Could not write {folder / PROVENANCE}: {error}", do="Free some space") from error
-    return Package(folder, dict(sums), digest, signer)
+    return Package(folder, dict(sums), digest, signer, policy)
+
+
+def is_sealed(read: Callable[[str], bytes], package: Package) -> bool:
+    """Return whether the provenance that `read` finds is one that today's policy trusts, for this very model."""
+    try:
+        documents = {name: hashlib.sha256(read(name)).hexdigest() for name in DOCUMENTS}
+        signed = signed_files(read(SIGNATURE), package.policy, package.digest)
+    except (OSError, NotFound, SignatureInvalid):
+        return False
+    return signed == {**package.sums, **documents} and signed[SUMS] == package.digest.removeprefix("sha256:")
 
 
 def _check_names(folder: Path, sums: Mapping[str, str]) -> None:

@@ -1,0 +1,49 @@
+"""Publication as objects: files, documents, and the signature that makes them visible last of all."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from helpers import storage
+from helpers.errors import StoreFailed
+from helpers.ingestion.sealing import DOCUMENTS, Package, is_sealed
+from helpers.ingestion.signing import SIGNATURE
+
+ATTEMPTS = 10
+
+
+def publish_objects(package: Package, uri: str) -> None:
+    """Make `uri` the sealed model. Raises StoreFailed, StoreUnreachable, or InvalidInput for a file that changed.
+
+    Every object that is there already is read again: what an earlier attempt left is kept only if it is right.
+    """
+    sizes = storage.sizes(uri)
+    trusted = SIGNATURE in sizes and _is_sealed(package, uri)
+    if SIGNATURE in sizes and not trusted:
+        storage.delete(f"{uri}/{SIGNATURE}")
+    for name in sizes.keys() - package.sums.keys() - {*DOCUMENTS, SIGNATURE}:
+        storage.delete(f"{uri}/{name}")
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda name: _complete(package, uri, name, sizes.get(name)), package.sums))
+    if not trusted:
+        _seal(package, uri)
+
+
+def _is_sealed(package: Package, uri: str) -> bool:
+    return is_sealed(lambda name: storage.get(f"{uri}/{name}"), package)
+
+
+def _complete(package: Package, uri: str, name: str, size: int | None) -> None:
+    path, value = package.folder / name, package.sums[name]
+    if size != path.stat().st_size or storage.sha256(f"{uri}/{name}") != value:
+        storage.put_checked(path, f"{uri}/{name}", value)
+
+
+def _seal(package: Package, uri: str) -> None:
+    """Write the documents and the signature until they belong together: another process may be at the same model."""
+    for _ in range(ATTEMPTS):
+        if _is_sealed(package, uri):
+            return
+        for name in (*DOCUMENTS, SIGNATURE):
+            storage.put((package.folder / name).read_bytes(), f"{uri}/{name}")
+    raise StoreFailed(f"{uri} is not left alone", do="Find out who writes to it, then run this stage again")
