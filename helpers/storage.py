@@ -73,7 +73,8 @@ def _explained(uri: str, verb: str) -> Iterator[None]:
                 do="Check its space and your rights there, or choose another store, then run this stage again",
             ) from error
         raise StoreUnreachable(
-            f"Could not {verb} {uri}: {_brief(error)}", do="Check the store's address and its keys, then run this stage again"
+            f"Could not {verb} {uri}: {_brief(error)}",
+            do="Check the store's address and its keys, then run this stage again",
         ) from error
 
 

@@ -1,26 +1,83 @@
-"""The selected version's files on this machine, and the proof that they are what was registered."""
+"""The selected version's files on this machine, and the proof that they are what was signed and registered."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from helpers import ingestion, storage
+from helpers import storage
 from helpers.artifacts import Selection
-from helpers.errors import DigestMismatch
+from helpers.errors import DigestMismatch, InvalidInput, SignatureInvalid
+from helpers.ingestion.digests import digest_of, hash_folder, model_files
+from helpers.ingestion.policy import GIB, Limits, Policy
+from helpers.ingestion.signing import SIGNATURE, signed_files
 from helpers.workspace import home
+
+REFUSE = "Do not serve it: find out who changed it, remove {}, then ingest the model again"
+SHOWN = 5
 
 
 def model_folder(selection: Selection) -> Path:
     """Return the folder with the version's files, downloaded first where the store is remote."""
-    return storage.fetch(selection.uri, home() / "models" / selection.digest.removeprefix("sha256:")[:16])
+    if not selection.uri.startswith("oci://"):
+        return storage.fetch(selection.uri, home() / "models" / selection.digest.removeprefix("sha256:"))
+    from helpers.oci import pull_models
+
+    folder = home() / "models" / selection.uri.rpartition("sha256:")[2]
+    room = selection.size_bytes / GIB + 1  # for the model and its provenance
+    limits = Limits(total_gib=room, file_gib=room, files=100_000, json_mib=64, hours=24)
+    pull_models(selection.uri, folder, limits)
+    return folder
 
 
-def verified_folder(selection: Selection) -> Path:
-    """Return the folder after hashing it. Raises DigestMismatch when it differs from the registered digest."""
+def verified_folder(selection: Selection, policy: Policy) -> Path:
+    """Return a local folder with exactly the files that somebody trusted signed as the registered model.
+
+    Raises SignatureInvalid where the signature is missing, broken, of somebody else or of another model, and
+    DigestMismatch with the names of the files that changed, appeared or are missing.
+    """
     folder = model_folder(selection)
-    if (found := ingestion.digest(folder)) != selection.digest:
+    signed = signed_files(_signature(folder, selection), policy, f"{selection.label} in {folder}")
+    differences = _differences(signed, _hashes(folder, selection))
+    if (known := digest_of(model_files(signed))) != selection.digest:
+        if differences:
+            raise SignatureInvalid(
+                f"{selection.label} in {folder} has the signature of another model, {known}", do=REFUSE.format(folder)
+            )
+        differences = f"it is {known}, a model that was signed too, and {selection.digest} was registered"
+    if differences:
         raise DigestMismatch(
-            f"{selection.label} at {selection.uri} has digest {found}, and {selection.digest} was registered",
-            do="Do not serve it: find out who changed the files, then ingest them again as a new version",
+            f"{selection.label} in {folder} is not what was signed: {differences}", do=REFUSE.format(folder)
         )
     return folder
+
+
+def _signature(folder: Path, selection: Selection) -> bytes:
+    try:
+        return (folder / SIGNATURE).read_bytes()
+    except OSError as error:
+        raise SignatureInvalid(
+            f"{selection.label} in {folder} has no {SIGNATURE}: nobody vouches for it",
+            do="Do not serve it: ingest the model again",
+        ) from error
+
+
+def _hashes(folder: Path, selection: Selection) -> dict[str, str]:
+    try:
+        found = hash_folder(folder)
+    except InvalidInput as error:
+        raise DigestMismatch(f"{selection.label}: {error.what}", do=REFUSE.format(folder)) from error
+    return {name: value for name, value in found.items() if name != SIGNATURE}
+
+
+def _differences(signed: dict[str, str], found: dict[str, str]) -> str:
+    kinds = {
+        "changed": [name for name in signed if name in found and found[name] != signed[name]],
+        "appeared": found.keys() - signed.keys(),
+        "missing": signed.keys() - found.keys(),
+    }
+    return "; ".join(f"{_some(sorted(names))} {kind}" for kind, names in kinds.items() if names)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
