@@ -1,0 +1,119 @@
+"""What arrives from a source is counted: bounds on size and time, a line of progress, a bounded number of attempts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity.stop import StopBaseT
+
+from helpers.errors import RefusedModel, SourceUnreachable
+
+if TYPE_CHECKING:
+    from helpers.ingestion.findings import Finding
+    from helpers.ingestion.policy import Limits
+
+T = TypeVar("T")
+ATTEMPTS = 5
+GIB = 1024**3
+
+
+class Refused(RefusedModel):
+    """What a source sent may not come in: the findings say why."""
+
+    def __init__(self, source: str, *findings: Finding) -> None:
+        listed = "; ".join(f"{finding.file} {finding.problem} ({finding.rule})" for finding in findings)
+        super().__init__(f"{source} is refused: {listed}", do="; ".join(dict.fromkeys(item.do for item in findings)))
+        self.findings = findings
+
+
+class Meter:
+    """Counts what arrives for one model; every byte is held against the limits, now and then a line is printed."""
+
+    def __init__(self, source: str, limits: Limits, total: int = 0) -> None:
+        self.source, self.limits, self.total = source, limits, total
+        self._done = self._received = 0
+        self._start = self._shown_at = time.monotonic()
+        self._shown = 0
+        self._lock = threading.Lock()
+        self._ended = False
+
+    @property
+    def done(self) -> int:
+        """Bytes that are here, those from an earlier run included."""
+        return self._done
+
+    def end(self) -> None:
+        """Make every other thread that still counts give up."""
+        self._ended = True
+
+    def found(self, count: int) -> None:
+        """Count bytes that an earlier run left; negative ones were thrown away."""
+        with self._lock:
+            self._done += count
+
+    def add(self, count: int) -> None:
+        """Count bytes that arrived. Raises Refused when there are too many, SourceUnreachable when time is over."""
+        with self._lock:
+            self._done += count
+            self._received += count
+            self._show()
+        self.check_time()
+        if self._done > self.limits.total_bytes:
+            problem = f"sends more than the {self.limits.total_gib:g} GiB that the policy allows in all"
+            raise refused(self.source, ".", "size", problem, "Choose a smaller model, or raise the policy's limit")
+
+    def check_time(self) -> None:
+        """Raise SourceUnreachable when the policy's hours are over."""
+        if self._ended:
+            raise SourceUnreachable(f"{self.source} was given up", do="See the first error")
+        if time.monotonic() - self._start > self.limits.hours * 3600:
+            raise SourceUnreachable(
+                f"{self.source} had sent {_gib(self._done)} after {self.limits.hours:g} hours, the policy's limit",
+                do="Run it again to continue where it ended, or raise the policy's hours",
+            )
+
+    def close(self) -> None:
+        """Print the last line, unless nothing had to be fetched."""
+        if self._received:
+            self._show(last=True)
+
+    def _show(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        step = self.total and self._done - self._shown > self.total / 20 and now - self._shown_at > 1
+        if last or step or now - self._shown_at > 5:
+            speed = self._received / max(now - self._start, 1e-3) / 1024**2
+            of = f" of {_gib(self.total)}" if self.total else ""
+            print(f"{self.source}: {_gib(self._done)}{of}, {speed:.1f} MiB/s", flush=True)
+            self._shown_at, self._shown = now, self._done
+
+
+def refused(source: str, file: str, rule: str, problem: str, do: str) -> Refused:
+    """Return the error for one grave finding."""
+    from helpers.ingestion.findings import Finding
+
+    return Refused(source, Finding(file, rule, "high", problem, do))
+
+
+def persistently(call: Callable[[], T], source: str) -> T:
+    """Return what `call` returns, tried again after a ConnectionError. Raises SourceUnreachable after the last one."""
+    try:
+        result: T = retrying(stop_after_attempt(ATTEMPTS))(call)
+    except ConnectionError as error:
+        raise SourceUnreachable(
+            f"{source} did not answer: {error}", do="Check the address and the network, then run it again"
+        ) from error
+    return result
+
+
+def retrying(stop: StopBaseT) -> Retrying:
+    """Return the loop that tries again after a ConnectionError, later each time."""
+    wait = wait_exponential(0.25, max=8)
+    return Retrying(stop=stop, wait=wait, retry=retry_if_exception_type(ConnectionError), reraise=True)
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.2f} GiB"
