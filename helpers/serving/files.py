@@ -10,6 +10,7 @@ from helpers.errors import DigestMismatch, InvalidInput, SignatureInvalid
 from helpers.ingestion.digests import digest_of, hash_folder, model_files
 from helpers.ingestion.policy import GIB, Limits, Policy
 from helpers.ingestion.signing import SIGNATURE, signed_files
+from helpers.locks import held
 from helpers.workspace import home
 
 REFUSE = "Do not serve it: find out who changed it, remove {}, then ingest the model again"
@@ -25,7 +26,10 @@ def model_folder(selection: Selection) -> Path:
     folder = home() / "models" / selection.uri.rpartition("sha256:")[2]
     room = selection.size_bytes / GIB + 1  # for the model and its provenance
     limits = Limits(total_gib=room, file_gib=room, files=100_000, json_mib=64, hours=24)
-    pull_models(selection.uri, folder, limits)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with held(folder.with_name(f".{folder.name}.lock")):
+        if not folder.is_dir():
+            pull_models(selection.uri, folder, limits)
     return folder
 
 
