@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Iterator
 
 MAX_NAME, MAX_PATH, MAX_DEPTH = 255, 1024, 16
-RESERVED = "provenance"  # the gate's own folder beside a model's files
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 LOOKALIKES = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU")
 
@@ -32,8 +31,6 @@ def path_problem(path: str) -> str:
         return "has a backslash in its name, which is a folder's end on other systems"
     if "" in parts or "." in parts:
         return "has a path with an empty or '.' part"
-    if parts[0].casefold() == RESERVED:
-        return f"is in the folder {RESERVED}, which is the gate's own"
     if len(parts) > MAX_DEPTH:
         return f"is more than {MAX_DEPTH} folders deep"
     return f"has a path of more than {MAX_PATH} bytes" if _bytes(path) > MAX_PATH else ""

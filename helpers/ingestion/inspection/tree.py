@@ -31,6 +31,7 @@ TELLING: dict[str, tuple[str, Severity]] = {
     ".onnx": ("is an ONNX model, which may load other files and libraries", "high"),
     ".pb": ("is a TensorFlow graph, which may read and write files", "high"),
 }
+RESERVED = "provenance"
 REMOVE = "Remove it"
 CONVERT = "Remove it, or convert the weights to safetensors"
 RENAME = "Rename or remove it"
@@ -86,6 +87,8 @@ def _entry_findings(path: str, status: os.stat_result, policy: Policy) -> Iterat
     name, file = path.rpartition("/")[2], shown(path)
     if problem := path_problem(path):
         yield Finding(file, "path", "high", problem, RENAME)
+    if path.casefold() == RESERVED:
+        yield Finding(file, "path", "high", f"has the name {RESERVED}, which is the gate's own", REMOVE)
     for problem in name_problems(name):
         yield Finding(file, "name", "high", problem, RENAME)
     if status.st_mode & (stat.S_ISUID | stat.S_ISGID) and not stat.S_ISDIR(status.st_mode):
