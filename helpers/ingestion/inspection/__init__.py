@@ -1,85 +1,125 @@
-"""What may come in: safetensors weights, JSON and tokenizer files, and nothing else."""
+"""What may come in: every file of a model looked at, none loaded, everything that is wrong found at once."""
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
 
-from helpers.errors import NotFound, RefusedModel
+from helpers.errors import InvalidInput, NotFound
+from helpers.ingestion.findings import Finding, Inspection, ordered
+from helpers.ingestion.names import MAX_DEPTH, shown
+from helpers.ingestion.policy import Policy
 
-WEIGHTS = ".safetensors"
-ALLOWED_SUFFIXES = (WEIGHTS, ".json", ".jinja", ".md")
-ALLOWED_NAMES = ("tokenizer.model", "vocab.txt", "merges.txt", "LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt")
+__all__ = ["inspect"]
 
-
-class Finding(NamedTuple):
-    """One reason to refuse a folder."""
-
-    file: str
-    problem: str
-    do: str
+WEIGHTS, TEXTS = ".safetensors", (".json", ".jinja")
+MANY = 100  # findings about names alone; the files behind them are not opened any more
+UNREADABLE = "Check the folder and its permissions"
 
 
-def inspect(folder: Path) -> list[Finding]:
-    """Return every reason to refuse `folder`; an empty list lets it in. Raises NotFound where there is no folder."""
-    if not folder.is_dir():
-        raise NotFound(f"{folder} is no folder", do="Give SOURCE the folder that holds the model's files")
-    findings = [finding for path in sorted(folder.rglob("*")) for finding in _inspect_file(path, folder)]
-    present = {path.name for path in folder.iterdir()}
-    if not any(name.endswith(WEIGHTS) for name in present):
-        findings.append(Finding(".", "holds no safetensors weights", "Convert the weights to safetensors"))
-    return findings + [
-        Finding(name, "is missing", "Add the file that the model's publisher ships")
-        for name in ("config.json", "tokenizer_config.json")
-        if name not in present
-    ]
+def inspect(path: Path, policy: Policy, *, source: str = "") -> Inspection:
+    """Return everything that is wrong with a model folder or archive; nothing in it is loaded or run.
+
+    Raises NotFound where there is none, InvalidInput where it cannot be inspected.
+    """
+    if not path.exists():
+        raise NotFound(f"{path} does not exist", do="Give a folder or an archive with a model's files")
+    if path.is_dir():
+        return _report(path, policy, source or str(path), [])
+    _check_archive(path)
+    from helpers.ingestion.archives import unpack
+
+    with TemporaryDirectory(prefix="inspection-") as temporary:
+        refused = unpack(path, Path(temporary), policy.limits)
+        return _report(_only_folder(Path(temporary)), policy, source or str(path), refused)
 
 
-def _inspect_file(path: Path, folder: Path) -> Iterator[Finding]:
-    name = path.relative_to(folder).as_posix()
-    if path.is_symlink():
-        yield Finding(name, "is a symbolic link", "Replace it by the file itself")
-    elif path.is_dir():
-        return
-    elif not path.is_file():
-        yield Finding(name, "is no regular file", "Remove it")
-    elif path.suffix not in ALLOWED_SUFFIXES and path.name not in ALLOWED_NAMES:
-        yield Finding(
-            name,
-            "is neither safetensors weights nor a JSON or tokenizer file",
-            "Remove it, or convert weights to safetensors",
-        )
-    elif path.suffix == WEIGHTS and (problem := _safetensors_problem(path)):
-        yield Finding(name, f"is not safetensors: {problem}", "Export the weights again")
-    elif path.suffix == ".json" and (problem := _json_problem(path)):
-        yield Finding(name, f"is not JSON: {problem}", "Repair or remove it")
+def _check_archive(path: Path) -> None:
+    from helpers.ingestion.inspection.opening import open_file
+    from helpers.ingestion.members import archive_kind
+
+    with open_file(path.resolve()) as file:
+        if not archive_kind(file):
+            raise InvalidInput(f"{path} is neither a folder nor an archive", do="Give the folder that the file is in")
 
 
-def _safetensors_problem(path: Path) -> str:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            return "" if list(file.keys()) else "no tensors"
-    except (SafetensorError, OSError) as error:
-        return str(error)
+def _only_folder(folder: Path) -> Path:
+    """Return the one folder that many archives put everything into, else the folder itself."""
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink() else folder
 
 
-def _json_problem(path: Path) -> str:
-    import json
+def _report(folder: Path, policy: Policy, source: str, refused: list[Finding]) -> Inspection:
+    sizes = dict(_files(folder, policy.limits.files))
+    return Inspection(
+        source=source,
+        files=len(sizes),
+        size_bytes=sum(sizes.values()),
+        findings=ordered([*refused, *_findings(folder, sizes, policy)]),
+        scanners={"assay": version("assay-helpers"), "modelscan": version("modelscan")},
+        policy_digest=policy.digest,
+    )
 
-    try:
-        json.loads(path.read_bytes())
-    except ValueError as error:
-        return str(error)
-    return ""
+
+def _files(folder: Path, most: int) -> Iterator[tuple[str, int]]:
+    """Yield path and size of regular files; ends early where there are far too many or folders are far too deep."""
+    count = 0
+    for current, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = sorted(folders) if len(Path(current).parts) - len(folder.parts) < MAX_DEPTH else []
+        count += 1
+        for name in sorted(names):
+            status = os.lstat(os.path.join(current, name))
+            if stat.S_ISREG(status.st_mode):
+                yield os.path.relpath(os.path.join(current, name), folder), status.st_size
+                count += 1
+            if count > 2 * most:
+                return
 
 
-def admit(folder: Path) -> None:
-    """Raise RefusedModel with every finding unless the folder may come in."""
-    if findings := inspect(folder):
-        listed = "; ".join(f"{finding.file} {finding.problem}" for finding in findings)
-        raise RefusedModel(
-            f"{folder} is refused: {listed}", do="; ".join(dict.fromkeys(finding.do for finding in findings))
-        )
+def _unreadable(error: OSError) -> None:
+    raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}", do=UNREADABLE) from error
+
+
+def _findings(folder: Path, sizes: dict[str, int], policy: Policy) -> list[Finding]:
+    from helpers.ingestion.inspection.tree import inspect_tree
+
+    findings = inspect_tree(folder, policy)
+    if len(findings) > MANY or any(finding.rule == "count" for finding in findings):
+        return findings
+    for finding in findings:
+        if finding.rule == "unreadable":
+            raise InvalidInput(f"{folder / finding.file} {finding.problem}", do=UNREADABLE)
+    return [*findings, *_opened(folder, sizes, policy)]
+
+
+def _opened(folder: Path, sizes: dict[str, int], policy: Policy) -> Iterator[Finding]:
+    from helpers.ingestion.inspection.adapters import inspect_parts
+    from helpers.ingestion.inspection.content import inspect_content
+    from helpers.ingestion.inspection.licenses import inspect_license
+    from helpers.ingestion.inspection.second_opinion import ask_modelscan
+    from helpers.ingestion.inspection.shards import inspect_index
+    from helpers.ingestion.inspection.weights import inspect_weights
+
+    for name, size in sizes.items():
+        path, file = folder / name, shown(name)
+        yield from inspect_content(path, file, policy)
+        if name.endswith(WEIGHTS):
+            yield from inspect_weights(path, file, policy)
+        elif name.lower().endswith(TEXTS) and size <= policy.limits.json_bytes:
+            yield from _inspect_text(path, file, policy)
+    yield from inspect_index(folder, policy)
+    yield from inspect_parts(folder, list(sizes), policy)
+    yield from inspect_license(folder, policy)
+    yield from ask_modelscan(folder, [name for name in sizes if not name.endswith(WEIGHTS)])
+
+
+def _inspect_text(path: Path, name: str, policy: Policy) -> Iterator[Finding]:
+    from helpers.ingestion.inspection.configs import inspect_json
+    from helpers.ingestion.inspection.templates import inspect_template_file
+
+    inspector = inspect_json if name.lower().endswith(".json") else inspect_template_file
+    yield from inspector(path, name, policy)

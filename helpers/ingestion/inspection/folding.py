@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice, product
 from typing import Any
 
 from jinja2 import nodes
 
-Constant = str | int | tuple[Any, ...]
-MANY, KEPT, LONG, LARGE, BUDGET = 16, 1000, 10_000, 1_000_000, 4_000_000
+from helpers.ingestion.inspection.constants import ON_LISTS, ON_TEXT, Constant, TooLarge, bounded, operated, text_of
 
-# Filters and methods that text or a list passes through; any other makes the result unknown.
-ON_TEXT: dict[str, Callable[..., Constant]] = {
-    **{name: getattr(str, name) for name in (
-        "capitalize", "casefold", "lower", "lstrip", "removeprefix", "removesuffix", "replace", "rstrip", "strip",
-        "swapcase", "title", "upper")},
-    **dict.fromkeys(("string", "safe", "escape", "e", "forceescape"), lambda text: text),
-    "trim": lambda text, *_: text.strip(),
-    "reverse": lambda text: text[::-1],
-    "list": tuple,
-    **dict.fromkeys(("center", "ljust", "rjust"), lambda text, width, fill=" ": _padded(text, width, fill)),
-    "format": lambda text, *given: _percent(text, given),
-    "{}": lambda text, *given: _braces(text, given),
-}  # fmt: skip
-ON_LISTS: dict[str, Callable[..., Constant]] = {
-    "join": lambda items, glue="", *_: str(glue).join(map(str, items)),
-    "reverse": lambda items: items[::-1],
-    "list": lambda items: items,
-    "first": lambda items: items[0],
-    "last": lambda items: items[-1],
-}
-
-
-class TooLarge(ValueError):
-    """A constant of the template is larger than any chat template needs."""
+MANY, BUDGET = 16, 4_000_000
 
 
 class Folder:
@@ -57,8 +32,11 @@ class Folder:
         """
         if id(node) not in self._known:
             self._known[id(node)] = ()  # what depends on itself is unknown
-            found = tuple(dict.fromkeys(islice(filter(_bounded, self._values(node)), MANY)))
-            self._size += sum(len(value) if isinstance(value, str) else 8 for value in found)
+            try:
+                found = tuple(dict.fromkeys(islice(filter(bounded, self._values(node)), MANY)))
+            except TypeError:
+                found = ()
+            self._size += sum(1 if isinstance(value, int) else len(value) for value in found)
             if self._size > BUDGET:
                 raise TooLarge("builds too many texts from constants")
             self._known[id(node)] = found
@@ -74,12 +52,12 @@ class Folder:
                 for given in self._given.get(target(node), ()):
                     yield from self.fold(given)
             case nodes.Output(nodes=parts) | nodes.Concat(nodes=parts):
-                yield from ("".join(map(str, chosen)) for chosen in self._choices(parts))
+                yield from ("".join(map(text_of, chosen)) for chosen in self._choices(parts))
             case nodes.List(items=parts) | nodes.Tuple(items=parts):
-                yield from self._choices(parts)
+                yield from filter(_is_flat, self._choices(parts))
             case nodes.BinExpr(left=left, right=right, operator=operator):
                 for one, other in self._choices([left, right]):
-                    yield from _operated(operator, one, other)
+                    yield from operated(operator, one, other)
             case nodes.Filter(name=name, node=nodes.Node() as base, args=arguments):
                 yield from self._applied(name, [base, *arguments])
             case nodes.Call(node=nodes.Getattr(attr="join", node=glue), args=[items]):
@@ -137,6 +115,10 @@ def target(node: nodes.Node) -> str:
     return ""
 
 
+def _is_flat(items: tuple[Constant, ...]) -> bool:
+    return not any(isinstance(item, tuple) for item in items)
+
+
 def _assignments(node: nodes.Node) -> Iterator[tuple[str, nodes.Node]]:
     match node:
         case nodes.Assign(target=to, node=nodes.Call(node=nodes.Name(name="namespace"), kwargs=given)):
@@ -151,57 +133,3 @@ def _assignments(node: nodes.Node) -> Iterator[tuple[str, nodes.Node]]:
             yield from ((target(to), item) for item in items)
         case nodes.With(targets=names, values=values):
             yield from ((target(name), value) for name, value in zip(names, values, strict=True))
-
-
-def _operated(operator: str, left: Constant, right: Constant) -> Iterator[Constant]:
-    match operator, (left, right):
-        case "+", (str(), str()) | (int(), int()) | (tuple(), tuple()):
-            yield left + right  # type: ignore[operator]
-        case "-", (int(), int()):
-            yield left - right  # type: ignore[operator]
-    if operator == "*":
-        yield from _multiplied(left, right)
-    if operator == "**" and isinstance(left, int) and isinstance(right, int):
-        if abs(right) > 64:
-            raise TooLarge(f"raises to the power of {right}")
-        yield int(left**right) if right >= 0 else 0
-    if operator == "%" and isinstance(left, str):
-        yield _percent(left, right if isinstance(right, tuple) else (right,))
-
-
-def _multiplied(left: Constant, right: Constant) -> Iterator[Constant]:
-    if isinstance(left, int) and isinstance(right, int):
-        yield left * right
-    elif isinstance(left, int) or isinstance(right, int):
-        times, what = (left, right) if isinstance(left, int) else (right, left)
-        if len(what) * times > LONG:  # type: ignore[arg-type, operator]
-            raise TooLarge(f"repeats a text or list {times} times")
-        yield what * times  # type: ignore[operator]
-
-
-def _percent(text: str, given: tuple[Constant, ...]) -> str:
-    """Fill in %s, %d and %c, without their widths."""
-    left = iter(given)
-    return re.sub(r"%[^a-zA-Z%]*([sdc])", lambda found: _filled(found[1], next(left, "")), text)
-
-
-def _braces(text: str, given: tuple[Constant, ...]) -> str:
-    """Fill in {} and {0}, without their widths."""
-    left = iter(given)
-    return re.sub(r"\{(\d?)[^{}]*\}", lambda found: str(dict(enumerate(given)).get(int(found[1] or -1), "") or next(left, "")), text)
-
-
-def _padded(text: str, width: Constant, fill: str) -> str:
-    if not isinstance(width, int) or width > LONG:
-        raise TooLarge(f"pads a text to {width!r:.20} characters")
-    return text.center(width, fill)
-
-
-def _filled(kind: str, value: Constant) -> str:
-    return chr(value) if kind == "c" and isinstance(value, int) and 0 <= value < 0x110000 else str(value)
-
-
-def _bounded(value: Constant) -> bool:
-    if isinstance(value, int) and abs(value) > LARGE:
-        raise TooLarge(f"has the number {value:.3e}" if abs(value) < 10**300 else "has a number of hundreds of digits")
-    return isinstance(value, int) or len(value) <= KEPT

@@ -1,18 +1,17 @@
-"""JSON from strangers, read as events: its size, depth, strings and number of values are bounded before they are held."""
+"""JSON from strangers, read as events: size, depth, texts and number of values are bounded before they are held."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from helpers.errors import RefusedModel
+from helpers.ingestion.inspection.measured import HOSTILE, Measured
 from helpers.ingestion.inspection.opening import open_file
 
 DEPTH, VALUES, NAMES = 64, 5_000_000, 1_000_000
-STRING, DIGITS = 4 << 20, 200
 CHUNK = 1 << 16
 ITEM = "*"
 STARTS, ENDS = ("start_map", "start_array"), ("end_map", "end_array")
@@ -22,9 +21,7 @@ MARKS = {
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xef\xbb\xbf": "a byte order mark",
 }
-LONG_NUMBER = re.compile(rb"[0-9]{%d}" % DIGITS)
 EXPORT = "Export the file again as plain JSON (RFC 8259, UTF-8)"
-HOSTILE = "Do not use this file; take the model from its publisher"
 
 Scalar = str | int | Decimal | bool | None
 
@@ -44,7 +41,7 @@ def values(path: Path, limit: int) -> Iterator[Value]:
         if size > limit:
             raise RefusedModel(f"has {size:,} bytes, JSON may have {limit:,}", do="Remove it, or raise limits.json_mib")
         _refuse_other_encodings(file.peek(4)[:4])
-        yield from _walk(_Bounded(file))
+        yield from _walk(Measured(file))
 
 
 def _refuse_other_encodings(start: bytes) -> None:
@@ -55,7 +52,7 @@ def _refuse_other_encodings(start: bytes) -> None:
         raise RefusedModel(f"is not plain UTF-8: it begins with {marks[-1]}", do="Save it as UTF-8 without a mark")
 
 
-def _walk(file: _Bounded) -> Iterator[Value]:
+def _walk(file: Measured) -> Iterator[Value]:
     """Turn events into values; what is held is the place and a hash of each name in the objects that are open."""
     place: list[str] = []
     objects = _Objects()
@@ -102,14 +99,16 @@ class _Objects:
     def add(self, name: str) -> None:
         names, key = self._names[-1], hash(name)
         if key in names:
-            raise RefusedModel(f"has the name {name[:80]!a} twice in one object; readers differ on which counts", do=HOSTILE)
+            raise RefusedModel(
+                f"has the name {name[:80]!a} twice in one object; readers differ on which counts", do=HOSTILE
+            )
         names.add(key)
         self._count += 1
         if self._count > NAMES:
             raise RefusedModel(f"has more than {NAMES:,} names in objects that are open at once", do=HOSTILE)
 
 
-def _events(file: _Bounded) -> Iterator[tuple[str, Scalar]]:
+def _events(file: Measured) -> Iterator[tuple[str, Scalar]]:
     import ijson
 
     try:
@@ -129,39 +128,3 @@ def _reason(error: Exception) -> str:
     if "NaN" in near or "Infinity" in near:
         return f"it has NaN or Infinity near {near[:60]!a}"
     return f"{lines[0].rstrip('.')} near {near[:60]!a}" if near else lines[0]
-
-
-class _Bounded:
-    """A file whose strings and numbers end within bounds: the parser would hold one of any length."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._inside, self._open, self._carry, self._tail = False, 0, b"", b""
-
-    def read(self, size: int) -> bytes:
-        chunk = self._file.read(size)
-        self._measure(chunk)
-        return chunk
-
-    def _measure(self, chunk: bytes) -> None:
-        text = (self._carry + chunk).replace(rb"\\", b"xx").replace(rb"\"", b"xx")
-        self._carry = b"\\" if text.endswith(b"\\") else b""
-        pieces = text.removesuffix(b"\\").split(b'"')
-        strings, between = pieces[not self._inside :: 2], pieces[self._inside :: 2]
-        if self._inside:
-            self._open += len(pieces[0])
-        self._measure_numbers(between)
-        if self._open > STRING or max(map(len, strings), default=0) > STRING:
-            raise RefusedModel(f"has a text of more than {STRING:,} bytes", do=HOSTILE)
-        if len(pieces) > 1:
-            self._inside ^= len(pieces) % 2 == 0
-            self._open = len(pieces[-1]) if self._inside else 0
-
-    def _measure_numbers(self, between: list[bytes]) -> None:
-        if not between:
-            return
-        if not self._inside:
-            between[0] = self._tail + between[0]
-        if max(map(len, between)) >= DIGITS and any(map(LONG_NUMBER.search, between)):
-            raise RefusedModel(f"has a number of more than {DIGITS} digits", do=HOSTILE)
-        self._tail = between[-1][-DIGITS:]

@@ -84,8 +84,7 @@ def _read(events: Iterator[yaml.Event]) -> dict[str, str]:
         if isinstance(event, yaml.AliasEvent):
             raise RefusedModel("has front matter with aliases (*), which may be a bomb", do=REPAIR)
         if isinstance(event, yaml.CollectionStartEvent):
-            if depth == 1 and key in FIELDS:
-                raise RefusedModel(f"has a list or object as {key}; one name is needed", do=REPAIR)
+            _refuse_collection(depth, key, isinstance(event, yaml.MappingStartEvent))
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
@@ -94,11 +93,19 @@ def _read(events: Iterator[yaml.Event]) -> dict[str, str]:
             continue
         else:
             continue
-        if depth > DEPTH:
-            raise RefusedModel(f"has front matter nested deeper than {DEPTH} levels", do=REPAIR)
         if depth <= 1:
             key = None
     return found
+
+
+def _refuse_collection(depth: int, key: str | None, is_mapping: bool) -> None:
+    if depth == 0 and not is_mapping:
+        raise RefusedModel("has front matter that is a list", do=REPAIR)
+    if depth == 1 and (key is None or key in FIELDS):
+        what = f"a list or object as {key}; one name is needed" if key else "a list or object as the name of a field"
+        raise RefusedModel(f"has {what}", do=REPAIR)
+    if depth == DEPTH:
+        raise RefusedModel(f"has front matter nested deeper than {DEPTH} levels", do=REPAIR)
 
 
 def _field(found: dict[str, str], key: str | None, value: str) -> str | None:

@@ -17,7 +17,9 @@ def open_file(path: Path) -> io.BufferedReader:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", do="Check the file and its permissions") from error
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}", do="Check the file and its permissions"
+        ) from error
     file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         file.close()

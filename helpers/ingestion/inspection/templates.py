@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -11,13 +13,17 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from helpers.errors import RefusedModel
 from helpers.ingestion.findings import Finding, Severity
+from helpers.ingestion.inspection.constants import TooLarge
 from helpers.ingestion.inspection.escapes import escapes
-from helpers.ingestion.inspection.folding import Folder, TooLarge
+from helpers.ingestion.inspection.folding import Folder
+from helpers.ingestion.inspection.opening import read_text
 from helpers.ingestion.names import BIDI
+from helpers.ingestion.policy import Policy
 
 LONGEST = 256 * 1024
-REPEATS = 100_000
+REPEATS, MOST = 100_000, 20
 HIDDEN = re.compile(f"[{''.join(BIDI)}\U000e0000-\U000e007f]")
 WIDTH = re.compile(r"%[-+ #0]*\d{5,}|\{[^{}]*:[^{}\d]*\d{5,}")
 PLAIN = "Take the template from the model's publisher, or write it without this"
@@ -41,10 +47,20 @@ def inspect_template(file: str, source: str, place: str = "") -> Iterator[Findin
     """Yield what is wrong with one template; `place` says where it stands in a JSON file."""
     where = f"{place}: " if place else ""
     try:
-        for rule, severity, problem, do in dict.fromkeys(_problems(source)):
+        for rule, severity, problem, do in dict.fromkeys(islice(_problems(source), MOST)):
             yield Finding(file, rule, severity, f"{where}the template {problem}", do)
     except RecursionError:
         yield Finding(file, "template", "high", f"{where}the template is nested too deeply", PLAIN)
+
+
+def inspect_template_file(path: Path, name: str, policy: Policy) -> Iterator[Finding]:
+    """Yield what is wrong with a file that holds one template."""
+    try:
+        source = read_text(path, policy.limits.json_bytes)
+    except RefusedModel as error:
+        yield Finding(name, "template", "high", error.what, error.do)
+        return
+    yield from inspect_template(name, source)
 
 
 def _problems(source: str) -> Iterator[Problem]:
