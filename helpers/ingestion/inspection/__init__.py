@@ -55,11 +55,15 @@ def _only_folder(folder: Path) -> Path:
 
 def _report(folder: Path, policy: Policy, source: str, refused: list[Finding]) -> Inspection:
     sizes = dict(_files(folder, policy.limits.files))
+    findings = [*refused, *_findings(folder, sizes, policy)]
+    for finding in findings:
+        if finding.rule == "unreadable":
+            raise InvalidInput(f"{folder / finding.file}: {finding.problem}", do=UNREADABLE)
     return Inspection(
         source=source,
         files=len(sizes),
         size_bytes=sum(sizes.values()),
-        findings=ordered([*refused, *_findings(folder, sizes, policy)]),
+        findings=ordered(findings),
         scanners={"assay": version("assay-helpers"), "modelscan": version("modelscan")},
         policy_digest=policy.digest,
     )
@@ -90,9 +94,6 @@ def _findings(folder: Path, sizes: dict[str, int], policy: Policy) -> list[Findi
     findings = inspect_tree(folder, policy)
     if len(findings) > MANY or any(finding.rule == "count" for finding in findings):
         return findings
-    for finding in findings:
-        if finding.rule == "unreadable":
-            raise InvalidInput(f"{folder / finding.file} {finding.problem}", do=UNREADABLE)
     return [*findings, *_opened(folder, sizes, policy)]
 
 

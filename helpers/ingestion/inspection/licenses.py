@@ -24,8 +24,11 @@ Problem = tuple[str, str]
 def inspect_license(folder: Path, policy: Policy) -> Iterator[Finding]:
     """Yield what is wrong with the license that the model card in `folder` names."""
     path = folder / CARD
+    if path.is_symlink() or not path.is_file():
+        yield Finding(CARD, "license", "medium", "is missing, so no license is named", "Add the publisher's model card")
+        return
     try:
-        found = card_fields(path) if path.is_file() and not path.is_symlink() else {}
+        found = card_fields(path)
     except RefusedModel as error:
         yield Finding(CARD, "license", "medium", error.what, error.do)
         return
