@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.errors import InvalidInput
+from helpers.errors import InvalidInput, Unreachable
 from helpers.ingestion.policy import Policy
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ TOKEN, TRUST_CONFIG = "SIGSTORE_ID_TOKEN", "SIGSTORE_TRUST_CONFIG"
 
 
 def signer() -> Signer:
-    """Return the signer for the environment's identity. Raises InvalidInput."""
+    """Return the signer for the environment's identity. Raises InvalidInput, or Unreachable for the Sigstore."""
     from model_signing._signing.sign_sigstore import Signer
+    from sigstore.errors import NetworkError
 
     token, config = identity_token(), trust_config()
     try:
         return Signer(identity_token=token, use_ambient_credentials=False, trust_config=config)
+    except NetworkError as error:
+        raise Unreachable(f"The Sigstore that {config} names did not answer", do="Check its addresses") from error
     except Exception as error:
         raise InvalidInput(f"{config} is no trust configuration: {error}", do=f"Repair {TRUST_CONFIG}") from error
 
