@@ -128,7 +128,9 @@ class Repository(Registry):
 
         try:
             yield
-        except (httpx.HTTPError, ConnectionError, SourceUnreachable) as error:
+        except SourceUnreachable as error:
+            raise StoreFailed(error.what, do=error.do) from error
+        except (httpx.HTTPError, ConnectionError) as error:
             raise StoreUnreachable(
                 f"{self.reference} did not answer: {error}",
                 do="Check the registry's address, then run this stage again",
