@@ -39,16 +39,17 @@ class Meter:
         self._start = self._shown_at = time.monotonic()
         self._shown = 0
         self._lock = threading.Lock()
-        self._ended = False
+        self._error: BaseException | None = None
 
     @property
     def done(self) -> int:
         """Bytes that are here, those from an earlier run included."""
         return self._done
 
-    def end(self) -> None:
-        """Make every other thread that still counts give up."""
-        self._ended = True
+    def end(self, error: BaseException) -> None:
+        """Make every thread that still counts give up with this error, or the one of an earlier call."""
+        with self._lock:
+            self._error = self._error or error
 
     def found(self, count: int) -> None:
         """Count bytes that an earlier run left; negative ones were thrown away."""
@@ -67,9 +68,9 @@ class Meter:
             raise refused(self.source, ".", "size", problem, "Choose a smaller model, or raise the policy's limit")
 
     def check_time(self) -> None:
-        """Raise SourceUnreachable when the policy's hours are over."""
-        if self._ended:
-            raise SourceUnreachable(f"{self.source} was given up", do="See the first error")
+        """Raise SourceUnreachable when the policy's hours are over, and what another thread ended with."""
+        if self._error:
+            raise self._error
         if time.monotonic() - self._start > self.limits.hours * 3600:
             raise SourceUnreachable(
                 f"{self.source} had sent {_gib(self._done)} after {self.limits.hours:g} hours, the policy's limit",

@@ -30,6 +30,16 @@ class Incoming(NamedTuple):
 Opener = Callable[[int], AbstractContextManager[Incoming]]
 
 
+def starts_at(status: int, content_range: str) -> int:
+    """Return the offset at which an answer begins: all of it with 200, what Content-Range says with 206."""
+    if status != 206:
+        return 0
+    first = content_range.removeprefix("bytes ").partition("-")[0]
+    if not first.isdigit():
+        raise ConnectionError("the server sends a part without saying which")
+    return int(first)
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from helpers.errors import NotFound, SourceUnreachable
 from helpers.metering import refused
 from helpers.oci.reference import Reference
-from helpers.transfer import CHUNK, Incoming
+from helpers.transfer import CHUNK, Incoming, starts_at
 
 if TYPE_CHECKING:
     import httpx
@@ -53,7 +53,8 @@ class Registry:
         """Open a blob from `offset` on. Raises NotFound, SourceUnreachable or ConnectionError."""
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         with self._get(f"blobs/{digest}", headers) as response:
-            yield Incoming(starts_at(response), response.iter_bytes(CHUNK))
+            offset = starts_at(response.status_code, response.headers.get("content-range", ""))
+            yield Incoming(offset, response.iter_bytes(CHUNK))
 
     @contextmanager
     def _get(self, path: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
@@ -141,13 +142,3 @@ class Registry:
             ) from error
         known = getattr(backend, "_basic_auth", "")
         return f"Basic {known}" if known else ""
-
-
-def starts_at(response: httpx.Response) -> int:
-    """Return the offset at which a response begins."""
-    if response.status_code != 206:
-        return 0
-    first = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
-    if not first.isdigit():
-        raise ConnectionError("the server sends a part without saying which")
-    return int(first)
