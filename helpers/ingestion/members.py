@@ -119,6 +119,8 @@ def _tar(file: BinaryIO, bounds: Bounds) -> Iterator[Member]:
             stream.header_budget = CHUNK
     if stream.last.strip(b"\0"):  # tarfile takes a broken header for the end
         raise RefusedModel("is a broken archive: it does not end where its last member ends", do=TAKE_ANOTHER)
+    while stream.content(CHUNK):
+        pass  # the checksum of compressed data is at its end
 
 
 def _kind(info: tarfile.TarInfo) -> str:
