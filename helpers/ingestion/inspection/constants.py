@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Constant = str | int | tuple[Any, ...]
-KEPT, LONG, LARGE = 1000, 10_000, 1_000_000
+KEPT, LARGE = 1000, 1_000_000  # longer texts are unknown, larger numbers refused
 
 
 class TooLarge(ValueError):
@@ -63,7 +63,7 @@ def _multiplied(left: Constant, right: Constant) -> Iterator[Constant]:
 
 
 def _repeated(what: str | tuple[Any, ...], times: int) -> Constant:
-    if len(what) * times > LONG:
+    if len(what) * times > KEPT:
         raise TooLarge(f"repeats a text or list {times:,} times")
     return what * times
 
@@ -86,7 +86,7 @@ def _braces(text: str, given: tuple[Constant, ...]) -> str:
 
 
 def _padded(text: str, width: Constant, fill: str) -> str:
-    if not isinstance(width, int) or width > LONG:
+    if not isinstance(width, int) or width > KEPT:
         raise TooLarge(f"pads a text to {width!r:.20} characters")
     return text.center(width, fill)
 

@@ -23,7 +23,7 @@ from helpers.ingestion.names import BIDI
 from helpers.ingestion.policy import Policy
 
 LONGEST = 256 * 1024
-REPEATS, MOST = 100_000, 20
+REPEATS, GROWS, MOST = 100_000, 10_000, 20
 HIDDEN = re.compile(f"[{''.join(BIDI)}\U000e0000-\U000e007f]")
 WIDTH = re.compile(r"%[-+ #0]*\d{5,}|\{[^{}]*:[^{}\d]*\d{5,}")
 PLAIN = "Take the template from the model's publisher, or write it without this"
@@ -115,6 +115,8 @@ def _cost(template: nodes.Template, folder: Folder) -> Iterator[Problem]:
             return
         if _doubles(node):
             yield "template-cost", "high", f"joins a text with itself (line {node.lineno})", SHORTER
+        if isinstance(node, nodes.Mul) and max(_grows(*pair, folder) for pair in _sides(node)) > GROWS:
+            yield "template-cost", "high", f"repeats something too often (line {node.lineno})", SHORTER
         waiting.extend((child, repeats) for child in node.iter_child_nodes())
 
 
@@ -124,6 +126,18 @@ def _length(node: nodes.Node, folder: Folder) -> int:
         numbers = [value for argument in node.args for value in folder.fold(argument) if isinstance(value, int)]
         return max(numbers, default=0) - min(min(numbers, default=0), 0)
     return max((len(value) for value in folder.fold(node) if not isinstance(value, int)), default=0)
+
+
+def _sides(node: nodes.Mul) -> list[tuple[nodes.Expr, nodes.Expr]]:
+    return [(node.left, node.right), (node.right, node.left)]
+
+
+def _grows(what: nodes.Expr, times: nodes.Expr, folder: Folder) -> int:
+    """Return how long something gets that is repeated, taking what is unknown for one character."""
+    length = len(what.value) if isinstance(what, nodes.Const) and isinstance(what.value, str) else 1
+    if any(isinstance(value, int) for value in folder.fold(what)):
+        return 0
+    return max((value * length for value in folder.fold(times) if isinstance(value, int)), default=0)
 
 
 def _doubles(node: nodes.Node) -> bool:
