@@ -13,7 +13,8 @@ from helpers.workspace import ROOT
 pytest_plugins = ["tests.plugins.registry", "tests.plugins.models", "tests.plugins.stores", "tests.plugins.hub"]
 
 OURS = (
-    "REGISTRY", "STORE", "SOURCE_AWS", "OCI_", "HF_ENDPOINT", "HF_TOKEN", "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH",
+    "REGISTRY", "STORE", "SOURCE_AWS", "OCI_", "HF_ENDPOINT", "HF_TOKEN",
+    "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH",
 )  # fmt: skip
 
 
