@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,13 +19,14 @@ from helpers.errors import SourceUnreachable, StoreFailed
 from helpers.metering import ATTEMPTS, Meter, refused, retrying
 
 CHUNK = 1 << 20
+PATIENCE = 60.0  # seconds for an answer that is no file
 
 
 class Incoming(NamedTuple):
     """What a server sends, and the offset in the file at which it begins."""
 
     offset: int
-    chunks: Iterator[bytes]
+    chunks: Iterator[bytes]  # as they come: one that waits until it is large would hide how slow it is
 
 
 Opener = Callable[[int], AbstractContextManager[Incoming]]
@@ -38,6 +40,18 @@ def starts_at(status: int, content_range: str) -> int:
     if not first.isdigit():
         raise ConnectionError("the server sends a part without saying which")
     return int(first)
+
+
+def whole(chunks: Iterator[bytes], most: int) -> bytes | None:
+    """Return a short answer, None for one of more than `most` bytes. Raises ConnectionError after a minute."""
+    data, start = bytearray(), time.monotonic()
+    for chunk in chunks:
+        data += chunk
+        if len(data) > most:
+            return None
+        if time.monotonic() - start > PATIENCE:
+            raise ConnectionError(f"the answer does not end within {PATIENCE:g} seconds")
+    return bytes(data)
 
 
 def sha256_of(path: Path) -> str:

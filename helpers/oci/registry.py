@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from helpers.errors import NotFound, SourceUnreachable
 from helpers.metering import refused
 from helpers.oci.reference import Reference
-from helpers.transfer import CHUNK, Incoming, starts_at
+from helpers.transfer import Incoming, starts_at, whole
 
 if TYPE_CHECKING:
     import httpx
@@ -54,7 +54,7 @@ class Registry:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         with self._get(f"blobs/{digest}", headers) as response:
             offset = starts_at(response.status_code, response.headers.get("content-range", ""))
-            yield Incoming(offset, response.iter_bytes(CHUNK))
+            yield Incoming(offset, response.iter_bytes())
 
     @contextmanager
     def _get(self, path: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
@@ -116,13 +116,10 @@ class Registry:
             ) from error
 
     def _whole(self, response: httpx.Response) -> bytes:
-        data = bytearray()
-        for chunk in response.iter_bytes(1 << 16):
-            data += chunk
-            if len(data) > MANIFEST_BYTES:
-                problem = f"has a manifest of more than {MANIFEST_BYTES >> 20} MiB"
-                raise refused(str(self.reference), ".", "size", problem, "Choose another image")
-        return bytes(data)
+        if (data := whole(response.iter_bytes(), MANIFEST_BYTES)) is None:
+            problem = f"has a manifest of more than {MANIFEST_BYTES >> 20} MiB"
+            raise refused(str(self.reference), ".", "size", problem, "Choose another image")
+        return data
 
     def _credentials(self) -> str:
         """Return what `oras login`, `podman login` or `docker login` left for this registry."""

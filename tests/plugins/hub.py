@@ -22,7 +22,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 LARGE = 10_000  # bytes from which on a file is in large file storage here
-PIECE = 16384
 
 
 class Request(NamedTuple):
@@ -60,6 +59,7 @@ class Hub:
     endless: bool = False
     ranges: bool = True
     rate: float = 0  # bytes per second, 0 for as fast as it goes
+    piece: int = 16384
     sent: int = 0  # bytes of files
 
     def add(self, name: str, files: dict[str, bytes], *revisions: str, **more) -> str:
@@ -177,13 +177,13 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._pieces(data, file)
             while endless:
-                self._pieces(bytes(PIECE), file)
+                self._pieces(bytes(self.hub.piece), file)
         except OSError:
             self.close_connection = True
 
     def _pieces(self, data: bytes, file: bool) -> None:
-        for start in range(0, len(data), PIECE):
-            piece = data[start : start + PIECE]
+        for start in range(0, len(data), self.hub.piece):
+            piece = data[start : start + self.hub.piece]
             self.wfile.write(piece)
             if file:
                 self.hub.sent += len(piece)

@@ -20,7 +20,7 @@ from helpers.ingestion.sources.listing import inspect_listing
 from helpers.ingestion.sources.plan import Plan
 from helpers.metering import persistently, refused
 from helpers.storage import S3_KEYS
-from helpers.transfer import CHUNK, Incoming
+from helpers.transfer import Incoming
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -117,7 +117,7 @@ def _opened(store: S3Store, source: str, item: Object, offset: int) -> Iterator[
         result = store.get(item.name, options=options | ({"if_match": item.etag} if item.etag else {}))
         if (result.meta["e_tag"] or "") != item.etag or result.meta["size"] != item.size:
             raise _changed(source, item.name)
-        chunks = (bytes(chunk) for chunk in result.stream(min_chunk_size=CHUNK))
+        chunks = (bytes(chunk) for chunk in result.stream(min_chunk_size=1))
         yield Incoming(result.range[0], chunks)
 
 

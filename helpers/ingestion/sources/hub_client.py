@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from helpers.errors import NotFound, SourceUnreachable
 from helpers.metering import refused
-from helpers.transfer import CHUNK, Incoming, starts_at
+from helpers.transfer import Incoming, starts_at, whole
 
 TIMEOUT = 30.0  # seconds without a byte
 ANSWER_BYTES = 64 << 20
@@ -69,15 +69,13 @@ class Hub:
     def describe(self) -> Repository:
         """Return commit and files. Raises NotFound, SourceUnreachable, Refused, or ConnectionError to try again."""
         address = f"{self.endpoint}/api/models/{self.repository}/revision/{quote(self.revision, safe='')}?blobs=true"
-        data = bytearray()
         with self._get(address, {}) as answer:
-            for chunk in answer.iter_bytes(CHUNK):
-                data += chunk
-                if len(data) > ANSWER_BYTES:
-                    problem = f"has a list of files of more than {ANSWER_BYTES >> 20} MiB"
-                    raise refused(self.name, ".", "count", problem, "Choose another model")
+            data = whole(answer.iter_bytes(), ANSWER_BYTES)
+        if data is None:
+            problem = f"has a list of files of more than {ANSWER_BYTES >> 20} MiB"
+            raise refused(self.name, ".", "count", problem, "Choose another model")
         try:
-            return Repository.model_validate_json(bytes(data))
+            return Repository.model_validate_json(data)
         except ValidationError as error:
             raise SourceUnreachable(
                 f"{self.host} answers for {self.name} as no hub does: {error.errors()[0]['msg']}",
@@ -93,7 +91,7 @@ class Hub:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         with self._get(address, headers) as answer:
             start = starts_at(answer.status_code, answer.headers.get("content-range", ""))
-            yield Incoming(start, answer.iter_bytes(CHUNK))
+            yield Incoming(start, answer.iter_bytes())
 
     @contextmanager
     def _get(self, address: str, headers: dict[str, str]) -> Iterator[Any]:

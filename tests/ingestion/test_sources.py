@@ -1,0 +1,155 @@
+"""A model from this machine comes into quarantine as it is; the quarantine is closed, exclusive, and emptied."""
+
+import os
+import shutil
+import tarfile
+import threading
+
+import pytest
+
+from helpers.errors import InvalidParameter, NotFound, RefusedModel, TimedOut
+from helpers.ingestion.sources import fetch
+from helpers.polling import wait_for
+from helpers.workspace import home
+from tests.plugins.sources import a_policy, fetched, files_below, model, rules, sums
+
+
+@pytest.fixture
+def policy(tmp_path):
+    return a_policy(tmp_path)
+
+
+@pytest.fixture
+def quarantine(tmp_path):
+    return tmp_path / "quarantine"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write(tmp_path / "my-model")
+
+
+def write(folder, files=None):
+    for name, data in (files or model()).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_a_folder_is_copied_and_hashed(folder, policy, quarantine):
+    (folder / "config.json").chmod(0o755)
+    with fetched(str(folder), policy, quarantine) as result:
+        assert dict(result.sums) == sums(model())
+        assert quarantine in result.folder.parents
+        assert not result.findings
+        assert result.origin["name"] == "my-model"
+        assert set(result.origin) == {"kind", "class", "group", "id", "name"}
+        (folder / "config.json").write_text("changed later")
+        assert (result.folder / "config.json").read_bytes() == model()["config.json"]
+    assert not files_below(quarantine / result.folder.parent)
+
+
+def test_a_sample_is_found_by_its_name(policy, quarantine):
+    write(home() / "samples" / "tiny")
+    with fetched("sample://tiny", policy, quarantine) as result:
+        assert len(result.sums) == len(model())
+        assert result.facts["source"] == "sample://tiny"
+
+
+@pytest.mark.parametrize("name", ["../tiny", "/etc", "a/b", ""])
+def test_a_sample_cannot_be_a_path(name, policy, quarantine):
+    with pytest.raises(InvalidParameter), fetch(f"sample://{name}", policy, quarantine):
+        pass
+
+
+@pytest.mark.parametrize("below", ["", "my-model"])
+def test_an_archive_is_unpacked(below, folder, policy, quarantine, tmp_path):
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, arcname=below or ".")
+    with fetched(str(archive), policy, quarantine) as result:
+        assert dict(result.sums) == sums(model())
+
+
+def test_an_archive_that_would_leave_its_folder_is_refused(folder, policy, quarantine, tmp_path):
+    archive = tmp_path / "model.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(folder / "config.json", arcname="../../config.json")
+    with fetched(str(archive), policy, quarantine) as result:
+        assert rules(result) == {"path"}
+        assert not result.complete
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_folder_with_a_link_is_looked_at_where_it_is(folder, policy, quarantine):
+    (folder / "LICENSE").symlink_to("/etc/passwd")
+    with fetched(str(folder), policy, quarantine) as result:
+        assert rules(result) == {"link"}
+        assert result.folder == folder
+        assert result.complete
+    assert folder.is_dir()
+    assert not quarantine.exists()
+
+
+def test_a_policy_without_folders_takes_none(folder, tmp_path, quarantine):
+    with fetched(str(folder), a_policy(tmp_path, folders=False), quarantine) as result:
+        assert rules(result) == {"source"}
+        assert not files_below(result.folder)
+
+
+def test_what_is_no_source_is_said(tmp_path, policy, quarantine):
+    with pytest.raises(NotFound, match="nothing-here"), fetch(str(tmp_path / "nothing-here"), policy, quarantine):
+        pass
+    with pytest.raises(InvalidParameter, match="ftp://"), fetch("ftp://host/model", policy, quarantine):
+        pass
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidParameter, match="pipe"), fetch(str(tmp_path / "pipe"), policy, quarantine):
+        pass
+
+
+def test_the_quarantine_is_closed_to_others(folder, policy, quarantine):
+    with fetched(str(folder), policy, quarantine) as result:
+        for place in (quarantine, result.folder.parent):
+            assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_refused_model_does_not_stay(folder, policy, quarantine):
+    with pytest.raises(RefusedModel), fetch(str(folder), policy, quarantine):
+        raise RefusedModel("no", do="no")
+    assert not files_below(quarantine) or all(path.suffix == ".lock" for path in files_below(quarantine))
+
+
+def test_what_was_interrupted_stays(folder, policy, quarantine):
+    with pytest.raises(KeyboardInterrupt), fetch(str(folder), policy, quarantine) as result:
+        raise KeyboardInterrupt
+    assert len(files_below(result.folder)) == len(model())
+    shutil.rmtree(folder / "tokenizer")
+    with fetched(str(folder), policy, quarantine) as again:
+        assert "tokenizer/vocab.txt" not in again.sums
+
+
+def test_a_second_ingestion_of_the_same_source_waits(folder, policy, quarantine, capsys):
+    order = []
+
+    def second():
+        with fetch(str(folder), policy, quarantine):
+            order.append("second")
+
+    with fetch(str(folder), policy, quarantine):
+        thread = threading.Thread(target=second)
+        thread.start()
+        said = []
+        wait_for(lambda: said.append(capsys.readouterr().out) or "waiting" in "".join(said), what="w", do="", timeout=30)
+        order.append("first")
+    thread.join(timeout=30)
+    assert order == ["first", "second"]
+
+
+def test_it_does_not_wait_forever(folder, tmp_path, quarantine):
+    hasty = a_policy(tmp_path, limits={"hours": 0.0001})
+    with (
+        fetch(str(folder), hasty, quarantine),
+        pytest.raises(TimedOut, match="other ingestion"),
+        fetch(str(folder), hasty, quarantine),
+    ):
+        pass
