@@ -41,11 +41,6 @@ class Meter:
         self._lock = threading.Lock()
         self._error: BaseException | None = None
 
-    @property
-    def done(self) -> int:
-        """Bytes that are here, those from an earlier run included."""
-        return self._done
-
     def end(self, error: BaseException) -> None:
         """Make every thread that still counts give up with this error, or the one of an earlier call."""
         with self._lock:
@@ -73,7 +68,7 @@ class Meter:
             raise self._error
         if time.monotonic() - self._start > self.limits.hours * 3600:
             raise SourceUnreachable(
-                f"{self.source} had sent {_gib(self._done)} after {self.limits.hours:g} hours, the policy's limit",
+                f"{self.source} had sent {_size(self._done)} after {self.limits.hours:g} hours, the policy's limit",
                 do="Run it again to continue where it ended, or raise the policy's hours",
             )
 
@@ -87,8 +82,8 @@ class Meter:
         step = self.total and self._done - self._shown > self.total / 20 and now - self._shown_at > 1
         if last or step or now - self._shown_at > 5:
             speed = self._received / max(now - self._start, 1e-3) / 1024**2
-            of = f" of {_gib(self.total)}" if self.total else ""
-            print(f"{self.source}: {_gib(self._done)}{of}, {speed:.1f} MiB/s", flush=True)
+            of = f" of {_size(self.total)}" if self.total else ""
+            print(f"{self.source}: {_size(self._done)}{of}, {speed:.1f} MiB/s", flush=True)
             self._shown_at, self._shown = now, self._done
 
 
@@ -116,5 +111,5 @@ def retrying(stop: StopBaseT) -> Retrying:
     return Retrying(stop=stop, wait=wait, retry=retry_if_exception_type(ConnectionError), reraise=True)
 
 
-def _gib(count: int) -> str:
-    return f"{count / GIB:.2f} GiB"
+def _size(count: int) -> str:
+    return f"{count / GIB:.2f} GiB" if count >= GIB else f"{count / 1024**2:.1f} MiB"

@@ -257,7 +257,7 @@ def test_the_time_is_bounded_and_progress_is_kept(hub_server, tmp_path, quaranti
     with fetched(SOURCE, hasty, quarantine) as result:
         assert dict(result.sums) == sums(model(2_000_000, 1))
     assert hub_server.sent < 2_600_000
-    assert "GiB of 0.00 GiB" in capsys.readouterr().out
+    assert " MiB of 1.9 MiB, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("where", [0, 1, 3])

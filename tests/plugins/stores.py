@@ -149,16 +149,22 @@ def _s3(endpoint: str):
 class Throttle:
     """What passed a slow line so far, and where the line begins."""
 
+    rate: float
+    broken_after: float
     address: str = ""
     sent: int = 0
+    breaks: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
-def throttled(upstream: str, rate: float) -> Iterator[Throttle]:
-    """Yield a line to `upstream` (host:port) that carries `rate` bytes per second and counts those that come back."""
+def throttled(upstream: str, rate: float, *, broken_after: float = float("inf")) -> Iterator[Throttle]:
+    """Yield a line to `upstream` (host:port) that carries `rate` bytes per second and counts those that come back.
+
+    Every connection breaks after `broken_after` bytes.
+    """
     host, _, port = upstream.rpartition(":")
-    line = Throttle()
+    line = Throttle(rate, broken_after)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         line.address = f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -168,7 +174,7 @@ def throttled(upstream: str, rate: float) -> Iterator[Throttle]:
                     near, _ = listener.accept()
                     far = socket.create_connection((host, int(port)))
                     for one, other, counted in ((near, far, False), (far, near, True)):
-                        threading.Thread(target=_carry, args=(one, other, line, rate, counted), daemon=True).start()
+                        threading.Thread(target=_carry, args=(one, other, line, counted), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         try:
@@ -178,10 +184,19 @@ def throttled(upstream: str, rate: float) -> Iterator[Throttle]:
             listener.shutdown(socket.SHUT_RDWR)
 
 
-def _carry(source: socket.socket, target: socket.socket, line: Throttle, rate: float, counted: bool) -> None:
-    with suppress(OSError), source, target:
-        while not line.ended.is_set() and (data := source.recv(16384)):
+def _carry(source: socket.socket, target: socket.socket, line: Throttle, counted: bool) -> None:
+    passed = 0
+    try:
+        while passed <= line.broken_after and not line.ended.is_set() and (data := source.recv(16384)):
             target.sendall(data)
             if counted:
+                passed += len(data)
                 line.sent += len(data)
-                time.sleep(len(data) / rate)
+                time.sleep(len(data) / line.rate)
+    except OSError:
+        pass
+    line.breaks += passed > line.broken_after
+    for end in (source, target):  # closing alone would wait for the other thread, which is reading
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
