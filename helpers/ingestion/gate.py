@@ -34,7 +34,9 @@ class Settings(parameters.Settings):
     source: str = Field(min_length=1, description="folder, sample://, hf://, s3:// or oci://")
     model_name: str = Field(default="", pattern=rf"^$|{SAFE_NAME}", description="the source's last word where empty")
     model_version: str = Field(default="1.0.0", pattern=SAFE_NAME)
-    model_store: str = Field(default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository")
+    model_store: str = Field(
+        default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository"
+    )
     policy: Path = Field(description="the policy file")
 
     @property
@@ -64,9 +66,16 @@ def receive(settings: Settings) -> Arrival:
     storage.resolve(settings.model_store)
     with ExitStack() as stack:
         fetched = stack.enter_context(fetch(settings.source, policy, home() / "quarantine"))
-        seen = inspect(fetched.folder, policy, source=settings.source)
-        inspection = seen.model_copy(update={"findings": ordered((*fetched.findings, *seen.findings))})
-        return Arrival(settings, policy, fetched, inspection, stack.pop_all())
+        return Arrival(settings, policy, fetched, _inspect(fetched, policy, settings.source), stack.pop_all())
+
+
+def _inspect(fetched: Fetched, policy: Policy, source: str) -> Inspection:
+    if not fetched.complete:  # refused on the way, so what is missing says nothing about the model
+        return Inspection(
+            source=source, files=0, size_bytes=0, findings=ordered(fetched.findings), policy_digest=policy.digest
+        )
+    seen = inspect(fetched.folder, policy, source=source)
+    return seen.model_copy(update={"findings": ordered((*fetched.findings, *seen.findings))})
 
 
 def admit(arrival: Arrival, registry: Registry) -> Selection:

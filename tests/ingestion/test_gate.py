@@ -1,4 +1,4 @@
-"""The whole way in: what is refused leaves no trace, what comes in is signed, stored once and registered with its origin."""
+"""The whole way in: what is refused leaves no trace; what comes in is signed, stored once and registered."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from helpers import ingestion, storage
+from helpers import ingestion
 from helpers.errors import InvalidInput, InvalidParameter, RefusedModel, StageFailed
 from helpers.ingestion.policy import load_policy
 from helpers.local import pipelines
@@ -15,7 +15,9 @@ from helpers.registry import connect
 from helpers.serving.files import verified_folder
 from helpers.workspace import ROOT, home
 from tests.ingestion.clean import CLEAN
+from tests.plugins.images import layer, push
 from tests.plugins.models import POLICY
+from tests.plugins.sources import write_policy
 
 
 @pytest.fixture
@@ -89,8 +91,9 @@ def test_a_refused_model_reaches_neither_store_nor_registry_nor_stays_in_quarant
 def test_a_model_that_the_policy_lets_from_nowhere_is_refused(folder, registry, tmp_path):
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY.read_text().replace("folders: true ", "folders: false"))
-    with pytest.raises(RefusedModel, match="folders"):
+    with pytest.raises(RefusedModel, match="comes from a folder, and the policy allows none") as caught:
         ingestion.ingest(settings(folder, policy=policy), registry)
+    assert "missing" not in str(caught.value)
 
 
 def test_one_bad_file_has_the_same_reason_on_the_command_line_and_in_the_pipeline(folder, registry_server, tmp_path):
@@ -107,8 +110,43 @@ def test_one_bad_file_has_the_same_reason_on_the_command_line_and_in_the_pipelin
         assert f"{found.file}: {found.problem} ({found.rule})" in str(caught.value)
 
 
-def test_models_from_a_bucket_a_registry_and_a_hub_come_in(registry):
-    raise NotImplementedError
+@pytest.fixture
+def places(hub_server, s3_bucket, oci_registry, monkeypatch, tmp_path):
+    """A source and a store of every kind but the folder."""
+    monkeypatch.setenv("OCI_BASE_IMAGE", "scratch")
+    files = {path.name: path.read_bytes() for path in CLEAN["sharded"](tmp_path / "granite").iterdir()}
+    hub_server.add("ibm-granite/granite", files)
+    for name, data in files.items():
+        s3_bucket.put(f"from/granite/{name}", data)
+    image = f"{oci_registry.uri}/{s3_bucket.name}/granite:1.0"
+    push(
+        oci_registry.host, f"{s3_bucket.name}/granite", "1.0", layer({f"models/{name}": files[name] for name in files})
+    )
+    return {
+        "hub": "hf://ibm-granite/granite", "bucket": f"{s3_bucket.uri}/from/granite", "image": image,
+        "bucket store": f"{s3_bucket.uri}/to", "registry store": f"{oci_registry.uri}/{s3_bucket.name}/models",
+    }  # fmt: skip
+
+
+def test_every_source_and_every_store_hold_the_same_model(places, registry, tmp_path):
+    policy = write_policy(tmp_path)
+    found = []
+    for version, (source, store) in enumerate(
+        [("hub", "bucket store"), ("bucket", "registry store"), ("image", "bucket store"), ("hub", "registry store")]
+    ):
+        given = {"model_store": places[store], "model_version": str(version), "policy": policy}
+        selection = ingestion.ingest(settings(places[source], **given), registry)
+        registry.confirm(selection, require_approval=False)
+        assert (verified_folder(selection, load_policy(policy)) / "config.json").is_file()
+        found.append(selection)
+    assert len({selection.digest for selection in found}) == 1
+    assert found[0].uri == found[2].uri
+    assert found[1].uri == found[3].uri
+    origins = [version.properties["source"] for version in registry.versions()]
+    assert origins == [places["hub"], places["bucket"], places["image"], places["hub"]]
+    commits = [version.properties.get("commit") for version in registry.versions()]
+    assert commits[0] == commits[3]
+    assert len(commits[0]) == 40
 
 
 def test_bad_parameters_are_named():
