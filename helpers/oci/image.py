@@ -59,12 +59,13 @@ def receive(image: Image, folder: Path, limits: Limits, work: Path) -> None:
 
 
 def _layers(image: Image, limits: Limits, work: Path) -> list[Path]:
-    meter, done, size = Meter(image.name, limits, image.size), [], 0
+    meter, done, sizes = Meter(image.name, limits, image.size), [], list[int]()
     try:
         for layer in image.layers:
-            room = limits.model_copy(update={"total_gib": max(limits.total_bytes - size, 0) / GIB})
-            done.append(_layer(image, layer, work, meter, partial(_unpack, image.name, limits=room)))
-            size += sum(path.stat().st_size for path in done[-1].rglob("*") if path.is_file())
+            left = {"total_gib": (limits.total_bytes - sum(sizes)) / GIB, "files": limits.files - len(sizes)}
+            unpacked = partial(_unpack, image.name, limits=limits.model_copy(update=left))
+            done.append(_layer(image, layer, work, meter, unpacked))
+            sizes += [path.stat().st_size for path in done[-1].rglob("*") if path.is_file()]
     finally:
         meter.close()
     return done

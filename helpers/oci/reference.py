@@ -10,9 +10,10 @@ from typing import NamedTuple
 from helpers.errors import InvalidParameter
 
 DIGEST = r"sha256:[0-9a-f]{64}"
+PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 FORM = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?)"
-    r"/(?P<repository>[a-z0-9]+([._/-]+[a-z0-9]+)*)"
+    rf"/(?P<repository>{PART}(/{PART})*)"
     rf"(:(?P<tag>\w[\w.-]{{0,127}}))?(@(?P<digest>{DIGEST}))?",
     re.ASCII,
 )
