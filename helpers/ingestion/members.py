@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple, cast
 from helpers.errors import RefusedModel
 from helpers.ingestion.names import shown
 from helpers.ingestion.streams import CHUNK, TAKE_ANOTHER, Bounds, Forward, compression
-from helpers.ingestion.zips import central_directory, zip_members
+from helpers.ingestion.zips import directory_size, zip_members
 
 FILE, FOLDER = "a file", "a folder"
 BROKEN = (
@@ -49,7 +49,7 @@ def archive_kind(file: BinaryIO) -> str:
     head = file.read(512)
     if packed := compression(head):
         return packed
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or central_directory(file):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or directory_size(file):
         return "zip"
     return "tar" if _is_tar_header(head) else ""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
@@ -12,8 +15,20 @@ from helpers.errors import RefusedModel
 CHUNK = 1 << 20
 FREE = 64 << 20  # bytes that may come out of a file of any size
 XZ_MEMORY = 128 << 20  # twice what `xz -9` needs
-MAGIC = {b"\x1f\x8b\x08": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"x": "zlib"}
-DEFLATED = {"gzip": 31, "zlib": 15}  # wbits
+MAGIC = {
+    b"\x1f\x8b\x08": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"x": "zlib",
+    b"]\0\0": "lzma",
+}
+TRIED: dict[str, Callable[[], Any]] = {  # a text or a length may begin like these
+    "gzip": lambda: zlib.decompressobj(31),
+    "zlib": zlib.decompressobj,
+    "bzip2": bz2.BZ2Decompressor,
+    "lzma": lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
+}
 TAKE_ANOTHER = "Do not use this file; take the model from its publisher"
 
 
@@ -28,14 +43,13 @@ class Bounds(NamedTuple):
 def compression(head: bytes) -> str:
     """Return the name of the compression that a file's first 512 bytes announce, empty for none."""
     found = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
-    return "" if found in DEFLATED and not _inflates(head, DEFLATED[found]) else found
+    return "" if found in TRIED and not _unpacks(head, TRIED[found]()) else found
 
 
-def _inflates(head: bytes, format_bits: int) -> bool:
-    """Return whether two or three bytes that a length or a text may begin with are the start of a compressed file."""
+def _unpacks(head: bytes, decompressor: Any) -> bool:
     try:
-        zlib.decompressobj(format_bits).decompress(head)
-    except zlib.error:
+        decompressor.decompress(head, 1 << 16)
+    except (zlib.error, lzma.LZMAError, OSError):
         return False
     return True
 
@@ -95,10 +109,6 @@ class Forward:
 
 
 def _inflated(file: BinaryIO, kind: str) -> Any:
-    import bz2
-    import gzip
-    import lzma
-
     if kind == "zstd":
         raise RefusedModel("is compressed with zstd, which nobody can look into here", do="Compress it with gzip")
     if kind == "gzip":
@@ -107,7 +117,7 @@ def _inflated(file: BinaryIO, kind: str) -> Any:
         return bz2.BZ2File(file)
     if kind == "zlib":
         return _Deflated(file)
-    if kind == "xz":
+    if kind in ("xz", "lzma"):
         return _Streams(file, lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY))
     return file
 

@@ -6,7 +6,7 @@ import io
 import stat
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from helpers.errors import RefusedModel
 from helpers.ingestion.streams import CHUNK, FREE, TAKE_ANOTHER, Bounds
@@ -20,17 +20,10 @@ MAX_DIRECTORY = 6 << 20  # bytes; room for some 50,000 members
 STORED, DEFLATED = 0, 8
 
 
-class Directory(NamedTuple):
-    """Where the list of members is, and how many bytes stand before the archive."""
+def directory_size(file: BinaryIO) -> int:
+    """Return the size of the list of members of the zip archive that a file ends with, 0 where it ends with none.
 
-    size: int
-    before: int
-
-
-def central_directory(file: BinaryIO) -> Directory | None:
-    """Return the directory of the zip archive that a file ends with, None where it ends with none.
-
-    Only an end record counts whose directory is really there, so random bytes never do.
+    Only an end record counts whose list is really there, so random bytes never do.
     """
     size = file.seek(0, io.SEEK_END)
     start = max(0, size - TAIL)
@@ -38,39 +31,39 @@ def central_directory(file: BinaryIO) -> Directory | None:
     tail = file.read(TAIL)
     found = tail.rfind(END)
     while found >= 0:
-        if directory := _directory(file, start + found, tail[found : found + 22], size):
-            return directory
+        if listed := _size_at(file, start + found, tail[found : found + 22], size):
+            return listed
         found = tail.rfind(END, 0, found)
-    return None
+    return 0
 
 
-def _directory(file: BinaryIO, position: int, record: bytes, file_size: int) -> Directory | None:
+def _size_at(file: BinaryIO, position: int, record: bytes, file_size: int) -> int:
     if len(record) < 22:
-        return None
+        return 0
     size, offset, comment = struct.unpack("<12xIIH", record)
     if position + 22 + comment > file_size:
-        return None
-    if 0xFFFFFFFF in (size, offset) or record[10:12] == b"\xff\xff":
-        file.seek(max(0, position - 76))
-        both = file.read(min(76, position))
-        if both[-20:-16] == LOCATOR and both[:4] == END64:
-            (size, offset), position = struct.unpack("<40xQQ", both[:56]), position - 76
-    before = position - size - offset
-    if before < 0 or size < 46:
-        return None
-    file.seek(position - size)
-    return Directory(size, before) if file.read(4) == ENTRY else None
+        return 0
+    file.seek(max(0, position - 76))
+    both = file.read(min(76, position))
+    if both[-20:-16] == LOCATOR and both[:4] == END64:  # PyTorch writes it for small archives too
+        (size, offset), position = struct.unpack("<40xQQ", both[:56]), position - 76
+    for place in (position - size, offset):  # where it is, and where it would be without bytes before the archive
+        if size >= 46 and 0 <= place <= file_size - size:
+            file.seek(place)
+            if file.read(4) == ENTRY:
+                return size
+    return 0
 
 
 def zip_members(file: BinaryIO, bounds: Bounds) -> Iterator[tuple[str, str, int, Iterator[bytes]]]:
     """Yield name, kind, size and content of each member. Raises RefusedModel for what no one should unpack."""
     from zipfile import ZipFile
 
-    directory = central_directory(file)
-    if directory is None:
-        raise RefusedModel("is a zip archive without a directory at its end", do=TAKE_ANOTHER)
-    if directory.size > MAX_DIRECTORY:
-        raise RefusedModel(f"is a zip archive with a directory of {directory.size:,} bytes", do=TAKE_ANOTHER)
+    listed = directory_size(file)
+    if not listed:
+        raise RefusedModel("is a zip archive without a list of its members at its end", do=TAKE_ANOTHER)
+    if listed > MAX_DIRECTORY:
+        raise RefusedModel(f"is a zip archive with a list of members of {listed:,} bytes", do=TAKE_ANOTHER)
     archive_size = file.seek(0, io.SEEK_END)
     with ZipFile(file) as archive:
         members = archive.infolist()

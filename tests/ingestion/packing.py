@@ -1,6 +1,7 @@
 """Archives for attacks and tests, made in memory."""
 
 import io
+import struct
 import tarfile
 import zipfile
 
@@ -12,6 +13,15 @@ def zip_of(members, compression=zipfile.ZIP_DEFLATED):
         for name, content in members.items():
             archive.writestr(name, content)
     return packed.getvalue()
+
+
+def zip64_of(members):
+    """Return a zip archive whose end is written as PyTorch does it, for large archives however small it is."""
+    packed = zip_of(members, zipfile.ZIP_STORED)
+    listed, end = packed[:-22], packed[-22:]
+    count, size, offset = struct.unpack("<10xHII2x", end)
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+    return listed + record + struct.pack("<4sIQI", b"PK\6\7", 0, len(listed), 1) + end
 
 
 def entry(name, content=b"", kind=tarfile.REGTYPE, **fields):

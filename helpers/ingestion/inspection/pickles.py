@@ -52,9 +52,9 @@ def find_pickle(file: BinaryIO) -> Pickle | None:
         ended = machine.run()
     except _NoPickle:
         return Pickle(tuple(machine.imports)) if machine.called or machine.opcodes > machine.certain else None
-    # "N.B." begins a text, and is a pickle of None: without a sign of its protocol, a pickle is all of its file.
-    certain = not ended or machine.imports or machine.opcodes > machine.certain or machine.opcodes > 2 >= machine.left()
-    return Pickle(tuple(machine.imports)) if certain else None
+    # "N.B." begins a text, and is a pickle of None: without the sign of a protocol, a pickle is all of its file.
+    signed, whole = machine.certain < MAX_OPCODES, machine.opcodes > 2 and machine.left() <= 2
+    return Pickle(tuple(machine.imports)) if not ended or machine.imports or signed or whole else None
 
 
 class _NoPickle(Exception):

@@ -45,6 +45,11 @@ def a_compressed_pickle_as_joblib_writes_it(folder):
     (folder / "model.safetensors").write_bytes(zlib.compress(harmful_pickle()))
 
 
+@attack(rule="pickle", says=r"archive \(lzma\): what it unpacks to is a pickle")
+def a_pickle_in_a_compression_without_a_name(folder):
+    (folder / "vocab.txt").write_bytes(lzma.compress(harmful_pickle(), lzma.FORMAT_ALONE))
+
+
 @attack(rule="link", says=r"member inside is a symbolic link to \.\./\.\./etc/passwd")
 def a_tar_with_a_link_that_leaves_the_folder(folder):
     link = entry("inside", kind=tarfile.SYMTYPE, linkname="../../etc/passwd")

@@ -7,7 +7,7 @@ import struct
 import numpy
 
 from tests.ingestion.attacks import attack
-from tests.ingestion.packing import zip_of
+from tests.ingestion.packing import zip64_of, zip_of
 
 
 class Harmful:
@@ -71,7 +71,15 @@ def weights_that_are_a_zip_archive_too(folder):
 
 @attack(rule="pickle", says=r"member archive/data\.pkl is a pickle that imports posix\.system")
 def a_pytorch_archive_named_safetensors(folder):
-    (folder / "model.safetensors").write_bytes(zip_of({"archive/data.pkl": harmful_pickle(2), "archive/data/0": b"0"}))
+    (folder / "model.safetensors").write_bytes(
+        zip64_of({"archive/data.pkl": harmful_pickle(2), "archive/data/0": b"0"})
+    )
+
+
+@attack(rule="pickle", says="is a pickle")
+def old_pytorch_weights_named_safetensors(folder):
+    """As PyTorch saved until 1.6: several pickles, the first of them one harmless number."""
+    (folder / "model.safetensors").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + harmful_pickle(2))
 
 
 @attack(rule="content", says="an HDF5 file")
@@ -117,7 +125,7 @@ def compiled_python_named_vocabulary(folder):
 
 
 @attack(rule="encoding", says="is no UTF-8 text")
-def a_license_in_utf_16(folder):
+def a_notice_in_utf_16(folder):
     (folder / "LICENSE").write_bytes("Apache License, Version 2.0".encode("utf-16"))
 
 
