@@ -135,7 +135,7 @@ def a_license_that_paints_the_screen(folder):
 
 
 @attack(rule="encoding", says=r"U\+202E")
-def a_template_that_reads_backwards(folder):
+def a_template_file_that_reads_backwards(folder):
     (folder / "chat_template.jinja").write_text("{% if a %}\u202e{# }% fidne %{ #}{% endif %}")
 
 
