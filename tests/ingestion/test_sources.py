@@ -4,11 +4,13 @@ import os
 import shutil
 import tarfile
 import threading
+import time
 
 import pytest
 
 from helpers.errors import InvalidParameter, NotFound, RefusedModel, TimedOut
 from helpers.ingestion.sources import fetch
+from helpers.locks import held
 from helpers.polling import wait_for
 from helpers.workspace import home
 from tests.plugins.sources import a_policy, fetched, files_below, model, rules, sums
@@ -128,6 +130,18 @@ def test_what_was_interrupted_stays(folder, policy, quarantine):
         assert "tokenizer/vocab.txt" not in again.sums
 
 
+def test_what_nobody_came_back_for_goes(folder, policy, quarantine):
+    left = {}
+    for name, days in (("old", 15), ("new", 13), ("busy", 15)):
+        (quarantine / name).mkdir(parents=True)
+        (quarantine / name / "part").write_bytes(b"x")
+        os.utime(quarantine / name, (time.time() - days * 86400,) * 2)
+    with held(quarantine / "busy.lock"), fetch(str(folder), policy, quarantine):
+        left = {path.name for path in quarantine.iterdir() if path.is_dir()}
+    assert "old" not in left
+    assert {"new", "busy"} <= left
+
+
 def test_a_second_ingestion_of_the_same_source_waits(folder, policy, quarantine, capsys):
     order = []
 
@@ -139,7 +153,9 @@ def test_a_second_ingestion_of_the_same_source_waits(folder, policy, quarantine,
         thread = threading.Thread(target=second)
         thread.start()
         said = []
-        wait_for(lambda: said.append(capsys.readouterr().out) or "waiting" in "".join(said), what="w", do="", timeout=30)
+        wait_for(
+            lambda: said.append(capsys.readouterr().out) or "waiting" in "".join(said), what="w", do="", timeout=30
+        )
         order.append("first")
     thread.join(timeout=30)
     assert order == ["first", "second"]

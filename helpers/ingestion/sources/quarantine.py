@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 from helpers.errors import InvalidInput, StoreFailed
 from helpers.locks import held
 from helpers.polling import wait_for
+
+KEPT = 14 * 24 * 3600  # seconds that an interrupted download waits for its next run
 
 
 @contextmanager
@@ -25,6 +29,8 @@ def quarantined(quarantine: Path, source: str, identity: str, hours: float) -> I
         _lock(stack, quarantine, folder, source, hours)
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
+            os.utime(folder)
+            _sweep(quarantine)
         except OSError as error:
             raise StoreFailed(f"Could not make {folder}: {error.strerror}", do="Free some space there") from error
         try:
@@ -33,6 +39,15 @@ def quarantined(quarantine: Path, source: str, identity: str, hours: float) -> I
             shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(quarantine: Path) -> None:
+    """Remove what nobody came back for."""
+    for folder in quarantine.iterdir():
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT:
+            with held(folder.with_suffix(".lock"), wait=False) as unused:
+                if unused:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(stack: ExitStack, quarantine: Path, folder: Path, source: str, hours: float) -> None:
