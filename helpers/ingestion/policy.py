@@ -103,6 +103,7 @@ def load_policy(path: Path) -> Policy:
     try:
         data = path.read_bytes()
         root = yaml.compose(data, Loader=yaml.SafeLoader)
+        _refuse_twice(path, root)
         policy = Policy.model_validate(yaml.safe_load(data))
     except OSError as error:
         raise InvalidPolicy(f"{path} cannot be read: {error.strerror}", do="Give POLICY a policy file") from error
@@ -113,6 +114,19 @@ def load_policy(path: Path) -> Policy:
         raise InvalidPolicy("; ".join(problems), do="Repair the policy") from error
     policy._digest = "sha256:" + hashlib.sha256(data).hexdigest()
     return policy
+
+
+def _refuse_twice(path: Path, node: Any, place: str = "") -> None:
+    """Refuse a field that is there twice: YAML would take the last one, a reader the first."""
+    import yaml
+
+    seen: set[str] = set()
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        name = f"{place}{key.value}"
+        if name in seen:
+            raise InvalidPolicy(f"{path}:{key.start_mark.line + 1}: {name}: is there twice", do="Repair the policy")
+        seen.add(name)
+        _refuse_twice(path, value, f"{name}.")
 
 
 def _field(item: Any) -> str:

@@ -16,7 +16,7 @@ from helpers.ingestion.policy import Policy
 
 __all__ = ["inspect"]
 
-WEIGHTS, TEXTS = ".safetensors", (".json", ".jinja")
+WEIGHTS = ".safetensors"
 MANY = 100  # findings about names alone; the files behind them are not opened any more
 UNREADABLE = "Check the folder and its permissions"
 
@@ -99,28 +99,27 @@ def _findings(folder: Path, sizes: dict[str, int], policy: Policy) -> list[Findi
 
 def _opened(folder: Path, sizes: dict[str, int], policy: Policy) -> Iterator[Finding]:
     from helpers.ingestion.inspection.adapters import inspect_parts
+    from helpers.ingestion.inspection.configs import inspect_json
     from helpers.ingestion.inspection.content import inspect_content
     from helpers.ingestion.inspection.licenses import inspect_license
     from helpers.ingestion.inspection.second_opinion import ask_modelscan
     from helpers.ingestion.inspection.shards import inspect_index
+    from helpers.ingestion.inspection.templates import Templates
     from helpers.ingestion.inspection.weights import inspect_weights
 
+    templates = Templates()
     for name, size in sizes.items():
         path, file = folder / name, shown(name)
         yield from inspect_content(path, file, policy)
         if name.endswith(WEIGHTS):
             yield from inspect_weights(path, file, policy)
-        elif name.lower().endswith(TEXTS) and size <= policy.limits.json_bytes:
-            yield from _inspect_text(path, file, policy)
+        elif size > policy.limits.json_bytes:
+            continue
+        elif name.lower().endswith(".json"):
+            yield from inspect_json(path, file, policy, templates)
+        elif name.lower().endswith(".jinja"):
+            yield from templates.inspect_file(path, file, policy)
     yield from inspect_index(folder, policy)
     yield from inspect_parts(folder, list(sizes), policy)
     yield from inspect_license(folder, policy)
     yield from ask_modelscan(folder, [name for name in sizes if not name.endswith(WEIGHTS)])
-
-
-def _inspect_text(path: Path, name: str, policy: Policy) -> Iterator[Finding]:
-    from helpers.ingestion.inspection.configs import inspect_json
-    from helpers.ingestion.inspection.templates import inspect_template_file
-
-    inspector = inspect_json if name.lower().endswith(".json") else inspect_template_file
-    yield from inspector(path, name, policy)

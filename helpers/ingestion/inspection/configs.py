@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from helpers.errors import RefusedModel
 from helpers.ingestion.findings import Finding
-from helpers.ingestion.inspection.hooks import hooks, where
+from helpers.ingestion.inspection.hooks import WATCHED, hooks, where
 from helpers.ingestion.inspection.json_files import Value, values
 from helpers.ingestion.inspection.opening import open_file
+from helpers.ingestion.inspection.templates import Templates
 from helpers.ingestion.policy import Policy
 
 OBJECTS = frozenset(
@@ -18,19 +19,23 @@ OBJECTS = frozenset(
      "processor_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json")
 )  # fmt: skip
 TEMPLATES = frozenset(("chat_template", "chat_templates"))
+TELLING = WATCHED | TEMPLATES
 MOST = 50
 
 
-def inspect_json(path: Path, name: str, policy: Policy) -> Iterator[Finding]:
+def inspect_json(path: Path, name: str, policy: Policy, templates: Templates) -> Iterator[Finding]:
     """Yield what is wrong with one JSON file, at most 50 things."""
-    yield from islice(_inspect(path, name, policy.limits.json_bytes), MOST)
+    yield from islice(_inspect(path, name, policy.limits.json_bytes, templates), MOST)
 
 
-def _inspect(path: Path, name: str, limit: int) -> Iterator[Finding]:
+def _inspect(path: Path, name: str, limit: int, templates: Templates) -> Iterator[Finding]:
     try:
         for value in values(path, limit):
+            if TELLING.isdisjoint(value.place):
+                continue  # a tokenizer has more than a million values
             yield from (Finding(name, *hook) for hook in hooks(name, value))
-            yield from _template(name, value)
+            if _is_template(value):
+                yield from templates.inspect(name, str(value.scalar), where(value.place))
     except RefusedModel as error:
         yield Finding(name, "json", "high", error.what, error.do)
         return
@@ -38,13 +43,10 @@ def _inspect(path: Path, name: str, limit: int) -> Iterator[Finding]:
         yield Finding(name, "json", "high", "holds a list where an object belongs", "Export the file again")
 
 
-def _template(name: str, value: Value) -> Iterator[Finding]:
-    """Yield what is wrong with a chat template: a text, or the texts in a list or object of that name."""
+def _is_template(value: Value) -> bool:
+    """Return whether this is a chat template: a text of that name, or any text but the name in a list of them."""
     place, scalar = value
-    if isinstance(scalar, str) and not TEMPLATES.isdisjoint(place) and place[-1] != "name":
-        from helpers.ingestion.inspection.templates import inspect_template
-
-        yield from inspect_template(name, scalar, where(place))
+    return isinstance(scalar, str) and not TEMPLATES.isdisjoint(place) and place[-1] != "name"
 
 
 def _is_object(path: Path) -> bool:

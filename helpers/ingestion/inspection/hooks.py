@@ -77,16 +77,14 @@ FILES = frozenset(
      "normalizer_file", "entity_vocab_file", "target_vocab_file", "src_vocab_file", "tgt_vocab_file", "model_file",
      "monolingual_vocab_file", "dict_file", "word_shape_file", "word_pronunciation_file", "speaker_embeddings_path")
 )  # fmt: skip
-WATCHED = frozenset(CODE) | FILES | {"trust_remote_code", "special_tokens_map_file"}
+WATCHED = frozenset(CODE) | FILES | {"special_tokens_map_file", "trust_remote_code", "type"}
 
 
 def hooks(file: str, value: Value) -> Iterator[Hook]:
     """Yield what one value of a JSON file would load. Numbers never do: a vocabulary may have a token of any name."""
     place, scalar = value
-    if file.endswith("modules.json") and place and place[-1] == "type":
+    if file.endswith("modules.json") and "type" in place:
         yield from _module(file, value)
-    if WATCHED.isdisjoint(place):
-        return
     if "trust_remote_code" in place and _truthy(scalar):
         yield Hook("remote-code", "critical", f"{where(place)} asks to run the model's own code", REMOVE)
     if not isinstance(scalar, str):

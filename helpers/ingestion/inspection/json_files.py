@@ -11,7 +11,7 @@ from helpers.errors import RefusedModel
 from helpers.ingestion.inspection.measured import HOSTILE, Measured
 from helpers.ingestion.inspection.opening import open_file
 
-DEPTH, VALUES, NAMES = 64, 5_000_000, 1_000_000
+DEPTH, VALUES, NAMES = 64, 4_000_000, 1_000_000
 CHUNK = 1 << 16
 ITEM = "*"
 STARTS, ENDS = ("start_map", "start_array"), ("end_map", "end_array")
@@ -41,7 +41,7 @@ def values(path: Path, limit: int) -> Iterator[Value]:
         if size > limit:
             raise RefusedModel(f"has {size:,} bytes, JSON may have {limit:,}", do="Remove it, or raise limits.json_mib")
         _refuse_other_encodings(file.peek(4)[:4])
-        yield from _walk(Measured(file))
+        yield from _parsed(Measured(file))
 
 
 def _refuse_other_encodings(start: bytes) -> None:
@@ -52,12 +52,12 @@ def _refuse_other_encodings(start: bytes) -> None:
         raise RefusedModel(f"is not plain UTF-8: it begins with {marks[-1]}", do="Save it as UTF-8 without a mark")
 
 
-def _walk(file: Measured) -> Iterator[Value]:
+def _walk(events: Iterator[tuple[str, Scalar]]) -> Iterator[Value]:
     """Turn events into values; what is held is the place and a hash of each name in the objects that are open."""
     place: list[str] = []
     objects = _Objects()
     count = 0
-    for event, value in _events(file):
+    for event, value in events:
         if event == "map_key":
             place[-1] = str(value)
             objects.add(place[-1])
@@ -108,11 +108,11 @@ class _Objects:
             raise RefusedModel(f"has more than {NAMES:,} names in objects that are open at once", do=HOSTILE)
 
 
-def _events(file: Measured) -> Iterator[tuple[str, Scalar]]:
+def _parsed(file: Measured) -> Iterator[Value]:
     import ijson
 
     try:
-        yield from ijson.basic_parse(file, buf_size=CHUNK)
+        yield from _walk(ijson.basic_parse(file, buf_size=CHUNK))
     except UnicodeDecodeError as error:
         raise RefusedModel("is not UTF-8 text", do=EXPORT) from error
     except ArithmeticError as error:

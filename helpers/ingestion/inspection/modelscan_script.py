@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MEMORY = 400 << 20
+MEMORY = 256 << 20
 BY_SUFFIX = "modelscan.middlewares.FormatViaExtensionMiddleware"
 NO_REASON = "Parsing error: "  # what modelscan says of an error without a text, such as lack of memory
 Answer = tuple[str, str, str]

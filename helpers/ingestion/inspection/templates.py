@@ -22,7 +22,7 @@ from helpers.ingestion.inspection.opening import read_text
 from helpers.ingestion.names import BIDI
 from helpers.ingestion.policy import Policy
 
-LONGEST = 256 * 1024
+LONGEST, TOGETHER = 128 * 1024, 512 * 1024
 REPEATS, GROWS, MOST = 100_000, 10_000, 20
 HIDDEN = re.compile(f"[{''.join(BIDI)}\U000e0000-\U000e007f]")
 WIDTH = re.compile(r"%[-+ #0]*\d{5,}|\{[^{}]*:[^{}\d]*\d{5,}")
@@ -43,24 +43,31 @@ class Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def inspect_template(file: str, source: str, place: str = "") -> Iterator[Finding]:
-    """Yield what is wrong with one template; `place` says where it stands in a JSON file."""
-    where = f"{place}: " if place else ""
-    try:
-        for rule, severity, problem, do in dict.fromkeys(islice(_problems(source), MOST)):
-            yield Finding(file, rule, severity, f"{where}the template {problem}", do)
-    except RecursionError:
-        yield Finding(file, "template", "high", f"{where}the template is nested too deeply", PLAIN)
+class Templates:
+    """Inspects the templates of one model, which together may be as long as four of the longest."""
 
+    def __init__(self) -> None:
+        self._left = TOGETHER
 
-def inspect_template_file(path: Path, name: str, policy: Policy) -> Iterator[Finding]:
-    """Yield what is wrong with a file that holds one template."""
-    try:
-        source = read_text(path, policy.limits.json_bytes)
-    except RefusedModel as error:
-        yield Finding(name, "template", "high", error.what, error.do)
-        return
-    yield from inspect_template(name, source)
+    def inspect_file(self, path: Path, name: str, policy: Policy) -> Iterator[Finding]:
+        """Yield what is wrong with a file that holds one template."""
+        try:
+            yield from self.inspect(name, read_text(path, policy.limits.json_bytes))
+        except RefusedModel as error:
+            yield Finding(name, "template", "high", error.what, error.do)
+
+    def inspect(self, file: str, source: str, place: str = "") -> Iterator[Finding]:
+        """Yield what is wrong with one template; `place` says where it stands in a JSON file."""
+        where = f"{place}: " if place else ""
+        if len(source) > self._left:
+            yield Finding(file, "template", "high", f"{where}the model's templates have too many characters", SHORTER)
+            return
+        self._left -= len(source)
+        try:
+            for rule, severity, problem, do in dict.fromkeys(islice(_problems(source), MOST)):
+                yield Finding(file, rule, severity, f"{where}the template {problem}", do)
+        except RecursionError:
+            yield Finding(file, "template", "high", f"{where}the template is nested too deeply", PLAIN)
 
 
 def _problems(source: str) -> Iterator[Problem]:
