@@ -44,9 +44,9 @@ def source(tmp_path):
 
 
 def moments(rng):
-    """Half of the moments lie anywhere between start and end, half between seal and end; no two in the same part."""
+    """Half of the moments lie anywhere in an ingestion, half in its publication; no two in the same part."""
     each = KILLS // 2
-    parts = [(begin, (part + rng.random()) / each) for begin in ("start", "seal") for part in range(each)]
+    parts = [(phase, (part + rng.random()) / each) for phase in ("ingest", "publish") for part in range(each)]
     return rng.sample(parts, len(parts))
 
 
@@ -82,12 +82,12 @@ def registered_uri(registry, name):
 
 @pytest.fixture
 def run(killer, source, tmp_path, registry_server):  # noqa: F811
-    """Ingests the model into a store, and kills it after so many seconds."""
+    """Ingests the model into a store, and kills that."""
 
     def ingest(number, uri, **given):
         settings = {"source": str(source), "model_store": uri, "policy": str(POLICY), "model_name": f"m-{number}"}
         done = killer.run(settings=settings, log=str(tmp_path / "log"), **given)
-        if not given.get("kill"):
+        if not given.get("phase"):
             assert set(done["codes"]) == {0}, (tmp_path / "log").read_text()
         return done
 
@@ -99,16 +99,17 @@ def test_a_kill_leaves_nothing_or_everything_and_a_rerun_completes(store, source
     reached, todo, tried = run("usual", store("usual"))["reached"], moments(random.Random(seed)), 0
     while todo:
         number, last = divmod(tried, KILLS_PER_MODEL)
-        begin, part = todo.pop()
-        moment = reached[begin] + part * (reached["end"] - reached[begin])
-        killed = run(number, store(number), kill=moment)["codes"] == [-9]
-        where = f"killed after {moment:.3f} s, usual times {reached}, seed {seed}"
+        phase, part = todo.pop()
+        moment = part * (reached[f"after-{phase}"] - reached[phase])
+        killed = run(number, store(number), phase=phase, seconds=moment)["codes"] == [-9]
+        where = f"{killed=} {moment:.4f} s after the begin of {phase} in store {number}, seed {seed}"
+        print(where)
         check(model, store(number), registry, f"m-{number}", where)
         if last == KILLS_PER_MODEL - 1 or not killed:
             reached = run(number, store(number))["reached"]
             assert check(model, store(number), registry, f"m-{number}", where), f"not registered by the rerun, {where}"
         if not killed:
-            todo.insert(0, (begin, part * 0.9))  # it was faster this time
+            todo.insert(0, (phase, part * 0.9))  # it was faster this time
         tried += 1
         assert tried < 3 * KILLS, where
 

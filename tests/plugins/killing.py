@@ -31,16 +31,18 @@ NEEDED = (
 
 
 class Killer:
-    """Runs an ingestion, or several at once, and kills them after so many seconds."""
+    """Runs an ingestion, or several at once, and kills them."""
 
     def __init__(self, program: subprocess.Popen) -> None:
         self.program = program
 
-    def run(self, kill: float | None = None, times: int = 1, **request: object) -> dict[str, object]:
-        """Return the exit codes, the seconds that it took, and when each thing was reached."""
+    def run(
+        self, phase: str = "", seconds: float | None = None, times: int = 1, **request: object
+    ) -> dict[str, object]:
+        """Return the exit codes and when each phase was reached; kills so many seconds after `phase` was."""
         names = ("ASSAY_HOME", "REGISTRY", "STORE_AWS", "OCI_", "SIGNING_")
         known = {name: value for name, value in os.environ.items() if name.startswith(names)}
-        asked = {"kill": kill, "times": times, "environment": known, **request}
+        asked = {"phase": phase, "seconds": seconds, "times": times, "environment": known, **request}
         self.program.stdin.write(json.dumps(asked) + "\n")
         self.program.stdin.flush()
         return json.loads(self.program.stdout.readline())
@@ -65,7 +67,9 @@ def ingest(request: dict, reached: int) -> None:
     def mark(name: str, work):
         def marked(*given, **options):
             os.write(reached, f"{name} {time.monotonic()}\n".encode())
-            return work(*given, **options)
+            done = work(*given, **options)
+            os.write(reached, f"after-{name} {time.monotonic()}\n".encode())
+            return done
 
         return marked
 
@@ -73,11 +77,10 @@ def ingest(request: dict, reached: int) -> None:
     gate.inspect = lambda folder, policy, *, source: Inspection(
         source=source, files=1, size_bytes=1, policy_digest=policy.digest
     )
-    gate.seal, gate.publish = mark("seal", gate.seal), mark("publish", gate.publish)
+    gate.publish = mark("publish", gate.publish)
     settings = gate.Settings(**request["settings"])
     registry = connect("local")
-    mark("start", gate.ingest)(settings, registry)
-    mark("end", lambda: None)()
+    mark("ingest", gate.ingest)(settings, registry)
 
 
 def fork(request: dict, reached: int, log: Path) -> int:
@@ -100,22 +103,40 @@ def fork(request: dict, reached: int, log: Path) -> int:
         os._exit(code)
 
 
-def ended(pids: list[int], seconds: float | None) -> list[int]:
-    """Wait for the children, for so many seconds, then kill them; return how they ended."""
-    handles = {os.pidfd_open(pid): pid for pid in pids}
-    deadline, codes = time.monotonic() + (600 if seconds is None else seconds), {}
-    while len(codes) < len(pids):
-        ready, _, _ = select.select(list(handles), [], [], max(deadline - time.monotonic(), 0))
-        if not ready:
-            for pid in handles.values():
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
-            deadline += 600
-        for handle in ready:
-            pid = handles.pop(handle)
-            codes[pid] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            os.close(handle)
-    return [codes[pid] for pid in pids]
+class Watch:
+    """Waits for the children, and kills them so many seconds after one of them reached a phase."""
+
+    def __init__(self, pids: list[int], reading: int, phase: str, seconds: float | None) -> None:
+        self.handles = {os.pidfd_open(pid): pid for pid in pids}
+        self.reading, self.phase, self.seconds = reading, phase, seconds
+        self.deadline, self.codes, self.reached = time.monotonic() + 300, [], {}
+
+    def run(self) -> None:
+        while self.handles:
+            ready, _, _ = select.select([*self.handles, self.reading], [], [], max(self.deadline - time.monotonic(), 0))
+            if not ready:
+                self.kill()
+            for handle in ready:
+                self.read() if handle == self.reading else self.reap(handle)
+        self.read()
+
+    def read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for mark in os.read(self.reading, 1 << 16).decode().splitlines():
+                name, when = mark.split()
+                self.reached[name] = float(when)
+                if name == self.phase and self.seconds is not None:
+                    self.deadline = float(when) + self.seconds
+
+    def kill(self) -> None:
+        for pid in self.handles.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        self.deadline += 300
+
+    def reap(self, handle: int) -> None:
+        self.codes.append(os.waitstatus_to_exitcode(os.waitpid(self.handles.pop(handle), 0)[1]))
+        os.close(handle)
 
 
 def main() -> None:
@@ -124,14 +145,14 @@ def main() -> None:
         importlib.import_module(name)
     for line in sys.stdin:
         request = json.loads(line)
-        reading, writing = os.pipe()
-        log, started = Path(request["log"]), time.monotonic()
-        codes = ended([fork(request, writing, log) for _ in range(request["times"])], request["kill"])
+        reading, writing = os.pipe2(os.O_NONBLOCK)
+        log = Path(request["log"])
+        pids = [fork(request, writing, log) for _ in range(request["times"])]
+        watch = Watch(pids, reading, request["phase"], request["seconds"])
+        watch.run()
+        os.close(reading)
         os.close(writing)
-        seconds = time.monotonic() - started
-        with os.fdopen(reading) as marks:
-            reached = {name: float(when) - started for name, when in (mark.split() for mark in marks)}
-        print(json.dumps({"codes": codes, "seconds": seconds, "reached": reached}), flush=True)
+        print(json.dumps({"codes": watch.codes, "reached": watch.reached}), flush=True)
 
 
 if __name__ == "__main__":
