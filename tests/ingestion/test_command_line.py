@@ -9,7 +9,8 @@ import tarfile
 
 import pytest
 
-from helpers.ingestion import Finding
+from helpers.ingestion import Finding, Inspection
+from helpers.ingestion.report import report
 from helpers.workspace import ROOT
 from tests.ingestion.clean import CLEAN, write_json
 from tests.plugins.models import POLICY
@@ -102,14 +103,16 @@ def test_what_cannot_be_inspected_ends_with_2_and_a_sentence(folder, tmp_path, a
     assert "Traceback" not in err
 
 
-def test_a_file_that_may_not_be_read_ends_with_2(folder):
-    (folder / "config.json").chmod(0)
+@pytest.mark.parametrize("name", ["config.json", "LICENSE"])
+def test_a_file_that_may_not_be_read_ends_with_2(folder, name):
+    (folder / name).write_text("{}")
+    (folder / name).chmod(0)
     if os.geteuid():
         code, out, err = run(folder)
     else:  # root may read everything, so somebody else asks
         code, out, err = as_nobody(folder)
     assert (code, out) == (2, "")
-    assert re.search(r"config\.json.* cannot be read: Permission denied", err)
+    assert re.search(rf"{name}.* cannot be read: Permission denied", err)
 
 
 def as_nobody(folder):
@@ -137,6 +140,13 @@ def test_names_and_texts_move_no_cursor(folder):
     assert code == 1
     assert out.replace("\n", "").isprintable()
     assert r"a\x1b[2J\u202e.json" in out
+
+
+def test_no_field_of_a_report_moves_a_cursor():
+    hostile = "\x1b[2J\u202e\x07\udc80"
+    found = Finding(hostile, "name", "high", hostile, hostile)
+    seen = Inspection(source=hostile, files=1, size_bytes=1, findings=(found,), policy_digest="sha256:0")
+    assert report(seen).replace("\n", "").isprintable()
 
 
 def test_an_archive_is_inspected_like_the_folder_in_it(folder, tmp_path):
