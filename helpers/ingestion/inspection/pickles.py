@@ -1,38 +1,10 @@
-"""Pickles by their content: opcodes are read one by one with a model of the stack, and nothing is ever loaded.
-
-`pickletools.genops` would hold an argument of any length, and without a stack many texts begin like a pickle of
-protocol 0. So only its table of opcodes is used.
-"""
+"""Pickles by their content, under any name; nothing is ever loaded."""
 
 from __future__ import annotations
 
-import io
-import pickletools
-import re
 from typing import BinaryIO, NamedTuple
 
-MAX_OPCODES = 200_000
-MAX_LINE = 1 << 16
-KEPT = 256  # bytes of an argument that are kept: enough for the name of a function
-CALLS = frozenset({"REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
-LENGTHS = {
-    pickletools.TAKEN_FROM_ARGUMENT1: 1,
-    pickletools.TAKEN_FROM_ARGUMENT4: 4,
-    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
-    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
-}
-LINES = {
-    "INT": re.compile(rb"-?\d{1,5000}"),
-    "LONG": re.compile(rb"-?\d{1,5000}L?"),
-    "FLOAT": re.compile(rb"[-+0-9.einfa]{1,100}"),
-    "GET": re.compile(rb"\d{1,10}"),
-    "PUT": re.compile(rb"\d{1,10}"),
-    "STRING": re.compile(rb"(['\"]).*", re.DOTALL),
-    "GLOBAL": re.compile(rb"[^\W\d][\w.]*"),
-    "INST": re.compile(rb"[^\W\d][\w.]*"),
-}
-OPERATIONS = {operation.code: operation for operation in pickletools.opcodes}
-MARK = object()
+from helpers.ingestion.inspection.unpickler import MAX_OPCODES, Machine, NoPickle
 
 
 class Pickle(NamedTuple):
@@ -47,132 +19,11 @@ class Pickle(NamedTuple):
 
 def find_pickle(file: BinaryIO) -> Pickle | None:
     """Return what the pickle at the start of a file would do, None where there is none."""
-    machine = _Machine(file)
+    machine = Machine(file)
     try:
         ended = machine.run()
-    except _NoPickle:
+    except NoPickle:
         return Pickle(tuple(machine.imports)) if machine.called or machine.opcodes > machine.certain else None
     # "N.B." begins a text, and is a pickle of None: without the sign of a protocol, a pickle is all of its file.
     signed, whole = machine.certain < MAX_OPCODES, machine.opcodes > 2 and machine.left() <= 2
     return Pickle(tuple(machine.imports)) if not ended or machine.imports or signed or whole else None
-
-
-class _NoPickle(Exception):
-    """The next bytes are no opcode, or one that would fail; never leaves this module."""
-
-
-class _Machine:
-    """What the unpickler's stack and memo would hold: texts as such, because they may name a function, else None."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        start = file.read(3)
-        file.seek(0)
-        # The sign of a protocol is two bytes, as which a length may begin too: more opcodes, or a frame, decide.
-        self.certain = MAX_OPCODES if start[:1] != b"\x80" or start[1:2] > b"\x05" else 1 if start[2:] == b"\x95" else 3
-        self.opcodes, self.called = 0, False
-        self.imports: list[str] = []
-        self._stack: list[object] = []
-        self._memo: dict[int, object] = {}
-
-    def left(self) -> int:
-        """Return the number of bytes that were not read."""
-        return self._size - self._file.tell()
-
-    def run(self) -> bool:
-        """Read opcodes; return whether they end with a STOP, False where there are too many. Raises _NoPickle."""
-        while self.opcodes < MAX_OPCODES:
-            code = self._file.read(1).decode("latin-1")
-            operation = OPERATIONS.get(code)
-            if operation is None:
-                raise _NoPickle
-            argument = self._argument(operation)
-            self._apply(operation, argument)
-            self.opcodes += 1
-            if operation.name == "STOP":
-                return True
-        return False
-
-    def _argument(self, operation: pickletools.OpcodeInfo) -> bytes:
-        if operation.arg is None:
-            return b""
-        length = operation.arg.n
-        if length == pickletools.UP_TO_NEWLINE:
-            first = self._line(operation.name)
-            return first + b" " + self._line(operation.name) if operation.name in ("GLOBAL", "INST") else first
-        if length in LENGTHS:
-            length = int.from_bytes(self._exactly(LENGTHS[length]), "little")
-        return self._exactly(length)
-
-    def _exactly(self, length: int) -> bytes:
-        if length > self.left():
-            raise _NoPickle
-        data = self._file.read(min(length, KEPT))
-        self._file.seek(length - len(data), io.SEEK_CUR)
-        return data
-
-    def _line(self, name: str) -> bytes:
-        line = self._file.readline(MAX_LINE)
-        pattern = LINES.get(name)
-        if pattern and not pattern.fullmatch(line.removesuffix(b"\n")):
-            raise _NoPickle
-        end = line
-        while not end.endswith(b"\n"):
-            end = self._file.readline(MAX_LINE)
-            if not end:
-                raise _NoPickle
-        return line[:KEPT].rstrip(b"\n")
-
-    def _apply(self, operation: pickletools.OpcodeInfo, argument: bytes) -> None:
-        taken = self._take(operation)
-        name = operation.name
-        value: object = None
-        if name in ("GLOBAL", "INST", "STACK_GLOBAL"):
-            self.imports.append(_import(name, argument, taken))
-        elif name.startswith("EXT"):
-            raise _NoPickle  # short for an import that this process would have to have registered
-        elif "UNICODE" in name or "STRING" in name:
-            value = argument.decode("utf-8", "replace").strip("'\"")
-        elif "GET" in name:
-            value = self._memo.get(_number(name, argument))
-        elif name in ("DUP", "MEMOIZE"):
-            value = taken[0]
-        self._remember(name, argument, value)
-        self.called |= name in CALLS and bool(self.imports)
-        self._stack += [MARK] if name == "MARK" else [value] * len(operation.stack_after)
-
-    def _remember(self, name: str, argument: bytes, value: object) -> None:
-        if name == "MEMOIZE":
-            self._memo[len(self._memo)] = value
-        elif "PUT" in name:
-            if not self._stack:
-                raise _NoPickle
-            self._memo[_number(name, argument)] = self._stack[-1]
-
-    def _take(self, operation: pickletools.OpcodeInfo) -> list[object]:
-        before = operation.stack_before
-        wanted = len(before)
-        if pickletools.markobject in before:
-            wanted = before.index(pickletools.markobject)
-            if MARK not in self._stack:
-                raise _NoPickle
-            while self._stack.pop() is not MARK:
-                pass
-        if wanted > len(self._stack):
-            raise _NoPickle
-        taken = self._stack[len(self._stack) - wanted :]
-        del self._stack[len(self._stack) - wanted :]
-        if MARK in taken and operation.name != "POP":
-            raise _NoPickle
-        return taken
-
-
-def _number(name: str, argument: bytes) -> int:
-    return int(argument) if name in ("GET", "PUT") else int.from_bytes(argument, "little")
-
-
-def _import(name: str, argument: bytes, taken: list[object]) -> str:
-    parts = taken if name == "STACK_GLOBAL" else argument.decode("latin-1").split(" ")
-    return ".".join(str(part) if part is not None else "?" for part in parts)[:KEPT]

@@ -39,6 +39,11 @@ def a_pickle_of_protocol_1_behind_megabytes_of_text(folder):
     (folder / "vocab.txt").write_bytes(padding + harmful_pickle(1))
 
 
+@attack(rule="pickle", says=r"imports os\.system")
+def a_pickle_behind_numbers_that_only_c_reads(folder):
+    (folder / "vocab.txt").write_bytes(b"I-0x1f\n0I7\0seven\n0cos\nsystem\np0\n0g0\n(S'true'\ntR.")
+
+
 @attack(rule="pickle", says=r"imports posix\.system")
 def a_pickle_that_breaks_after_its_call(folder):
     (folder / "tokenizer.json").write_bytes(harmful_pickle(2)[:-1] + b"\xff this is no opcode")
