@@ -1,6 +1,7 @@
 """hf://: a commit, judged before it is downloaded, resumed after a kill, checked against what the hub states."""
 
 import time
+import traceback
 
 import pytest
 
@@ -273,6 +274,16 @@ def test_a_server_that_only_stumbles_is_given_up(hub_server, policy, quarantine)
     with pytest.raises(SourceUnreachable, match=r"127\.0\.0\.1 answers 502"), fetch(SOURCE, policy, quarantine):
         pass
     assert len(hub_server.requests) == 5
+
+
+def test_a_signed_address_is_not_repeated(hub_server, policy, quarantine, capfd):
+    hub_server.add(NAME, {"README.md": CARD, SHARD: bytes(20_000)})
+    hub_server.failures += [0, 0, 0, 403]  # the list, the card, the redirect, and then the storage
+    with pytest.raises(SourceUnreachable, match="refuses") as caught, fetch(SOURCE, policy, quarantine):
+        pass
+    assert "storage" in hub_server.requests[-1].path
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "signed-address" not in shown + "".join(capfd.readouterr())
 
 
 def test_nobody_there_is_said(policy, quarantine, monkeypatch):
