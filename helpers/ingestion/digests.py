@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from helpers.errors import InvalidInput
-from helpers.ingestion.card import model_card, parameter_count, size_bytes
 from helpers.ingestion.copying import copy_hashed, hash_folder
 
 __all__ = [
     "MANIFEST", "PROVENANCE", "copy_hashed", "digest", "digest_of", "hash_folder", "manifest", "manifest_of",
-    "model_card", "model_files", "parameter_count", "parse_manifest", "size_bytes",
+    "model_files", "parse_manifest",
 ]  # fmt: skip
 
 MANIFEST = "SHA256SUMS"

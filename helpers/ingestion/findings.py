@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pydantic import Field
+
 from helpers.artifacts.base import Artifact
 from helpers.errors import RefusedModel
 
@@ -16,9 +18,10 @@ ORDER: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong. critical: would run code; high: broken or hidden; medium: against the policy; low: a note.
+    """One thing that is wrong, and how grave it is.
 
-    All but `low` refuse the model. `file` is relative to the model's folder, "." for the folder itself.
+    critical would run code, high is broken or hides what it is, medium is against the policy, low is a note; all but
+    low refuse the model. `file` is relative to the model's folder, "." for the folder itself.
     """
 
     file: str
@@ -38,7 +41,7 @@ class Inspection(Artifact):
     files: int
     size_bytes: int
     findings: tuple[Finding, ...] = ()
-    scanners: dict[str, str] = {}
+    scanners: dict[str, str] = Field(default_factory=dict, description="name -> version")
     policy_digest: str
 
     @property

@@ -15,12 +15,14 @@ from pydantic import Field
 from helpers import parameters, storage
 from helpers.artifacts import Selection, now
 from helpers.errors import InvalidInput
-from helpers.ingestion.digests import digest_of, model_card, parameter_count, size_bytes
+from helpers.ingestion.digests import digest_of
 from helpers.ingestion.findings import Inspection, ordered, refuse
 from helpers.ingestion.inspection import inspect
+from helpers.ingestion.inspection.licenses import CARD, card_fields, license_name
 from helpers.ingestion.policy import Policy, load_policy
 from helpers.ingestion.publication import publish
 from helpers.ingestion.sealing import Package, seal
+from helpers.ingestion.sizes import parameter_count, size_bytes
 from helpers.ingestion.sources import Fetched, fetch
 from helpers.registry import Registry
 from helpers.workspace import home
@@ -115,12 +117,10 @@ def _check_version(settings: Settings, digest: str, registry: Registry) -> None:
 
 
 def _facts(arrival: Arrival) -> dict[str, str]:
-    card = model_card(arrival.fetched.folder)
-    license_name = card.get("license_name") if card.get("license") == "other" else card.get("license")
     return {
         "name": arrival.settings.name,
         "version": arrival.settings.model_version,
-        "license": str(license_name or "unknown"),
+        "license": license_name(card_fields(arrival.fetched.folder / CARD)),
         "policy_digest": arrival.inspection.policy_digest,
         "scanners": json.dumps(arrival.inspection.scanners, sort_keys=True),
         "ingested_at": f"{now():%Y-%m-%dT%H:%M:%SZ}",

@@ -125,6 +125,4 @@ def _reason(error: Exception) -> str:
     raw = error.args[0]
     lines = (raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)).splitlines()
     near = lines[1].strip() if len(lines) > 2 else ""
-    if "NaN" in near or "Infinity" in near:
-        return f"it has NaN or Infinity near {near[:60]!a}"
     return f"{lines[0].rstrip('.')} near {near[:60]!a}" if near else lines[0]

@@ -37,15 +37,18 @@ def inspect_license(folder: Path, policy: Policy) -> Iterator[Finding]:
 
 
 def _problems(found: dict[str, str], allowed: tuple[str, ...]) -> Iterator[Problem]:
-    names = ", ".join(allowed)
-    name = found.get("license", "")
-    if name.casefold() == "other" and "license_name" in found:
-        name = found["license_name"]
+    names, name = ", ".join(allowed), license_name(found)
     if not name:
         yield f"names no license; allowed are {names}", "Add `license:` to the front matter as the publisher gives it"
     elif name.casefold() not in {license.casefold() for license in allowed}:
         do = "Choose a model under an allowed license, or let legal add this one to the policy"
         yield f"names the license {name[:80]!a}; allowed are {names}", do
+
+
+def license_name(found: dict[str, str]) -> str:
+    """Return the license that a card's fields name; `other` has its name beside it."""
+    name = found.get("license", "")
+    return found.get("license_name", name) if name.casefold() == "other" else name
 
 
 def card_fields(path: Path) -> dict[str, str]:
@@ -94,6 +97,9 @@ def _read(events: Iterator[yaml.Event]) -> dict[str, str]:
         elif isinstance(event, yaml.ScalarEvent) and depth == 1:
             key = _field(found, key, event.value)
             continue
+        elif isinstance(event, yaml.ScalarEvent) and depth == 2 and key in FIELDS:
+            _item(found, key, event.value)
+            continue
         else:
             continue
         if depth <= 1:
@@ -104,9 +110,10 @@ def _read(events: Iterator[yaml.Event]) -> dict[str, str]:
 def _refuse_collection(depth: int, key: str | None, is_mapping: bool) -> None:
     if depth == 0 and not is_mapping:
         raise RefusedModel("has front matter that is a list", do=REPAIR)
-    if depth == 1 and (key is None or key in FIELDS):
-        what = f"a list or object as {key}; one name is needed" if key else "a list or object as the name of a field"
-        raise RefusedModel(f"has {what}", do=REPAIR)
+    if depth == 1 and key is None:
+        raise RefusedModel("has a list or object as the name of a field", do=REPAIR)
+    if key in FIELDS and (depth > 1 or is_mapping):
+        raise RefusedModel(f"has an object as {key}; one name is needed", do=REPAIR)
     if depth == DEPTH:
         raise RefusedModel(f"has front matter nested deeper than {DEPTH} levels", do=REPAIR)
 
@@ -120,3 +127,10 @@ def _field(found: dict[str, str], key: str | None, value: str) -> str | None:
     if key in FIELDS and value not in ("", "null", "~"):
         found[key] = value.strip()
     return None
+
+
+def _item(found: dict[str, str], key: str, value: str) -> None:
+    """Take the only item of a list, as older model cards write the license."""
+    if key in found:
+        raise RefusedModel(f"names several licenses as {key}; one name is needed", do=REPAIR)
+    found[key] = value.strip()

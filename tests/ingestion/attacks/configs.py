@@ -132,11 +132,6 @@ def one_name_twice(folder):
     (folder / "config.json").write_text(text.replace("{", '{"model_type": "bert",', 1))
 
 
-@attack(rule="json", says="has NaN or Infinity")
-def not_a_number(folder):
-    (folder / "generation_config.json").write_text('{"temperature": NaN}')
-
-
 @attack(rule="json", says="is not plain UTF-8: it begins with UTF-16")
 def a_config_in_utf_16(folder):
     (folder / "config.json").write_bytes((folder / "config.json").read_text().encode("utf-16"))
@@ -255,7 +250,7 @@ def no_license(folder):
     (folder / "README.md").write_text("# License: MIT\n")
 
 
-@attack(rule="license", says="has a list or object as license")
+@attack(rule="license", says="names several licenses as license")
 def two_licenses(folder):
     (folder / "README.md").write_text("---\nlicense: [mit, proprietary]\n---\n")
 
