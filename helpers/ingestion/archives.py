@@ -94,8 +94,6 @@ class _Unpacking:
 
 def _relative(name: str, prefix: str) -> tuple[str, str]:
     """Return a member's path below the prefix, empty for one that is not below it, and what is wrong with it."""
-    if ".." in name.split("/"):
-        return "", "has a path that leaves its folder (..)"
     if not prefix:
         path = name.removeprefix("./").rstrip("/")
         return ("", "") if path in ("", ".") and name[:1] != "/" else (path, path_problem(path))

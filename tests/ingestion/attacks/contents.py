@@ -134,6 +134,11 @@ def a_notice_in_utf_16(folder):
     (folder / "LICENSE").write_bytes("Apache License, Version 2.0".encode("utf-16"))
 
 
+@attack(rule="encoding", says="is no UTF-8 text: byte 0xc3")
+def a_text_that_ends_within_a_character(folder):
+    (folder / "NOTICE.txt").write_bytes(b"Caf\xc3")
+
+
 @attack(rule="encoding", says=r"U\+001B")
 def a_license_that_paints_the_screen(folder):
     (folder / "LICENSE").write_text("MIT\x1b[2J\x1b[1;1HApache License")
