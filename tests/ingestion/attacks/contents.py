@@ -74,6 +74,14 @@ def weights_that_are_a_zip_archive_too(folder):
     save_file({"a": numpy.frombuffer(packed, "uint8")}, folder / "model.safetensors")
 
 
+@attack(rule="pickle", says=r"hidden at its end.*: its member archive/data\.pkl is a pickle")
+def weights_with_a_pytorch_archive_in_their_last_tensor(folder):
+    from safetensors.numpy import save_file
+
+    packed = zip64_of({"archive/data.pkl": harmful_pickle()})
+    save_file({"a": numpy.frombuffer(packed, "uint8")}, folder / "model.safetensors")
+
+
 @attack(rule="pickle", says=r"member archive/data\.pkl is a pickle that imports posix\.system")
 def a_pytorch_archive_named_safetensors(folder):
     (folder / "model.safetensors").write_bytes(
