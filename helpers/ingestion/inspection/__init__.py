@@ -39,8 +39,8 @@ def inspect(path: Path, policy: Policy, *, source: str = "") -> Inspection:
 
 
 def _check_archive(path: Path) -> None:
+    from helpers.ingestion.archives.members import archive_kind
     from helpers.ingestion.inspection.opening import open_file
-    from helpers.ingestion.members import archive_kind
 
     with open_file(path.resolve()) as file:
         if not archive_kind(file):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helpers.errors import InvalidInput
+from helpers.ingestion.archives.members import archive_kind
 from helpers.ingestion.findings import Finding
 from helpers.ingestion.inspection.magic import disguise
 from helpers.ingestion.inspection.nested import hidden
@@ -15,7 +16,6 @@ from helpers.ingestion.inspection.opening import open_file
 from helpers.ingestion.inspection.pickles import find_pickle
 from helpers.ingestion.inspection.texts import is_text, text_problem
 from helpers.ingestion.inspection.vocabulary import tokenizer_problem
-from helpers.ingestion.members import archive_kind
 from helpers.ingestion.policy import Policy
 
 CONVERT = "Remove it, or convert the weights to safetensors"

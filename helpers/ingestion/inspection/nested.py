@@ -11,13 +11,13 @@ from typing import BinaryIO, NamedTuple, cast
 
 from helpers.errors import InvalidInput
 from helpers.ingestion.archives import rule_of
+from helpers.ingestion.archives.members import FILE, FOLDER, Member, archive_kind, members, packed
+from helpers.ingestion.archives.streams import Bounds
 from helpers.ingestion.findings import Severity
 from helpers.ingestion.inspection.magic import disguise
 from helpers.ingestion.inspection.pickles import find_pickle
 from helpers.ingestion.inspection.tree import TELLING
-from helpers.ingestion.members import FILE, FOLDER, Member, archive_kind, members, packed
 from helpers.ingestion.names import path_problem, shown
-from helpers.ingestion.streams import Bounds
 
 BOUNDS = Bounds(members=2_000, total_bytes=1 << 30)
 SPOOL = 64 << 20  # bytes of an archive in an archive that are unpacked to look into it

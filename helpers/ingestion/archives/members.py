@@ -12,9 +12,9 @@ from itertools import chain
 from typing import BinaryIO, NamedTuple, cast
 
 from helpers.errors import RefusedModel
+from helpers.ingestion.archives.streams import CHUNK, TAKE_ANOTHER, Bounds, Forward, compression
+from helpers.ingestion.archives.zips import directory_size, zip_members
 from helpers.ingestion.names import shown
-from helpers.ingestion.streams import CHUNK, TAKE_ANOTHER, Bounds, Forward, compression
-from helpers.ingestion.zips import directory_size, zip_members
 
 FILE, FOLDER = "a file", "a folder"
 BROKEN = (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from helpers.errors import RefusedModel
-from helpers.ingestion.streams import CHUNK, FREE, TAKE_ANOTHER, Bounds
+from helpers.ingestion.archives.streams import CHUNK, FREE, TAKE_ANOTHER, Bounds
 
 if TYPE_CHECKING:
     from zipfile import ZipFile, ZipInfo

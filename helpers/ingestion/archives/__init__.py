@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from helpers.errors import InvalidInput, StoreFailed
+from helpers.ingestion.archives.members import FILE, FOLDER, Member, members
+from helpers.ingestion.archives.streams import TAKE_ANOTHER, Bounds
 from helpers.ingestion.findings import Finding
-from helpers.ingestion.members import FILE, FOLDER, Member, members
 from helpers.ingestion.names import collision_key, name_problems, path_problem, shown
 from helpers.ingestion.policy import Limits
-from helpers.ingestion.streams import TAKE_ANOTHER, Bounds
 
 MOST = 100  # findings told of one archive
 OUTSIDE = 1_000_000  # members of an image that are not below the prefix
