@@ -5,7 +5,6 @@ No object is held in memory as a whole, unless it is asked for with `get`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from helpers.errors import InvalidInput, InvalidParameter, NotFound, StoreFailed, StoreUnreachable
+from helpers.errors import InvalidParameter, NotFound, StoreFailed, StoreUnreachable
 from helpers.locks import held
 from helpers.workspace import home
 
@@ -83,52 +82,20 @@ def _brief(error: Exception) -> str:
     return str(error).partition("\n\nDebug source:")[0]
 
 
-def put(data: bytes | Path, uri: str) -> str:
-    """Write bytes or a file to `uri`, whole or not at all; return the URI. Raises StoreFailed, StoreUnreachable."""
+def put(data: bytes | Path | Iterator[bytes], uri: str, *, size: int = 0) -> str:
+    """Write bytes, a file or `size` bytes that come in pieces to `uri`, whole or not at all; return the URI.
+
+    An error that an iterator raises is raised again, and nothing is written. Raises StoreFailed, StoreUnreachable.
+    """
     folder, _, name = uri.rpartition("/")
-    size = data.stat().st_size if isinstance(data, Path) else len(data)
+    size = size or (data.stat().st_size if isinstance(data, Path) else 0)
     with _explained(uri, "write"):
-        _open(folder).put(name, data, chunk_size=_part(size), max_concurrency=4)
+        _open(folder).put(name, data, chunk_size=max(PART, -(-size // PARTS)), max_concurrency=4)
     return uri
 
 
-def put_checked(path: Path, uri: str, sha256: str) -> None:
-    """Write a file to `uri` unless its bytes, as they are read, differ from `sha256`: then raises InvalidInput."""
-    folder, _, name = uri.rpartition("/")
-    part, value, changed = _part(path.stat().st_size), hashlib.sha256(), False
-
-    def read() -> Iterator[bytes]:
-        nonlocal changed
-        with path.open("rb") as file:
-            while data := file.read(part):
-                value.update(data)
-                yield data
-        if changed := value.hexdigest() != sha256:
-            raise OSError("changed")  # nothing of the object becomes visible
-
-    with _explained(uri, "write"):
-        try:
-            _open(folder).put(name, read(), chunk_size=part, max_concurrency=4)
-        except Exception:
-            if not changed:
-                raise
-    if changed:
-        raise InvalidInput(f"{path} changed after it was signed", do="Ingest the model again")
-
-
-def _part(size: int) -> int:
-    return max(PART, -(-size // PARTS))
-
-
-def sha256(uri: str) -> str:
-    """Return the SHA-256 of what `uri` holds, read as a stream. Raises NotFound, StoreFailed or StoreUnreachable."""
-    value = hashlib.sha256()
-    for data in _stream(uri):
-        value.update(data)
-    return value.hexdigest()
-
-
-def _stream(uri: str) -> Iterator[bytes]:
+def stream(uri: str) -> Iterator[bytes]:
+    """Return what `uri` holds piece by piece. Raises NotFound, StoreFailed or StoreUnreachable."""
     folder, _, name = uri.rpartition("/")
     with _explained(uri, "read"):
         yield from _open(folder).get(name).stream(min_chunk_size=1 << 20)
@@ -204,7 +171,7 @@ def _download(uri: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.part")
         with draft.open("wb") as file:
-            for data in _stream(uri):
+            for data in stream(uri):
                 file.write(data)
         draft.replace(path)
     except OSError as error:

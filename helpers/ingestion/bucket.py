@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from helpers import storage
-from helpers.errors import StoreFailed
+from helpers.errors import InvalidInput, StoreFailed
 from helpers.ingestion.sealing import DOCUMENTS, Package, is_sealed
 from helpers.ingestion.signing import SIGNATURE
 
 ATTEMPTS = 10
+CHUNK = 1 << 20
 
 
 def publish_objects(package: Package, uri: str) -> None:
@@ -35,8 +39,28 @@ def _is_sealed(package: Package, uri: str) -> bool:
 
 def _complete(package: Package, uri: str, name: str, size: int | None) -> None:
     path, value = package.folder / name, package.sums[name]
-    if size != path.stat().st_size or storage.sha256(f"{uri}/{name}") != value:
-        storage.put_checked(path, f"{uri}/{name}", value)
+    wanted = path.stat().st_size
+    if size == wanted and _sha256(f"{uri}/{name}") == value:
+        return
+    storage.put(_checked(path, value), f"{uri}/{name}", size=wanted)
+
+
+def _sha256(uri: str) -> str:
+    value = hashlib.sha256()
+    for data in storage.stream(uri):
+        value.update(data)
+    return value.hexdigest()
+
+
+def _checked(path: Path, sha256: str) -> Iterator[bytes]:
+    """Return a file piece by piece. Raises InvalidInput at its end, before it can be seen, where it changed."""
+    value = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            value.update(data)
+            yield data
+    if value.hexdigest() != sha256:
+        raise InvalidInput(f"{path} changed after it was signed", do="Ingest the model again")
 
 
 def _seal(package: Package, uri: str) -> None:
