@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from helpers.artifacts import Record
-from helpers.errors import DigestMismatch, InvalidParameter
+from helpers.errors import DigestMismatch
 from helpers.ingestion.policy import Thresholds
 from helpers.records import decide, git_commit, join, summary
 from helpers.workspace import ROOT

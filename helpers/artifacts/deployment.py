@@ -62,7 +62,7 @@ class Endpoint(Artifact):
     startup_seconds: float | None = Field(default=None, ge=0, description="None where the endpoint existed already")
     digest: str = Field(description="digest of the version that is served")
     digest_verified: bool = Field(
-        description="whether signature and digests were verified just before serving; false for an endpoint that existed"
+        description="whether signature and digests were verified before serving; false for an endpoint that existed"
     )
     started: datetime
     expires: datetime | None = Field(default=None, description="when it removes itself")

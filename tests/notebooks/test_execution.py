@@ -12,8 +12,8 @@ from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
 from helpers.comparison import Comparison
 from helpers.registry import connect
 from helpers.workspace import ROOT
-from tests.plugins.models import POLICY
 from tests.plugins.kernels import execute as execute_notebook
+from tests.plugins.models import POLICY
 from tests.plugins.registry import serving as registry_at
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
