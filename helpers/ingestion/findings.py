@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from helpers.artifacts.base import Artifact
 from helpers.errors import RefusedModel
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Severity = Literal["critical", "high", "medium", "low"]
 ORDER: tuple[Severity, ...] = ("critical", "high", "medium", "low")
@@ -53,13 +50,6 @@ class Inspection(Artifact):
 def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return the findings without repetitions, the gravest first, then by file and rule."""
     return tuple(sorted(set(findings), key=lambda finding: (ORDER.index(finding.severity), *finding)))
-
-
-def findings_table(inspection: Inspection) -> pd.DataFrame:
-    """Return the findings as a table to act on: one row each, empty for a clean model."""
-    import pandas as pd
-
-    return pd.DataFrame(inspection.findings, columns=list(Finding._fields))
 
 
 def refuse(inspection: Inspection) -> None:

@@ -1,18 +1,28 @@
-"""An inspection as text: what is wrong with which file, and what to do; nothing in it moves a terminal's cursor."""
+"""An inspection to read, as text and as a table: what is wrong with which file, and what to do.
+
+Names and texts are the stranger's: none of them moves a terminal's cursor or becomes part of a page.
+"""
 
 from __future__ import annotations
 
+import html
 import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from helpers.ingestion.findings import ORDER, Finding, Inspection
 from helpers.ingestion.names import shown
 
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
+
 FILE, RULE, SEVERITY, WHAT = 32, 18, 8, 40
 HEADS = ("SEVERITY", "FILE", "RULE", "WHAT, AND WHAT TO DO")
 MOST = 200
+COLOURS = {"critical": "#A30000", "high": "#D55E00", "medium": "#0072B2", "low": "#6B6B6B"}
+WRAPPED = {"text-align": "left", "vertical-align": "top", "white-space": "normal", "overflow-wrap": "anywhere"}
 
 
 def report(inspection: Inspection) -> str:
@@ -51,3 +61,19 @@ def _summary(inspection: Inspection) -> str:
         f"{verdict} {shown(inspection.source)}: {found}; {inspection.files} files, {inspection.size_bytes:,} bytes; "
         f"policy {inspection.policy_digest}; {scanners}"
     )
+
+
+def findings_table(inspection: Inspection) -> Styler:
+    """Return a table for the notebook, one row for each finding, under the line that sums up."""
+    from pandas import DataFrame
+
+    rows = [
+        (found.severity, shown(found.file), found.rule, shown(found.problem), shown(found.do))
+        for found in inspection.findings
+    ]
+    table = DataFrame(rows, columns=["severity", "file", "rule", "what is wrong", "what to do"])
+    caption = {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"}
+    heads = {"selector": "th", "props": "text-align: left"}
+    styled = table.style.hide(axis="index").format(escape="html").set_properties(**WRAPPED)
+    styled = styled.map(lambda severity: f"font-weight: bold; color: {COLOURS[severity]}", subset=["severity"])
+    return styled.set_caption(html.escape(_summary(inspection))).set_table_styles([caption, heads])
