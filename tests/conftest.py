@@ -13,7 +13,7 @@ from helpers.workspace import ROOT
 pytest_plugins = ["tests.plugins.registry", "tests.plugins.models", "tests.plugins.stores", "tests.plugins.hub"]
 
 OURS = (
-    "REGISTRY", "STORE", "SOURCE_AWS", "OCI_", "HF_ENDPOINT", "HF_TOKEN",
+    "REGISTRY", "STORE", "SOURCE_AWS", "OCI_", "HF_ENDPOINT", "HF_TOKEN", "SIGNING_", "SIGSTORE_",
     "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH",
 )  # fmt: skip
 

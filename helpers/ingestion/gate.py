@@ -22,6 +22,7 @@ from helpers.ingestion.inspection.licenses import CARD, card_fields, license_nam
 from helpers.ingestion.policy import Policy, load_policy
 from helpers.ingestion.publication import publish
 from helpers.ingestion.sealing import Package, seal
+from helpers.ingestion.sealing.signing import signer_name
 from helpers.ingestion.sizes import parameter_count, size_bytes
 from helpers.ingestion.sources import Fetched, fetch
 from helpers.registry import Registry
@@ -62,9 +63,10 @@ class Arrival:
 def receive(settings: Settings) -> Arrival:
     """Fetch the source into quarantine and inspect it; what is wrong is a finding in the arrival, not an error.
 
-    Raises InvalidPolicy, InvalidParameter, NotFound, SourceUnreachable or StoreFailed.
+    Raises InvalidPolicy, InvalidInput (a key that is not trusted), NotFound, SourceUnreachable or StoreFailed.
     """
     policy = load_policy(settings.policy)
+    signer_name(policy)  # a key that nobody trusts is refused before anything is fetched
     storage.resolve(settings.model_store)
     with ExitStack() as stack:
         fetched = stack.enter_context(fetch(settings.source, policy, home() / "quarantine"))

@@ -9,7 +9,7 @@ from helpers.artifacts import Selection
 from helpers.errors import DigestMismatch, InvalidInput, SignatureInvalid
 from helpers.ingestion.digests import digest_of, hash_folder, model_files
 from helpers.ingestion.policy import GIB, Limits, Policy
-from helpers.ingestion.signing import SIGNATURE, signed_files
+from helpers.ingestion.sealing.signing import SIGNATURE, signed_files
 from helpers.locks import held
 from helpers.workspace import home
 

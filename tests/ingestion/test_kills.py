@@ -11,8 +11,8 @@ import pytest
 from helpers import storage
 from helpers.artifacts import Selection
 from helpers.ingestion.digests import digest
-from helpers.ingestion.repository import Repository
-from helpers.ingestion.signing import SIGNATURE
+from helpers.ingestion.publication.repository import Repository
+from helpers.ingestion.sealing.signing import SIGNATURE
 from helpers.registry import connect
 from helpers.serving.files import verified_folder
 from helpers.workspace import home

@@ -21,8 +21,8 @@ from helpers.artifacts import Selection
 from helpers.errors import DigestMismatch, InvalidInput, InvalidParameter, NotFound, StoreFailed, StoreUnreachable
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.publication import publish
-from helpers.ingestion.repository import Repository, digest_of
-from helpers.ingestion.signing import SIGNATURE
+from helpers.ingestion.publication.repository import Repository, digest_of
+from helpers.ingestion.sealing.signing import SIGNATURE
 from helpers.locks import held
 from helpers.serving.files import verified_folder
 from helpers.workspace import home

@@ -13,10 +13,9 @@ from typing import ClassVar
 import pytest
 
 from helpers.errors import InvalidInput, InvalidPolicy, SignatureInvalid, StageFailed, Unreachable
-from helpers.ingestion import keys
 from helpers.ingestion.digests import hash_folder
-from helpers.ingestion.sealing import BOM, DOCUMENTS, FACTS, SUMS, seal
-from helpers.ingestion.signing import SIGNATURE, sign, signed_files, signer_name
+from helpers.ingestion.sealing import BOM, DOCUMENTS, FACTS, SUMS, keys, seal
+from helpers.ingestion.sealing.signing import SIGNATURE, sign, signed_files, signer_name
 from helpers.workspace import home
 from tests.plugins.packages import FACTS as KNOWN
 from tests.plugins.packages import model_folder, package, shipped_policy

@@ -9,10 +9,10 @@ import pytest
 from helpers import storage
 from helpers.artifacts import Selection
 from helpers.errors import DigestMismatch, NotFound, SignatureInvalid
-from helpers.ingestion import keys
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.publication import publish
-from helpers.ingestion.signing import SIGNATURE, sign, signer_name
+from helpers.ingestion.sealing import keys
+from helpers.ingestion.sealing.signing import SIGNATURE, sign, signer_name
 from helpers.serving.files import verified_folder
 from helpers.workspace import home
 from tests.plugins.packages import model_folder, package, shipped_policy

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import NotFound
-from helpers.ingestion.base_image import Image, images
-from helpers.ingestion.layers import Layer, layer, model_layers, unpack
-from helpers.ingestion.repository import Repository, digest_of
+from helpers.ingestion.publication.base_image import Image, images
+from helpers.ingestion.publication.layers import Layer, layer, model_layers, unpack
+from helpers.ingestion.publication.repository import Repository, digest_of
 from helpers.ingestion.sealing import DOCUMENTS, Package, is_sealed
-from helpers.ingestion.signing import SIGNATURE
+from helpers.ingestion.sealing.signing import SIGNATURE
 
 INDEX, MANIFEST = "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"

@@ -10,7 +10,7 @@ from pathlib import Path
 from helpers import storage
 from helpers.errors import InvalidInput, StoreFailed
 from helpers.ingestion.sealing import DOCUMENTS, Package, is_sealed
-from helpers.ingestion.signing import SIGNATURE
+from helpers.ingestion.sealing.signing import SIGNATURE
 
 ATTEMPTS = 10
 CHUNK = 1 << 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlparse
 
 from helpers import storage
-from helpers.ingestion.bucket import publish_objects
+from helpers.ingestion.publication.bucket import publish_objects
+from helpers.ingestion.publication.shelf import publish_folder
 from helpers.ingestion.sealing import Package
-from helpers.ingestion.shelf import publish_folder
 
 
 def publish(package: Package, store: str) -> str:
@@ -20,7 +20,7 @@ def publish(package: Package, store: str) -> str:
     Raises StoreFailed or StoreUnreachable with the address, InvalidInput for a file that changed since it was signed.
     """
     if urlparse(store).scheme == "oci":
-        from helpers.ingestion.modelcar import publish_image
+        from helpers.ingestion.publication.modelcar import publish_image
 
         return publish_image(package, store)
     uri = f"{store}/models/{package.digest.removeprefix('sha256:')}"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from helpers.errors import SignatureInvalid, StageFailed
-from helpers.ingestion import keyless
 from helpers.ingestion.digests import PROVENANCE
-from helpers.ingestion.keys import fingerprint, private_key, trusted_key
 from helpers.ingestion.policy import Policy
+from helpers.ingestion.sealing import keyless
+from helpers.ingestion.sealing.keys import fingerprint, private_key, trusted_key
 
 if TYPE_CHECKING:
     from model_signing._signing.signing import Payload, Signature, Signer, Verifier

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.errors import InvalidInput, NotFound, SignatureInvalid, StoreFailed
-from helpers.ingestion.bom import bill_of_materials
 from helpers.ingestion.digests import MANIFEST, PROVENANCE, digest_of, manifest_of, model_files
 from helpers.ingestion.policy import Policy
-from helpers.ingestion.signing import SIGNATURE, sign, signed_files, signer_name
+from helpers.ingestion.sealing.bom import bill_of_materials
+from helpers.ingestion.sealing.signing import SIGNATURE, sign, signed_files, signer_name
 
 SUMS, BOM, FACTS = f"{PROVENANCE}/{MANIFEST}", f"{PROVENANCE}/bom.cdx.json", f"{PROVENANCE}/provenance.json"
 DOCUMENTS = (SUMS, BOM, FACTS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from helpers.errors import StoreFailed
-from helpers.ingestion.repository import Repository
+from helpers.ingestion.publication.repository import Repository
 from helpers.oci.reference import Reference
 
 SCRATCH = "scratch"
