@@ -15,14 +15,16 @@ from tests.ingestion.clean import CLEAN
 from tests.plugins.models import POLICY
 
 ATTACKS = all_attacks()
-INSPECTORS = [*(ROOT / "helpers/ingestion/inspection").glob("*.py"), ROOT / "helpers/ingestion/archives.py"]
+INSPECTORS = [path for name in ("inspection", "archives") for path in (ROOT / "helpers/ingestion" / name).glob("*.py")]
 NO_VERDICT = {"unreadable"}  # ends the inspection: nobody may be told that such a model is clean or refused
 
 
 def rules_in_use():
     """Every rule that a module gives to a finding, as a literal or as a constant of the module."""
     for path in INSPECTORS:
-        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        module = importlib.import_module(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        )
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Finding", "Problem"):
                 rule = node.args[0 if ast.unparse(node.func) == "Problem" else 1]

@@ -13,6 +13,7 @@ from helpers.ingestion import Finding, Inspection
 from helpers.ingestion.report import report
 from helpers.workspace import ROOT
 from tests.ingestion.clean import CLEAN, write_json
+from tests.plugins.memory import measured
 from tests.plugins.models import POLICY
 
 MIB = 1024**2
@@ -210,20 +211,11 @@ NASTY = {
 }
 
 
-MEASURE = """\
-import resource, subprocess, sys
-ended = subprocess.run(sys.argv[1:]).returncode
-print(ended, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, file=sys.stderr)
-"""
-
-
 @pytest.mark.parametrize("name", NASTY)
 def test_memory_stays_under_500_mb(folder, name):
     NASTY[name](folder)
-    measured = [sys.executable, "-c", MEASURE, *COMMAND, folder, "--json"]  # a large parent counts as a child's memory
-    done = subprocess.run(measured, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    code, mebibytes = map(int, done.stderr.split())
+    code, mebibytes, printed = measured([*COMMAND, folder, "--json"])
     clean = name in ("texts", "tokenizer", "vocabulary")
-    assert code == (0 if clean else 1), done.stdout[:1000]
-    assert bool(json.loads(done.stdout)["findings"]) != clean
+    assert code == (0 if clean else 1), printed[:1000]
+    assert bool(json.loads(printed)["findings"]) != clean
     assert mebibytes < 476  # 500 MB

@@ -202,7 +202,7 @@ def test_a_line_that_breaks_is_taken_up_again(oci_registry, repository, policy, 
     with throttled(oci_registry.host, 1e9, broken_after=1_000_000) as line:
         with fetched(f"oci://{line.address}/{repository}:v1", policy, quarantine) as result:
             assert dict(result.sums) == sums(files)
-        assert line.breaks == 2
+        assert line.breaks >= 2
 
 
 def test_credentials_come_from_dockers_configuration(tmp_path, policy, quarantine, monkeypatch, capfd):
