@@ -116,6 +116,23 @@ def test_a_file_that_grows_while_it_is_copied_is_refused(folder, tmp_path, monke
 
 
 def test_a_full_disk_is_named(folder, tmp_path):
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from helpers.ingestion.digests import copy_hashed\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "copy_hashed(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "copy")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "StoreFailed: Could not write" in done.stderr
+    assert "copy/model-0000" in done.stderr
+
+
+def test_memory_stays_small_whatever_the_size_of_a_file(tmp_path):
+    source = tmp_path / "model"
+    source.mkdir()
+    for number in range(2):
+        with (source / f"{number}.safetensors").open("wb") as file:
+            file.truncate(200_000_000)
     code = "import sys; from pathlib import Path; from helpers.ingestion.digests import copy_hashed\n"
     code += "copy_hashed(Path(sys.argv[1]), Path(sys.argv[2]))"
     ended, mebibytes, _ = measured([sys.executable, "-c", code, source, tmp_path / "copy"])
