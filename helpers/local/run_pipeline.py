@@ -24,7 +24,7 @@ def main() -> int:
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, signal.default_int_handler)
     declared = pipelines.Pipeline(arguments.pipeline).parameters
-    given = {name: os.environ[name] for name in declared if name in os.environ}
+    given = {name: _located(name, os.environ[name]) for name in declared if name in os.environ}
     folder = arguments.runs.resolve() / f"{datetime.now():%Y%m%d-%H%M%S}-{arguments.pipeline}"
     try:
         print(f"registry: {stack.up()}", flush=True)
@@ -37,6 +37,11 @@ def main() -> int:
         return 1
     print(f"read {notebooks / pipelines.Pipeline(arguments.pipeline).stages[-1]}.html")
     return 0
+
+
+def _located(name: str, value: str) -> str:
+    """Name a folder from where the user stands: the pipeline runs somewhere else."""
+    return str(Path(value).resolve()) if name == "SOURCE" and Path(value).exists() else value
 
 
 if __name__ == "__main__":

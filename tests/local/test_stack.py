@@ -68,31 +68,34 @@ def test_an_unknown_pipeline_parameter_is_refused_by_name():
 def test_defaults_of_pipeline_parameters_reach_a_local_run():
     environment = pipelines.Pipeline("model_ops").environment({"MODEL_NAME": "mine"})
     assert environment["MODEL_NAME"] == "mine"
-    assert environment["MIN_ACCURACY"] == "0.3"
+    assert environment["MODEL_VERSION"] == "1.0.0"
     assert "" not in environment.values(), "an empty default is the notebook's own"
 
 
 def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(tmp_path, capsys):
-    with pytest.raises(StageFailed, match=r"failed in ingest_model: .*NotFound .*nowhere is no folder"):
+    with pytest.raises(StageFailed, match=r"failed in ingest_model: .*NotFound .*nowhere does not exist"):
         pipelines.run("model_ops", tmp_path / "run", {"SOURCE": "nowhere", "REGISTRY": stack.up()})
     stack.down()
     assert "FAILED" in capsys.readouterr().out
     page = (tmp_path / "run" / "notebooks" / "ingest_model.html").read_text()
-    assert "nowhere is no folder" in page
+    assert "nowhere does not exist" in page
     assert not (tmp_path / "run" / "notebooks" / "deploy_model.html").exists()
     source = json.loads((ROOT / "notebooks" / "ingest_model.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in source["cells"]), "Elyra writes into a copy"
 
 
-def test_one_pipeline_takes_its_parameters_from_the_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("SOURCE", "elsewhere")
+@pytest.mark.parametrize(("source", "said"), [("elsewhere", "elsewhere"), ("here", "holds no safetensors weights")])
+def test_one_pipeline_takes_its_parameters_from_the_environment(tmp_path, monkeypatch, source, said):
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("SOURCE", source)
     command = [sys.executable, "-m", "helpers.local.run_pipeline", "model_ops", "--runs", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     finally:
         stack.down()
     assert done.returncode == 1
-    assert "elsewhere is no folder" in done.stderr
+    assert said in done.stderr
     assert list(tmp_path.glob("*-model_ops/notebooks/ingest_model.html"))
 
 
