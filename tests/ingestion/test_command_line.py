@@ -211,6 +211,7 @@ NASTY = {
 }
 
 
+@pytest.mark.load
 @pytest.mark.parametrize("name", NASTY)
 def test_memory_stays_under_500_mb(folder, name):
     NASTY[name](folder)

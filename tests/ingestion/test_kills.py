@@ -21,6 +21,8 @@ from tests.plugins.killing import killer  # noqa: F401
 from tests.plugins.models import POLICY
 from tests.plugins.packages import shipped_policy
 
+pytestmark = pytest.mark.load
+
 KILLS, KILLS_PER_MODEL = 20, 4
 SIZE = {"a.weight": ("BF16", (600, 1000))}
 

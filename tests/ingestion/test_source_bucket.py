@@ -9,6 +9,8 @@ from helpers.ingestion.sources import bucket, fetch
 from tests.plugins.sources import a_policy, fetched, files_below, killed, model, rules, sums, write_policy
 from tests.plugins.stores import KEYS, throttled
 
+pytestmark = pytest.mark.load
+
 
 @pytest.fixture
 def policy(tmp_path):

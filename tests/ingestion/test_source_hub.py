@@ -9,6 +9,8 @@ from helpers.errors import InvalidParameter, NotFound, SourceUnreachable
 from helpers.ingestion.sources import fetch
 from tests.plugins.sources import CARD, a_policy, fetched, files_below, killed, model, rules, sums, write_policy
 
+pytestmark = pytest.mark.load
+
 NAME = "ibm-granite/tiny"
 SOURCE = f"hf://{NAME}"
 SHARD = "model-1-of-2.safetensors"

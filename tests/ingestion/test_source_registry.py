@@ -17,6 +17,8 @@ from tests.plugins.images import IMAGE, INDEX, descriptor, digest, layer, push, 
 from tests.plugins.sources import a_policy, fetched, files_below, killed, model, rules, sums, write_policy
 from tests.plugins.stores import PASSWORD, USER, oci_serving, throttled
 
+pytestmark = pytest.mark.load
+
 
 @pytest.fixture
 def policy(tmp_path):

@@ -18,6 +18,8 @@ from helpers.ingestion.inspection.header import BITS, read_header
 from helpers.ingestion.inspection.weights import layout_problems
 from tests.plugins.memory import measured
 
+pytestmark = pytest.mark.load
+
 FUZZ = settings(max_examples=400, deadline=5000, database=None)
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12) | st.sampled_from(["a", "b.c"])
 NAMES = NAMES.filter(lambda name: name != "__metadata__")  # a tensor of this name the library writes, and cannot read
