@@ -22,6 +22,8 @@ from helpers.serving.hardware import this_machine
 from helpers.serving.settings import Settings
 from helpers.workspace import ROOT, home
 
+SECRETS = ("AWS_", "STORE_AWS_", "SOURCE_AWS_", "REGISTRY_", "SIGNING_", "SIGSTORE_", "HF_TOKEN")
+
 
 def deploy(selection: Selection, settings: Settings) -> Endpoint:
     """Start vLLM and wait until it answers; a server that this folder started for the same selection is taken over."""
@@ -89,9 +91,7 @@ def _start(selection: Selection, settings: Settings, folder: Path, handle: str) 
 
 def _environment(settings: Settings) -> dict[str, str]:
     """Return the server's environment: the CPU build needs to be told so, and nothing may reach for a hub."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("STORE_AWS_", "AWS_", "REGISTRY_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
     if key := kept.pop(client.KEY, ""):
         kept["VLLM_API_KEY"] = key
     return kept | {

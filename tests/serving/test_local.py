@@ -133,12 +133,14 @@ def test_a_missing_environment_says_how_to_make_it(tiny_model, monkeypatch):
 
 def test_no_secret_reaches_the_command_line_or_a_server_that_does_not_need_it(tiny_model, monkeypatch, tmp_path):
     monkeypatch.setenv("ENDPOINT_API_KEY", "hidden-key")
-    monkeypatch.setenv("STORE_AWS_SECRET_ACCESS_KEY", "hidden-store-key")
+    secrets = ("STORE_AWS_SECRET_ACCESS_KEY", "SOURCE_AWS_SECRET_ACCESS_KEY", "SIGNING_KEY", "HF_TOKEN")
     settings = serving.Settings()
     command = local.build_command(select(tiny_model), settings, tiny_model, 8000, tmp_path / "python")
+    for name in secrets:
+        monkeypatch.setenv(name, f"hidden-{name}")
     environment = local._environment(settings)
     assert "hidden-key" not in " ".join(command)
-    assert "hidden-store-key" not in environment.values()
+    assert not [name for name in secrets if name in environment]
     assert environment["VLLM_API_KEY"] == "hidden-key"
 
 
