@@ -116,7 +116,7 @@ def test_a_later_layer_does_not_replace_a_file(pack, folder):
     assert tree(folder) == {"config.json": b"{}"}
 
 
-@pytest.mark.parametrize("name", ["../outside", "/tmp/outside-of-assay", "a/../../outside", "..", "C:/outside"])
+@pytest.mark.parametrize("name", ["../outside", "/nowhere/outside", "a/../../outside", "..", "C:/outside"])
 def test_nothing_lands_outside(pack, folder, tmp_path, name):
     for content in (tar_of(entry(name, b"x")), zip_of({name: b"x"})):
         before = sorted(tmp_path.rglob("*"))

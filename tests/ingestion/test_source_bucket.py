@@ -13,16 +13,6 @@ pytestmark = pytest.mark.load
 
 
 @pytest.fixture
-def policy(tmp_path):
-    return a_policy(tmp_path)
-
-
-@pytest.fixture
-def quarantine(tmp_path):
-    return tmp_path / "quarantine"
-
-
-@pytest.fixture
 def source(s3_bucket):
     return upload(s3_bucket, model())
 

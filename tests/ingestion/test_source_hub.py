@@ -16,16 +16,6 @@ SOURCE = f"hf://{NAME}"
 SHARD = "model-1-of-2.safetensors"
 
 
-@pytest.fixture
-def policy(tmp_path):
-    return a_policy(tmp_path)
-
-
-@pytest.fixture
-def quarantine(tmp_path):
-    return tmp_path / "quarantine"
-
-
 def downloads(hub):
     """The files that were asked for, without the large ones' second request."""
     return [request.path.rpartition("/")[2] for request in hub.requests if "/resolve/" in request.path]

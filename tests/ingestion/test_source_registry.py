@@ -21,16 +21,6 @@ pytestmark = pytest.mark.load
 
 
 @pytest.fixture
-def policy(tmp_path):
-    return a_policy(tmp_path)
-
-
-@pytest.fixture
-def quarantine(tmp_path):
-    return tmp_path / "quarantine"
-
-
-@pytest.fixture
 def repository(request):
     """A repository that no other test uses."""
     return "tests/" + re.sub("[^a-z0-9]+", ".", request.node.name.lower()).strip(".")

@@ -17,16 +17,6 @@ from tests.plugins.sources import a_policy, fetched, files_below, model, rules, 
 
 
 @pytest.fixture
-def policy(tmp_path):
-    return a_policy(tmp_path)
-
-
-@pytest.fixture
-def quarantine(tmp_path):
-    return tmp_path / "quarantine"
-
-
-@pytest.fixture
 def folder(tmp_path):
     return write(tmp_path / "my-model")
 

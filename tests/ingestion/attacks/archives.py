@@ -113,7 +113,7 @@ def a_model_in_a_tar_that_writes_outside(folder):
 
 @attack(rule="path", says="an absolute path")
 def a_model_in_a_tar_with_an_absolute_path(folder):
-    return packed(folder, entry("/tmp/extra.json", b"{}"))
+    return packed(folder, entry("/absolute/extra.json", b"{}"))
 
 
 @attack(rule="archive", says="twice in the archive")

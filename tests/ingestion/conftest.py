@@ -1,0 +1,16 @@
+"""What the tests of every source share."""
+
+import pytest
+
+from tests.plugins.sources import a_policy
+
+
+@pytest.fixture
+def policy(tmp_path):
+    """The shipped policy, open to every source."""
+    return a_policy(tmp_path)
+
+
+@pytest.fixture
+def quarantine(tmp_path):
+    return tmp_path / "quarantine"
