@@ -16,8 +16,11 @@ AssayError
 │   ├── RegistryUnreachable
 │   ├── StoreUnreachable
 │   ├── SourceUnreachable   where a model should come from: hub, bucket or registry
+│   ├── ClusterUnreachable  the Kubernetes API
 │   └── EndpointUnreachable
 ├── StageFailed             a tool started and could not finish its job
+│   ├── Forbidden           the cluster does not let this account do it: verb, resource, namespace
+│   ├── ClusterRefused      the cluster refused an object: invalid, over quota, or there already
 │   ├── DeploymentFailed    vLLM did not come up: likely reason and last log lines
 │   ├── DigestMismatch      what would be served is not what was registered
 │   ├── SignatureInvalid    nobody trusted has signed what would be served
@@ -101,12 +104,24 @@ class SourceUnreachable(Unreachable):
     """The hub, bucket or registry that a model should come from did not answer, or would not give it."""
 
 
+class ClusterUnreachable(Unreachable):
+    """The Kubernetes API did not answer, or nothing says where it is."""
+
+
 class EndpointUnreachable(Unreachable):
     """The model's endpoint did not answer, or stopped answering."""
 
 
 class StageFailed(AssayError):
     """A tool started and could not finish its job."""
+
+
+class Forbidden(StageFailed):
+    """The cluster does not let this account do it; the message says verb, resource, namespace and what is missing."""
+
+
+class ClusterRefused(StageFailed):
+    """The cluster refused an object, for example because it is invalid, over quota or there already."""
 
 
 class DeploymentFailed(StageFailed):
