@@ -22,6 +22,16 @@ AssayError
 │   ├── Forbidden           the cluster does not let this account do it: verb, resource, namespace
 │   ├── ClusterRefused      the cluster refused an object: invalid, over quota, or there already
 │   ├── DeploymentFailed    vLLM did not come up: likely reason and last log lines
+│   │   ├── ImageUnavailable    an image cannot be pulled
+│   │   ├── NotSchedulable      no node has what the server asks for, for example a free GPU
+│   │   ├── NotAdmitted         a quota or an admission check refuses its pod
+│   │   ├── InvalidDeployment   the cluster or vLLM does not accept how it is to be served
+│   │   ├── ModelUnavailable    the model's files do not reach the server
+│   │   ├── ModelNotLoaded      the files are there and vLLM cannot load them
+│   │   ├── OutOfMemory         it needs more memory than it may have
+│   │   ├── ServerCrashed       it ends again and again
+│   │   ├── DeploymentStopped   somebody stopped or removed it
+│   │   └── StartTimedOut       it was not ready in time
 │   ├── DigestMismatch      what would be served is not what was registered
 │   ├── SignatureInvalid    nobody trusted has signed what would be served
 │   ├── SweepFailed         GuideLLM ended badly or every request failed
@@ -126,6 +136,46 @@ class ClusterRefused(StageFailed):
 
 class DeploymentFailed(StageFailed):
     """The model server did not come up; the message has the likely reason and the last log lines."""
+
+
+class ImageUnavailable(DeploymentFailed):
+    """An image cannot be pulled."""
+
+
+class NotSchedulable(DeploymentFailed):
+    """No node has what the server asks for, for example a free GPU."""
+
+
+class NotAdmitted(DeploymentFailed):
+    """A quota or an admission check refuses the server's pod."""
+
+
+class InvalidDeployment(DeploymentFailed):
+    """The cluster or vLLM does not accept how the model is to be served."""
+
+
+class ModelUnavailable(DeploymentFailed):
+    """The model's files do not reach the server."""
+
+
+class ModelNotLoaded(DeploymentFailed):
+    """The model's files are there and vLLM cannot load them."""
+
+
+class OutOfMemory(DeploymentFailed):
+    """The server needs more memory than it may have."""
+
+
+class ServerCrashed(DeploymentFailed):
+    """The server ends again and again."""
+
+
+class DeploymentStopped(DeploymentFailed):
+    """Somebody stopped or removed the deployment while it was coming up."""
+
+
+class StartTimedOut(DeploymentFailed):
+    """The server was not ready in time."""
 
 
 class DigestMismatch(StageFailed):
