@@ -11,7 +11,7 @@ from pydantic import Field
 
 from helpers import parameters, records, storage
 from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
-from helpers.catalog import write_catalog
+from helpers.catalog import pack_catalog, write_catalog
 from helpers.comparison import Comparison, compare
 from helpers.errors import NotFound
 from helpers.ingestion.policy import load_policy
@@ -52,6 +52,7 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     record = record.model_copy(update={"raw": raw, "approval": approval})
     for path in write_catalog(record, folder / "catalog"):
         storage.put(path, f"{place}/catalog/{path.name}")
+    pack_catalog(folder / "catalog")
     uri = storage.put(record.model_dump_json(indent=2).encode(), f"{place}/{Record.filename}")
     registry.attach_record(selection.model_version_id, record.record_id, uri, records.summary(record))
     if policy and approval:

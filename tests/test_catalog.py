@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zipfile
 from functools import cache
 
 import pytest
 import yaml
 
 from helpers.artifacts import Approval
-from helpers.catalog import write_catalog
+from helpers.catalog import pack_catalog, write_catalog
 from helpers.workspace import ROOT
 from tests.plugins.records import START, a_point, a_record, a_sweep, some_samples
 
@@ -51,6 +52,19 @@ def written(tmp_path):
 
 def test_all_four_files_are_written(written):
     assert set(written[1]) == {"metadata.json", "performance.ndjson", "evaluations.ndjson", "catalog.yaml"}
+
+
+def test_the_archive_holds_the_files_as_they_are_and_only_changes_with_them(written):
+    record, files = written
+    folder = files["metadata.json"].parent
+    (folder / "notes.txt").write_text("not the catalog's")
+    archive = pack_catalog(folder)
+    first = archive.read_bytes()
+    with zipfile.ZipFile(archive) as packed:
+        content = {name: packed.read(name) for name in packed.namelist()}
+    assert content == {f"{folder.name}/{name}": path.read_bytes() for name, path in sorted(files.items())}
+    write_catalog(record, folder)
+    assert pack_catalog(folder).read_bytes() == first
 
 
 @pytest.mark.parametrize(("key", "kind"), PERFORMANCE.items())

@@ -6,8 +6,10 @@ catalog.yaml is its YAML source with the same records as metrics artifacts.
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import yaml
 from helpers.artifacts import Record, write_atomic
 from helpers.catalog.rows import Row, evaluation_rows, performance_rows
 
-__all__ = ["evaluation_rows", "metadata", "performance_rows", "write_catalog"]
+__all__ = ["evaluation_rows", "metadata", "pack_catalog", "performance_rows", "write_catalog"]
 
 FILES = ("metadata.json", "performance.ndjson", "evaluations.ndjson", "catalog.yaml")
 _DATES = ("created_at", "updated_at")
@@ -41,6 +43,19 @@ def write_catalog(record: Record, folder: Path) -> list[Path]:
         "catalog.yaml": yaml.safe_dump(_source(record, performance, evaluations), sort_keys=False, allow_unicode=True),
     }
     return [write_atomic(folder / name, text.encode()) for name, text in written.items() if text]
+
+
+def pack_catalog(folder: Path) -> Path:
+    """Write the catalog's files in `folder` into one archive beside it, and return the archive.
+
+    A pipeline's node hands on single files with fixed names. The same files make the same bytes.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(name for name in FILES if (folder / name).exists()):
+            entry = zipfile.ZipInfo(f"{folder.name}/{name}")  # dated 1980, whenever it is packed
+            archive.writestr(entry, (folder / name).read_bytes(), zipfile.ZIP_DEFLATED)
+    return write_atomic(folder.with_suffix(".zip"), buffer.getvalue())
 
 
 def metadata(record: Record, evaluations: Iterable[Row]) -> dict[str, str | float]:

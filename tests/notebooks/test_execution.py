@@ -115,6 +115,7 @@ def test_log_results_records_and_approves(workspace):
     assert record.approval.state == version.properties["approval"] == "approved"
     assert version.properties["baseline_accuracy"] == pytest.approx(record.evaluation.score)
     assert (workspace.folder / "artifacts" / "catalog" / "performance.ndjson").stat().st_size
+    assert (workspace.folder / "artifacts" / "catalog.zip").stat().st_size
 
 
 def test_registry_lookup_selects_it(workspace):
