@@ -10,11 +10,17 @@ import pytest
 
 from helpers.workspace import ROOT
 
-pytest_plugins = ["tests.plugins.registry", "tests.plugins.models", "tests.plugins.stores", "tests.plugins.hub"]
+pytest_plugins = [
+    "tests.plugins.registry",
+    "tests.plugins.models",
+    "tests.plugins.stores",
+    "tests.plugins.hub",
+    "tests.plugins.cluster",
+]
 
 OURS = (
     "REGISTRY", "STORE", "SOURCE_AWS", "OCI_", "HF_ENDPOINT", "HF_TOKEN", "SIGNING_", "SIGSTORE_",
-    "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH",
+    "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH", "KUBE",
 )  # fmt: skip
 
 
