@@ -5,7 +5,6 @@ No object is held in memory as a whole, unless it is asked for with `get`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -14,26 +13,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from helpers import data_connection
 from helpers.errors import InvalidParameter, NotFound, StoreFailed, StoreUnreachable
 from helpers.locks import held
-from helpers.workspace import home
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 PART, PARTS = 16 << 20, 9000  # S3 takes 10,000 parts for one object
 SMALL = 1 << 20
-S3_KEYS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "ENDPOINT", "REGION")
 
 
 def resolve(uri: str) -> str:
-    """Return the store's URI without a trailing slash; `local` is the embedded one. Raises InvalidParameter."""
+    """Return the store's URI without a trailing slash. Raises InvalidParameter.
+
+    `local` is the embedded one, `auto` the data connection's bucket where there is one.
+    """
+    if uri == "auto":
+        return data_connection.default_store()
     if uri == "local":
-        return (home() / "store").resolve().as_uri()
+        return data_connection.embedded_store()
     if urlparse(uri).scheme not in ("file", "s3", "oci"):
         raise InvalidParameter(
             f"STORE is {uri!r}, which is no store",
-            do="Give local, file:///folder, s3://bucket/prefix or oci://host/repository",
+            do="Give auto, local, file:///folder, s3://bucket/prefix or oci://host/repository",
         )
     return uri.rstrip("/")
 
@@ -45,13 +48,13 @@ def local_path(uri: str) -> Path | None:
 
 
 def _open(uri: str, *, timeout: float = 20) -> ObjectStore:
-    """Open the store; S3 keys come from STORE_AWS_* (names that do not collide with Elyra's own AWS_*)."""
+    """Open the store; S3 keys come from the data connection."""
     from obstore.store import LocalStore, S3Store
 
     if path := local_path(uri):
         return LocalStore(path, mkdir=True)
-    config = {key.lower(): value for key in S3_KEYS if (value := os.environ.get(f"STORE_AWS_{key}"))}
-    options = {"allow_http": config.get("endpoint", "").startswith("http://")}
+    config = data_connection.store_config()
+    options = data_connection.client_options(config.get("endpoint", ""))
     retry = {"max_retries": 4, "retry_timeout": timedelta(seconds=timeout)}
     return S3Store.from_url(uri, config=config, client_options=options, retry_config=retry)  # type: ignore[arg-type]
 
@@ -70,6 +73,11 @@ def _explained(uri: str, verb: str) -> Iterator[None]:
             raise StoreFailed(
                 f"Could not {verb} {uri}: {_brief(error)}",
                 do="Check its space and your rights there, or choose another store, then run this stage again",
+            ) from error
+        if "InvalidCertificate" in str(error):
+            raise StoreUnreachable(
+                f"Could not {verb} {uri}: the store's certificate is not trusted",
+                do="Name the CA's PEM file in AWS_CA_BUNDLE or SSL_CERT_FILE, then run this stage again",
             ) from error
         raise StoreUnreachable(
             f"Could not {verb} {uri}: {_brief(error)}",
@@ -129,6 +137,12 @@ def sizes(uri: str) -> dict[str, int]:
         raise NotFound(f"{uri} is not in the store", do="Check the address, or run the stage that writes it")
     with _explained(uri, "list"):
         return dict(sorted((item["path"], item["size"]) for batch in _open(uri).list() for item in batch))
+
+
+def versions(uri: str) -> dict[str, str]:
+    """Return the ETag of every object under `uri`, by its name relative to it: another one after each write."""
+    with _explained(uri, "list"):
+        return {item["path"]: str(item["e_tag"]) for batch in _open(uri).list() for item in batch}
 
 
 def listing(uri: str) -> list[str]:

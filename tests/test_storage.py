@@ -7,6 +7,8 @@ import pytest
 
 from helpers import storage
 from helpers.errors import InvalidParameter, NotFound, StoreFailed, StoreUnreachable
+from tests.plugins.certificates import make_certificates
+from tests.plugins.stores import KEYS, running
 
 
 def test_what_is_put_is_got_listed_and_found(tmp_path):
@@ -61,3 +63,36 @@ def test_a_full_disk_leaves_no_half_written_object(tmp_path):
     assert "StoreFailed: Could not write" in done.stderr
     assert not storage.exists(uri)
     assert issubclass(StoreFailed, Exception)
+
+
+def test_auto_is_the_buckets_assay_folder_or_this_machines_store(monkeypatch):
+    assert storage.resolve("auto") == storage.resolve("local")
+    monkeypatch.setenv("STORE_AWS_BUCKET", "results")
+    assert storage.resolve("auto") == "s3://results/assay"
+
+
+def test_a_pod_without_the_data_connection_says_which_key_of_which_secret_is_missing(monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with pytest.raises(InvalidParameter, match="the Secret assay-store lacks the key AWS_S3_BUCKET"):
+        storage.resolve("auto")
+    monkeypatch.setenv("STORE_AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "that of the pipeline server's bucket")
+    with pytest.raises(InvalidParameter, match="STORE_AWS_SECRET_ACCESS_KEY: the Secret assay-store lacks"):
+        storage.put(b"", "s3://results/assay/x")
+
+
+def test_a_store_with_a_private_certificate_is_trusted_by_its_authority(monkeypatch, tmp_path):
+    certificates = make_certificates(tmp_path)
+    options = ["-s", "-c", tmp_path / "leaf.pem", "-k", tmp_path / "leaf.key"]
+    command = [sys.executable, "-m", "moto.server", "-p", "0", *map(str, options)]
+    with running(command, tmp_path / "log", r"Running on https://127\.0\.0\.1:(\d+)", PYTHONUNBUFFERED="1") as port:
+        for key, value in {**KEYS, "ENDPOINT": f"127.0.0.1:{port}", "BUCKET": "results"}.items():
+            monkeypatch.setenv(f"STORE_AWS_{key}", value)
+        with pytest.raises(StoreUnreachable, match=r"certificate is not trusted\. Name .* in AWS_CA_BUNDLE"):
+            storage.listing("s3://results")
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.authority))
+        with pytest.raises(NotFound):  # no such bucket: the store was asked
+            storage.get("s3://results/assay/x")
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "absent.pem"))
+        with pytest.raises(InvalidParameter, match=r"AWS_CA_BUNDLE names .*absent\.pem, which is not there"):
+            storage.listing("s3://results")

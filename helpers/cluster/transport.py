@@ -10,13 +10,11 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay
-from tenacity.wait import wait_random_exponential
-
 from helpers.errors import ClusterUnreachable
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
+    from tenacity import RetryCallState
 
 BUSY = (429, 500, 502, 503, 504)
 CONNECT_SECONDS, READ_SECONDS = 10, 30
@@ -54,6 +52,8 @@ class Transport:
         self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None, content: str = ""
     ) -> Reply:
         """Send a request and return what is answered, an error status too. `content` is the body's content type."""
+        from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay
+        from tenacity.wait import wait_random_exponential
         from urllib3.exceptions import HTTPError, SSLError
 
         url = f"{self.address}{path}" + (f"?{urlencode(query)}" if query else "")

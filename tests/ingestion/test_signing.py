@@ -87,6 +87,19 @@ def test_a_signature_is_refused_after_the_key_changed_and_both_keys_are_named(tm
     assert first != second
 
 
+def test_a_pod_makes_no_key_and_says_which_secret_is_missing(monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with pytest.raises(InvalidInput, match=r"no SIGNING_KEY.*Secret assay-signing"):
+        keys.private_key(shipped_policy())
+    with pytest.raises(SignatureInvalid, match=r"no SIGNING_PUBLIC_KEY.*Secret assay-signing"):
+        keys.trusted_key(shipped_policy())
+    assert not (home() / "keys").exists()
+    private, public = new_pair()
+    monkeypatch.setenv("SIGNING_KEY", private)
+    monkeypatch.setenv("SIGNING_PUBLIC_KEY", public)
+    assert keys.private_key(shipped_policy()) == private.encode()
+
+
 def test_the_environments_key_signs_where_its_public_half_is_trusted(monkeypatch, tmp_path):
     private, public = new_pair()
     monkeypatch.setenv("SIGNING_KEY", private)

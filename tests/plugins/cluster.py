@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.cluster import account
 from helpers.workspace import ROOT
+from tests.plugins.certificates import make_certificates
 from tests.plugins.kube import replies
 from tests.plugins.kube.objects import Key, Objects
 from tests.plugins.kube.resources import BY_KIND
@@ -44,7 +45,7 @@ class KubernetesApi:
     address: str = ""
     namespace: str = NAMESPACE
     folder: Path = Path()
-    certificate: Path | None = None
+    authority: Path | None = None  # who signed its certificate, where it speaks https
     objects: Objects = field(default_factory=Objects)
     rules: Rules = field(default_factory=Rules)
     users: dict[str, str] = field(default_factory=lambda: {"runner-token": RUNNER, "admin-token": "admin"})
@@ -115,8 +116,8 @@ class KubernetesApi:
     def kubeconfig(self, *, token: str = "runner-token", namespace: str = "", name: str = "kubeconfig") -> Path:
         """Write a kubeconfig for an account and return its path."""
         cluster: dict = {"server": self.address}
-        if self.certificate:
-            cluster["certificate-authority"] = str(self.certificate)
+        if self.authority:
+            cluster["certificate-authority"] = str(self.authority)
         context = {"cluster": "here", "user": "me", "namespace": namespace or self.namespace}
         config = {
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
@@ -182,12 +183,13 @@ class KubernetesApi:
 @contextmanager
 def serving_kubernetes(folder: Path, *, tls: bool = False) -> Iterator[KubernetesApi]:
     """Serve an empty cluster on this machine until the block ends; kubeconfigs are written into the folder."""
-    api = KubernetesApi(folder=folder, certificate=_certificate(folder) if tls else None)
+    certificates = make_certificates(folder) if tls else None
+    api = KubernetesApi(folder=folder, authority=certificates and certificates.authority)
     handler = type("Handler", (Handler,), {"api": api})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    if api.certificate:
+    if certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(api.certificate)
+        context.load_cert_chain(certificates.server)
         server.socket = context.wrap_socket(server.socket, server_side=True)
     api.address = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -212,25 +214,37 @@ def shipped_rbac() -> list[dict]:
     return [item for item in documents if item["kind"] in ("Role", "RoleBinding")]
 
 
-@pytest.fixture
-def kubernetes_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
-    """Give a test a cluster with the project `evaluation`, seen as pipeline-runner-dspa through KUBECONFIG."""
-    with serving_kubernetes(tmp_path) as api:
+@contextmanager
+def project(folder: Path, *, tls: bool = False) -> Iterator[KubernetesApi]:
+    """Serve a cluster with the project `evaluation`, set up as the repository's manifests do it."""
+    with serving_kubernetes(folder, tls=tls) as api:
         api.rules.grant("admin", EVERYTHING)
         api.rules.grant(RUNNER, runner_role(), NAMESPACE)
         api.rules.bind(shipped_rbac(), NAMESPACE)
         api.put({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        yield api
+
+
+@pytest.fixture
+def kubernetes_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
+    """Give a test a cluster, seen as pipeline-runner-dspa through KUBECONFIG."""
+    with project(tmp_path) as api:
         monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig()))
         yield api
 
 
-def _certificate(folder: Path) -> Path:
-    """Make a self-signed certificate for 127.0.0.1, with its key in the same file."""
-    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
-    key, certificate = folder / "api.key", folder / "api.pem"
-    subprocess.run(
-        ["openssl", *command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    certificate.write_bytes(certificate.read_bytes() + key.read_bytes())
-    return certificate
+@pytest.fixture
+def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
+    """Let a test run as in a pod of that account: its variables, its mounted token and certificates, https."""
+    with project(tmp_path, tls=True) as api:
+        assert api.authority
+        mounted = tmp_path / "serviceaccount"
+        mounted.mkdir()
+        contents = {"token": "runner-token\n", "namespace": NAMESPACE, "ca.crt": api.authority.read_text()}
+        for name, text in contents.items():
+            (mounted / name).write_text(text)
+        monkeypatch.setattr(account, "FOLDER", mounted)
+        host, _, port = api.address.removeprefix("https://").partition(":")
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+        yield api

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from helpers.cluster.account import in_pod
 from helpers.errors import InvalidInput, InvalidPolicy, SignatureInvalid, StoreFailed
 from helpers.ingestion.policy import Policy
 from helpers.workspace import home
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 PRIVATE, PUBLIC = "SIGNING_KEY", "SIGNING_PUBLIC_KEY"
+SECRET = "assay-signing"
 TRUST = f"Give the policy's signature.public_key or the environment's {PUBLIC} the public key that is trusted"
 
 
 def private_key(policy: Policy) -> bytes:
     """Return the PEM that signs: SIGNING_KEY from the environment, or this machine's own, made on first use.
 
-    Raises InvalidInput where the policy does not trust it, before any work is done.
+    In a pod none is made: it would be gone with the pod, and nobody could verify what it signed.
+    Raises InvalidInput where there is none or the policy does not trust it, before any work is done.
     """
     given = os.environ.get(PRIVATE, "")
     pem = given.encode() if given else _own_key()
@@ -44,6 +47,8 @@ def trusted_key(policy: Policy, *, else_: bytes | None = None) -> bytes:
         return _public(given, InvalidInput, PUBLIC)
     if else_ is None and _path().is_file():
         return _public_half(_path().read_bytes())
+    if else_ is None and in_pod():
+        raise SignatureInvalid(f"This pod trusts no signature: it has no {PUBLIC}", do=_secret(PUBLIC))
     if else_ is None:
         raise SignatureInvalid("No signature is trusted on this machine, which has no key of its own", do=TRUST)
     return else_
@@ -61,6 +66,8 @@ def _path() -> Path:
 def _own_key() -> bytes:
     """Return this machine's private key; of two processes that make it at once, the first one's stays."""
     path = _path()
+    if in_pod() and not path.is_file():
+        raise InvalidInput(f"This pod has no {PRIVATE} to sign with", do=_secret(PRIVATE))
     try:
         if not path.is_file():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,6 +80,10 @@ def _own_key() -> bytes:
             f"Could not make the key pair {path}: {error.strerror}", do="Give ASSAY_HOME a folder you can write to"
         ) from error
     return pem
+
+
+def _secret(name: str) -> str:
+    return f"Put {name} into the project's Secret {SECRET} and name it in the node's Kubernetes secrets"
 
 
 def _link(data: bytes, path: Path) -> None:

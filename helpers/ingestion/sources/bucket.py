@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from helpers import data_connection
 from helpers.errors import InvalidParameter, NotFound, SourceUnreachable
 from helpers.ingestion.findings import Finding
 from helpers.ingestion.policy import Limits, Policy
@@ -19,7 +19,6 @@ from helpers.ingestion.sources.listed import Remote, receive_listed
 from helpers.ingestion.sources.listing import inspect_listing
 from helpers.ingestion.sources.plan import Plan
 from helpers.metering import persistently, refused
-from helpers.storage import S3_KEYS
 from helpers.transfer import Incoming
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def plan(address: str, policy: Policy) -> Plan:
 def _config() -> dict[str, str]:
     """Return the source's own settings, or the store's where it has none."""
     for prefix in ("SOURCE_AWS_", "STORE_AWS_"):
-        if config := {key.lower(): value for key in S3_KEYS if (value := os.environ.get(f"{prefix}{key}"))}:
+        if config := data_connection.config(prefix):
             return config
     return {}
 
@@ -77,7 +76,7 @@ def _open(bucket: str, prefix: str, config: dict[str, str], limits: Limits) -> S
     from obstore.store import S3Store
 
     options: Any = {
-        "allow_http": config.get("endpoint", "").startswith("http://"),
+        **data_connection.client_options(config.get("endpoint", "")),
         "connect_timeout": TIMEOUT,
         "read_timeout": TIMEOUT,
         "timeout": max(TIMEOUT, timedelta(hours=limits.hours)),  # of one object, however large
