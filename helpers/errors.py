@@ -17,6 +17,7 @@ AssayError
 │   ├── StoreUnreachable
 │   ├── SourceUnreachable   where a model should come from: hub, bucket or registry
 │   ├── ClusterUnreachable  the Kubernetes API
+│   ├── PipelinesUnreachable    the Pipelines server of a runtime configuration
 │   └── EndpointUnreachable
 ├── StageFailed             a tool started and could not finish its job
 │   ├── Forbidden           the cluster does not let this account do it: verb, resource, namespace
@@ -32,6 +33,7 @@ AssayError
 │   │   ├── ServerCrashed       it ends again and again
 │   │   ├── DeploymentStopped   somebody stopped or removed it
 │   │   └── StartTimedOut       it was not ready in time
+│   ├── SubmissionFailed    a pipeline could not be compiled or submitted
 │   ├── DigestMismatch      what would be served is not what was registered
 │   ├── SignatureInvalid    nobody trusted has signed what would be served
 │   ├── SweepFailed         GuideLLM ended badly or every request failed
@@ -118,6 +120,10 @@ class ClusterUnreachable(Unreachable):
     """The Kubernetes API did not answer, or nothing says where it is."""
 
 
+class PipelinesUnreachable(Unreachable):
+    """The Pipelines server that a runtime configuration names did not answer."""
+
+
 class EndpointUnreachable(Unreachable):
     """The model's endpoint did not answer, or stopped answering."""
 
@@ -176,6 +182,10 @@ class DeploymentStopped(DeploymentFailed):
 
 class StartTimedOut(DeploymentFailed):
     """The server was not ready in time."""
+
+
+class SubmissionFailed(StageFailed):
+    """A pipeline could not be compiled or submitted; the message has what Elyra or the server says."""
 
 
 class DigestMismatch(StageFailed):
