@@ -7,21 +7,30 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from helpers.cluster import account
+from helpers.cluster.account import in_pod
 from helpers.errors import InvalidParameter, RegistryUnreachable
+from helpers.registry.discovery import address_of, only_address
 from helpers.workspace import home
 
-LOCAL = "local"
+LOCAL, AUTO, SERVICE = "local", "auto", "service:"
 PORTS = {"http": 80, "https": 443}
-DO_ADDRESS = "Give the registry's address as https://host or http://host:port"
+DO_ADDRESS = "Give the registry as auto, local, https://host, http://host:port or service:NAME"
 
 
 def resolve(address: str) -> str:
     """Return the address as the client needs it: scheme and port before the path, no slash at the end.
 
     "local" is the registry on this machine: REGISTRY_ADDRESS_LOCAL, or what `make up` wrote into registry.json.
-    Raises InvalidParameter, or RegistryUnreachable where no local registry was started.
+    "service:NAME" and "service:NAMESPACE/NAME" are looked up on the cluster; "auto" is the cluster's only one in a pod,
+    the local one elsewhere. Raises InvalidParameter, or RegistryUnreachable where none was started or found.
     """
-    return _normal(_local() if address.strip() == LOCAL else address)
+    given = address.strip()
+    if given.startswith(SERVICE):
+        return _normal(address_of(given.removeprefix(SERVICE)))
+    if given == AUTO and in_pod():
+        return _normal(only_address())
+    return _normal(_local() if given in (LOCAL, AUTO) else given)
 
 
 def _local() -> str:
@@ -57,8 +66,8 @@ def _normal(address: str) -> str:
 def token_for(address: str) -> str:
     """Return the bearer token, or "" where there is none; raises InvalidParameter for an unreadable file.
 
-    REGISTRY_TOKEN, else the file named by REGISTRY_TOKEN_FILE, else the one named by KF_PIPELINES_SA_TOKEN_PATH.
-    The last is the pod's own identity, so it never goes over plain http.
+    REGISTRY_TOKEN, else the file named by REGISTRY_TOKEN_FILE, else the one named by KF_PIPELINES_SA_TOKEN_PATH, else
+    the service account's own. The last two are the pod's identity, so they never go over plain http.
     """
     if token := os.environ.get("REGISTRY_TOKEN", "").strip():
         return token
@@ -67,6 +76,8 @@ def token_for(address: str) -> str:
     path = os.environ.get("KF_PIPELINES_SA_TOKEN_PATH")
     if path and address.startswith("https://"):
         return _read(Path(path), "KF_PIPELINES_SA_TOKEN_PATH")
+    if in_pod() and account.token_file() and address.startswith("https://"):
+        return account.service_account_token()
     return ""
 
 

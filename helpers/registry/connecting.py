@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from helpers.cluster.account import ca_bundle
 from helpers.errors import InvalidParameter, RegistryUnreachable
+from helpers.registry.access import INSIDE, TOKEN_HINT
 from helpers.registry.address import resolve, token_for
-from helpers.registry.connection import TOKEN_HINT, Connection, attempt, run_async
+from helpers.registry.connection import Connection, attempt, run_async
 
 if TYPE_CHECKING:
     from model_registry import ModelRegistry
@@ -26,11 +28,12 @@ def open_connection(address: str, author: str, timeout: float) -> Connection:
     return Connection(full, client, timeout)
 
 
-def _ca_file() -> str | None:
+def _ca_file(address: str) -> str | None:
     path = os.environ.get("REGISTRY_CA_FILE")
     if path and not os.path.isfile(path):
         raise InvalidParameter(f"REGISTRY_CA_FILE names {path}, which is not there", do="Name the CA's PEM file")
-    return path or None
+    inside = ca_bundle() if INSIDE.search(address) else None
+    return path or (str(inside) if inside else None)
 
 
 def _probe(address: str, token: str) -> None:
@@ -46,6 +49,8 @@ def _probe(address: str, token: str) -> None:
         )
     if spoken in (401, 403, 429) or spoken >= 500:
         raise ApiException(status=spoken, body=f"HTTP {spoken}")
+    if 300 <= spoken < 400:
+        raise RegistryUnreachable(f"The registry at {address} wants a browser's login (HTTP {spoken})", do=TOKEN_HINT)
     raise RegistryUnreachable(f"What answers at {address} is no model registry (HTTP {spoken})", do="Check the address")
 
 
@@ -59,7 +64,7 @@ async def _get(url: str, token: str) -> int:
     import aiohttp
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    trust = ssl.create_default_context(cafile=_ca_file()) if url.startswith("https://") else True
+    trust = ssl.create_default_context(cafile=_ca_file(url)) if url.startswith("https://") else True
     timeout = aiohttp.ClientTimeout(total=10)
     async with (
         aiohttp.ClientSession(trust_env=True, timeout=timeout) as session,
@@ -87,7 +92,7 @@ def _client(address: str, token: str, author: str) -> ModelRegistry:
             author=author,
             is_secure=address.startswith("https://"),
             user_token=token or None,
-            custom_ca=_ca_file(),
+            custom_ca=_ca_file(address),
             log_level=logging.ERROR,
             async_runner=run_async,
         )

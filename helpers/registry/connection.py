@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from helpers.errors import InvalidInput, NotFound, RegistryUnreachable
+from helpers.registry.access import refused_hint, silent_hint
 
 if TYPE_CHECKING:
     from model_registry import ModelRegistry
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OPERATION_SECONDS = 60
 BUSY = (429, 502, 503, 504)
-TOKEN_HINT = (
-    "Set REGISTRY_TOKEN or REGISTRY_TOKEN_FILE to a token whose owner may `get` the registry's Service, "
-    "for example that of `oc whoami -t`"
-)
 
 
 @lru_cache(maxsize=1)
@@ -119,10 +116,9 @@ def _explain_status(error: Any, address: str) -> Exception:
 
 
 def _unanswered(address: str, reason: str) -> RegistryUnreachable:
-    hint = "Check the address and that the registry runs (`make up` starts the local one), then run this stage again"
-    return RegistryUnreachable(f"The registry at {address} does not answer ({reason})", do=hint)
+    return RegistryUnreachable(f"The registry at {address} does not answer ({reason})", do=silent_hint(address))
 
 
 def _refused(address: str, status: int) -> RegistryUnreachable:
     why = "does not know this token (HTTP 401)" if status == 401 else "does not allow this token to read it (HTTP 403)"
-    return RegistryUnreachable(f"The registry at {address} {why}", do=TOKEN_HINT)
+    return RegistryUnreachable(f"The registry at {address} {why}", do=refused_hint(address, status))
