@@ -42,6 +42,17 @@ status: setup ## what runs: the registry and deployed models
 samples: setup ## train the two sample models, unless they are cached
 	@$(PY) -m helpers.local.samples --out .assay/samples
 
+##@ On a cluster
+# Elyra writes a node's inputs in the order of a Python set: without one seed, two compiles of the same differ.
+.PHONY: compile submit
+compile: setup ## the pipelines as files, in build/ (RUNTIME=name, IMAGES=registry/project, NAME=value)
+	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines compile $(PIPELINE) $(if $(RUNTIME),--runtime $(RUNTIME)) \
+		$(if $(IMAGES),--images $(IMAGES))
+
+submit: setup ## one pipeline to a cluster: PIPELINE=ai_engineer RUNTIME=odh_dsp (WATCH=true, IMAGES=…, NAME=value)
+	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines submit $(PIPELINE) --runtime "$(RUNTIME)" \
+		$(if $(IMAGES),--images $(IMAGES)) $(if $(WATCH),--watch)
+
 ##@ Work on it
 .PHONY: test
 test: setup lint .tools/docker-registry ## all tests, with real vLLM, GuideLLM, lm-eval and registry

@@ -13,38 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from helpers.errors import InvalidParameter, StageFailed
+from helpers.errors import StageFailed
+from helpers.pipelines import Pipeline
 from helpers.polling import wait_for
 from helpers.serving.local import remove_owned
 from helpers.workspace import ROOT
-
-
-class Pipeline:
-    """A pipeline file: its nodes in order, its parameters with their defaults."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.file = name, ROOT / "pipelines" / f"{name}.pipeline"
-        self.primary: dict[str, Any] = json.loads(self.file.read_text())["pipelines"][0]
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """Name and default of every pipeline parameter; Elyra's local processor would ignore them."""
-        declared = self.primary["app_data"]["properties"]["pipeline_parameters"]
-        return {item["name"]: str(item["default_value"]["value"]) for item in declared}
-
-    @property
-    def stages(self) -> list[str]:
-        """The notebooks' names in the order in which they run."""
-        return [Path(node["app_data"]["component_parameters"]["filename"]).stem for node in self.primary["nodes"]]
-
-    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return the defaults with `given` over them, as environment variables. Raises InvalidParameter."""
-        if unknown := sorted(set(given) - set(self.parameters)):
-            raise InvalidParameter(
-                f"Pipeline {self.name} has no parameter {', '.join(unknown)}",
-                do=f"Use one of {', '.join(sorted(self.parameters))}",
-            )
-        return {name: value for name, value in (self.parameters | dict(given)).items() if value}
 
 
 def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "") -> Path:

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from helpers.errors import AssayError
 from helpers.local import pipelines, stack
+from helpers.pipelines import Pipeline, names
 from helpers.workspace import ROOT
 
 
 def main() -> int:
     """Run the pipeline on a copy under `runs/` and return the exit code: 0 done, 1 failed, 130 interrupted."""
-    known = sorted(path.stem for path in (ROOT / "pipelines").glob("*.pipeline"))
     parser = argparse.ArgumentParser(prog="make pipeline", description=__doc__)
-    parser.add_argument("pipeline", choices=known)
+    parser.add_argument("pipeline", choices=names())
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder that the run's folder is made in")
     arguments = parser.parse_args()
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, signal.default_int_handler)
-    declared = pipelines.Pipeline(arguments.pipeline).parameters
+    declared = Pipeline(arguments.pipeline).parameters
     given = {name: _located(name, os.environ[name]) for name in declared if name in os.environ}
     folder = arguments.runs.resolve() / f"{datetime.now():%Y%m%d-%H%M%S}-{arguments.pipeline}"
     try:
@@ -35,7 +35,7 @@ def main() -> int:
     except AssayError as error:
         print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(f"read {notebooks / pipelines.Pipeline(arguments.pipeline).stages[-1]}.html")
+    print(f"read {notebooks / Pipeline(arguments.pipeline).stages[-1]}.html")
     return 0
 
 

@@ -1,0 +1,90 @@
+"""A shipped `.pipeline` file: its stages, its parameters, and the form in which Elyra's processor takes it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from helpers.errors import InvalidParameter, NotFound
+from helpers.workspace import ROOT
+
+FOLDER = ROOT / "pipelines"
+IMAGES = "quay.io/assay"  # where the shipped pipelines take their images from
+
+
+def names() -> list[str]:
+    """Return the names of all shipped pipelines."""
+    return sorted(path.stem for path in FOLDER.glob("*.pipeline"))
+
+
+class Pipeline:
+    """A pipeline file: its nodes in order, its parameters with their defaults. Raises NotFound."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.file = name, FOLDER / f"{name}.pipeline"
+        if not self.file.is_file():
+            raise NotFound(f"There is no pipeline {name!r}", do=f"Name one of {', '.join(names())}")
+        self.content: dict[str, Any] = json.loads(self.file.read_text())
+        self.primary: dict[str, Any] = self.content["pipelines"][0]
+
+    @property
+    def resource_name(self) -> str:
+        """The name on the cluster, where underscores are not allowed."""
+        return self.name.replace("_", "-")
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """What each node says of itself: file, image, resources, secrets, outputs."""
+        return [node["app_data"]["component_parameters"] for node in self.primary["nodes"]]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Name and default of every pipeline parameter; Elyra's local processor would ignore them."""
+        return {item["name"]: str(item["default_value"]["value"]) for item in self._declared}
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Name and Elyra's type (String, Integer, Float, Bool) of every pipeline parameter."""
+        return {item["name"]: str(item["default_value"]["type"]) for item in self._declared}
+
+    @property
+    def _declared(self) -> list[dict[str, Any]]:
+        declared: list[dict[str, Any]] = self.primary["app_data"]["properties"]["pipeline_parameters"]
+        return declared
+
+    @property
+    def stages(self) -> list[str]:
+        """The notebooks' names in the order in which they run."""
+        return [Path(node["filename"]).stem for node in self.nodes]
+
+    def known(self, given: Mapping[str, str]) -> None:
+        """Refuse names that are no parameter of this pipeline. Raises InvalidParameter."""
+        if unknown := sorted(set(given) - set(self.parameters)):
+            has = f"Use one of {', '.join(sorted(self.parameters))}" if self.parameters else "Give it none"
+            raise InvalidParameter(f"Pipeline {self.name} has no parameter {', '.join(unknown)}", do=has)
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the defaults with `given` over them, as environment variables. Raises InvalidParameter."""
+        self.known(given)
+        return {name: value for name, value in (self.parameters | dict(given)).items() if value}
+
+    def for_elyra(self, given: Mapping[str, str], runtime: str, images: str = IMAGES) -> dict[str, Any]:
+        """Return what JupyterLab hands to Elyra's processor when somebody presses Run.
+
+        `given` becomes the defaults, files are named from the workspace's root, `images` takes the place of IMAGES.
+        """
+        content = copy.deepcopy(self.content)
+        primary = content["pipelines"][0]
+        about = {"name": self.resource_name, "source": self.file.name, "runtime": "kfp", "runtime_config": runtime}
+        primary["app_data"] |= about
+        for parameter in primary["app_data"]["properties"]["pipeline_parameters"]:
+            parameter["default_value"]["value"] = given.get(parameter["name"], parameter["default_value"]["value"])
+        for node in primary["nodes"]:
+            parameters = node["app_data"]["component_parameters"]
+            file = (self.file.parent / parameters["filename"]).resolve()
+            parameters["filename"] = str(file.relative_to(ROOT))
+            parameters["runtime_image"] = parameters["runtime_image"].replace(f"{IMAGES}/", f"{images}/", 1)
+        return content
