@@ -15,6 +15,7 @@ from helpers.benchmark.workload import Workload
 
 Option = dict[str, Any]
 REPORT, PAGE, PARTIAL, LOG = "guidellm.json", "guidellm.html", "guidellm.partial.json", "guidellm.log"
+HUNG = "guidellm.hung.log"  # of an attempt that was given up
 PREFETCH = 64  # prompts made ahead; GuideLLM's 4096 would cost the server its CPU at the start of each strategy
 ERROR_WINDOW = 50  # a strategy ends when more than half of this many requests in a row failed
 

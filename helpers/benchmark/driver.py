@@ -1,24 +1,28 @@
 """`guidellm`, with what a load test on one machine needs: `python -m helpers.benchmark.driver run …`.
 
-Hands GuideLLM's own command line to GuideLLM's own code and adds five things around it: requests before the
+Hands GuideLLM's own command line to GuideLLM's own code and adds six things around it: requests before the
 first strategy that are not counted; every finished strategy saved at once (GuideLLM writes only at the very end);
 progress every two seconds; a fast start (worker processes forked from one that has its modules loaded, the tokenizer
-without the models' code); and the data kind `prompt_file`. ASSAY_* variables carry what GuideLLM's options cannot.
+without the models' code); an end to strategies that hang; and the data kind `prompt_file`. ASSAY_* variables carry
+what GuideLLM's options cannot.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
 from helpers.benchmark import prompt_file
 
-PRELOADED = ["guidellm.backends", "guidellm.scheduler.worker", "guidellm.utils.messaging", "httpx", "h2", "uvloop"]
+GUARDED = "helpers.benchmark.guarded"
+PRELOADED = ["guidellm.backends", GUARDED, "guidellm.utils.messaging", "httpx", "h2", "uvloop"]
 PROGRESS_SECONDS = 2.0
 WARMUP_SECONDS = 120  # at most; the first request of a fresh vLLM on a CPU has been seen to take 15 s
 WARMUP_SEED_OFFSET = 1_000_003  # other prompts than the measured ones, which must not find these in the prefix cache
@@ -32,6 +36,8 @@ def main() -> None:
     forkserver.set_forkserver_preload(PRELOADED)
     forkserver.ensure_running()  # loads its modules while this process loads its own
 
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # who ends this for hanging asks for the stacks first
+    importlib.import_module(GUARDED)
     prompt_file.register()
     entry: Any = importlib.import_module("guidellm.entrypoints")
     cli: Any = importlib.import_module("guidellm.cli")
@@ -131,7 +137,13 @@ def _replace(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # all is written: taking torch down in order would cost another second and a half
+    code = 1
+    try:
+        main()
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # all is written: taking torch down in order costs a second and a half, and a stuck thread more

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import IO
 
 PROGRESS = re.compile(r"Benchmark (\d+) \((.+?)\): (\w+) \| elapsed=([\d.]+)s \| successful=(\d+) errored=(\d+)")
+MILESTONE = re.compile(r"^assay: |Benchmark \d+ \(.+?\): (started|completed|compile)")
 RATE = re.compile(r"requests/s=([\d.]+)")
-QUIET_SECONDS = 10.0
+QUIET_SECONDS, POLL_SECONDS = 10.0, 0.5
 GRACE_SECONDS = 5.0
 Say = Callable[[str], None]
+Process = subprocess.Popen[bytes]
+Lines = queue.Queue[str | None]
 
 
 def run(
@@ -26,10 +29,10 @@ def run(
 ) -> int | None:
     """Run the command to its end, say how it goes, write its output to `log`; return its exit code.
 
-    After `limit` seconds it is ended and None returned. Whatever interrupts this (Ctrl-C too) ends the process and
-    all of its workers.
+    Where no strategy starts or ends for `limit` seconds it hangs: it is ended, with the stacks of its threads in the
+    log, and None returned. Whatever interrupts this (Ctrl-C too) ends the process and all of its workers.
     """
-    lines: queue.Queue[str | None] = queue.Queue()
+    lines: Lines = queue.Queue()
     with log.open("wb") as file:
         process = subprocess.Popen(
             command,
@@ -43,13 +46,16 @@ def run(
         reader = threading.Thread(target=_copy, args=(process.stdout, file, lines), daemon=True)
         try:
             reader.start()
-            return process.wait() if _follow(lines, strategies, say, limit) else None
+            if _follow(process, lines, strategies, say, limit):
+                return process.wait()
+            process.send_signal(signal.SIGUSR1)
+            return None
         finally:
             _end(process)
             reader.join(GRACE_SECONDS)
 
 
-def _copy(source: IO[bytes], log: IO[bytes], lines: queue.Queue[str | None]) -> None:
+def _copy(source: IO[bytes], log: IO[bytes], lines: Lines) -> None:
     with source:
         for raw in source:
             log.write(raw)
@@ -58,17 +64,24 @@ def _copy(source: IO[bytes], log: IO[bytes], lines: queue.Queue[str | None]) -> 
     lines.put(None)
 
 
-def _follow(lines: queue.Queue[str | None], strategies: int, say: Say, limit: float) -> bool:
-    """Say what the lines tell until they end; return False when that takes longer than `limit` seconds."""
-    started, shown = time.monotonic(), ""
-    while (waited := time.monotonic() - started) < limit:
+def _follow(process: Process, lines: Lines, strategies: int, say: Say, limit: float) -> bool:
+    """Say what the lines tell until they end; return False when no strategy starts or ends for `limit` seconds."""
+    started = heard = last = time.monotonic()
+    shown = ""
+    while (moment := time.monotonic()) - last < limit:
         try:
-            line = lines.get(timeout=min(QUIET_SECONDS, limit - waited))
+            line = lines.get(timeout=POLL_SECONDS)
         except queue.Empty:
-            say(f"… {time.monotonic() - started:.0f} s since the start, nothing new for {QUIET_SECONDS:.0f} s")
+            if process.poll() is not None:  # a worker that it left behind holds the output open
+                return True
+            if moment - heard > QUIET_SECONDS:
+                say(f"… {moment - started:.0f} s since the start, nothing new for {QUIET_SECONDS:.0f} s")
+                heard = moment
             continue
         if line is None:
             return True
+        heard = time.monotonic()
+        last = heard if MILESTONE.search(line) else last
         if (text := describe(line, strategies)) and text != shown:
             say(text)
             shown = text
@@ -90,7 +103,7 @@ def describe(line: str, strategies: int) -> str | None:
     return f"strategy {number} of {strategies}, {name}: {seconds} s, {good} answered, {bad} failed{speed}{done}"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     """End the whole process group, politely first."""
     if process.poll() is None:
         _signal(process.pid, signal.SIGINT)
