@@ -112,13 +112,16 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 	@echo "setup: uv"
 	@python3 -m venv .uv && .uv/bin/pip install -q uv==0.13.8
 
+# Images have one Python and are installed with hashes; the other environments may be 3.11 or 3.12, with other builds of torch.
+LOCK := $(UV) pip compile -q --python-version 3.11 --no-header --no-emit-find-links --generate-hashes -c requirements.txt
 .PHONY: lock
 lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header --custom-compile-command "make lock" \
 		--no-emit-find-links --extra workbench --extra test pyproject.toml -o requirements.txt
-	for image in stage guidellm lm-eval; do $(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header \
-		--no-emit-find-links --no-emit-package assay-helpers runtime-images/$$image/requirements.in \
-		-c requirements.txt -o runtime-images/$$image/requirements.txt; done
+	for image in stage guidellm lm-eval; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
+		runtime-images/$$image/requirements.in -o runtime-images/$$image/requirements.txt; done
+	$(LOCK) runtime-images/builder/requirements.in -o runtime-images/builder/requirements.txt
+	$(LOCK) --no-deps runtime-images/builder/elyra.in -o runtime-images/builder/elyra.txt
 	$(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header --no-emit-find-links \
 		--override runtime-images/vllm/overrides.txt runtime-images/vllm/requirements.in -o runtime-images/vllm/requirements.txt
 

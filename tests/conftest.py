@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.plugins.stores",
     "tests.plugins.hub",
     "tests.plugins.cluster",
+    "tests.plugins.environments",
 ]
 
 OURS = (
