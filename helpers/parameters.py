@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from helpers.errors import InvalidParameter
 
+AUTO = "auto"
 UNSAFE = re.compile(r"[^A-Za-z0-9 ._:/,=+@%?&~()\[\]-]")
 
 
@@ -41,6 +42,14 @@ def _explain(error: ValidationError) -> str:
     name = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     return f"Parameter {name.upper()} is {first['input']!r}: {message}" if name else f"Parameters: {message}"
+
+
+def given(text: str) -> str:
+    """Return the text, or "" for `auto`: an empty default of a pipeline's parameter does not reach a pod.
+
+    There the pod's shell would see the placeholder itself in place of a value.
+    """
+    return "" if text == AUTO else text
 
 
 def numbers(text: str, name: str) -> tuple[float, ...]:

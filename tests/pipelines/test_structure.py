@@ -11,7 +11,7 @@ from pathlib import Path
 import papermill
 import pytest
 
-from helpers.local.pipelines import Pipeline
+from helpers.pipelines import Pipeline
 from helpers.workspace import ROOT
 from tests.conftest import notebook_files, pipeline_files
 
@@ -83,6 +83,12 @@ def test_parameters_reach_a_notebook_that_has_them(path):
         assert not variables & declared, "a node's variable silently wins over the pipeline parameter of that name"
         used |= parameters
     assert used == declared
+
+
+@every_pipeline
+def test_every_parameter_has_a_value_from_the_start(path):
+    # Elyra compiles an empty default to none at all, and then the pod's shell gets the placeholder for a value.
+    assert all(Pipeline(path.stem).parameters.values())
 
 
 @every_pipeline
