@@ -86,19 +86,27 @@ class Cluster:
             return ""
         raise explain(reply, "get", KINDS["Pod"]._replace(plural="pods/log"), self.namespace, pod, self.address)
 
-    def allowed(self, verb: str, kind: str, *, name: str = "", namespace: str = "") -> bool:
-        """Return whether this account may do that, as the cluster itself says; `kind` may be `Pod/log`."""
+    def allowed(self, verb: str, kind: str, *, name: str = "", namespace: str = "", account: str = "") -> bool:
+        """Return whether this account may do that, as the cluster itself says; `kind` may be `Pod/log`.
+
+        `account` asks for another service account of the namespace, which an administrator of the project may.
+        """
         place, _, part = kind.partition("/")
-        asked = KINDS[place]
+        asked, where = KINDS[place], namespace or self.namespace
         attributes = {"verb": verb, "group": asked.group, "version": asked.version, "resource": asked.plural}
-        extra = {
-            "namespace": (namespace or self.namespace) if asked.namespaced else "",
-            "name": name,
-            "subresource": part,
-        }
-        spec = {"resourceAttributes": attributes | {key: value for key, value in extra.items() if value}}
-        review = self.create({"kind": "SelfSubjectAccessReview", "metadata": {}, "spec": spec})
-        return bool(review["status"]["allowed"])
+        more = {"namespace": where if asked.namespaced else "", "name": name, "subresource": part}
+        spec: Object = {"resourceAttributes": attributes | {key: value for key, value in more.items() if value}}
+        review = {"kind": "SelfSubjectAccessReview", "metadata": {}, "spec": spec}
+        if account:
+            groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{where}"]
+            spec |= {"user": f"system:serviceaccount:{where}:{account}", "groups": groups}
+            review |= {"kind": "LocalSubjectAccessReview", "metadata": {"namespace": where}}
+        return bool(self.create(review, namespace=where)["status"]["allowed"])
+
+    def account(self) -> str:
+        """Return who the cluster takes this account for, for example `system:serviceaccount:PROJECT:NAME`."""
+        review = self.create({"kind": "SelfSubjectReview", "metadata": {}})
+        return str(review["status"]["userInfo"]["username"])
 
     def _body(self, reply: Reply, verb: str, kind: Kind, namespace: str, name: str) -> Object:
         if reply.status in DONE:

@@ -52,5 +52,6 @@ KINDS = {
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications"
     ),
     "SelfSubjectAccessReview": Kind("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False),
+    "LocalSubjectAccessReview": Kind("authorization.k8s.io", "v1", "localsubjectaccessreviews"),
     "SelfSubjectReview": Kind("authentication.k8s.io", "v1", "selfsubjectreviews", namespaced=False),
 }

@@ -23,6 +23,7 @@ PATH = re.compile(
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
 )
 VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+REVIEWS = ("selfsubjectaccessreviews", "selfsubjectreviews", "localsubjectaccessreviews")
 MERGE = "application/merge-patch+json"
 DNS_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 BAD_NAME = (
@@ -85,8 +86,8 @@ class Handler(BaseHTTPRequestHandler):
             return 200, {"major": "1", "minor": "31", "gitVersion": "v1.31.0"}
         if not (found := PATH.match(url.path)):
             raise replies.page_not_found()
-        if found["plural"] in ("selfsubjectaccessreviews", "selfsubjectreviews"):
-            return 201, self._review(found["plural"], user, body)
+        if found["plural"] in REVIEWS:
+            return 201, self._review(found["plural"], user, unquote(found["namespace"] or ""), body)
         resource = BY_PATH.get((found["group"] or "", found["version"], found["plural"]))
         if resource is None or resource.plural in self.api.unserved:
             raise replies.page_not_found()
@@ -155,9 +156,14 @@ class Handler(BaseHTTPRequestHandler):
             raise replies.unsupported_media_type(f"application/json-patch+json, {MERGE}, application/apply-patch+yaml")
         return self.api.objects.merge(key, {name: part for name, part in body.items() if name != "status"})
 
-    def _review(self, plural: str, user: str, body: dict) -> dict:
+    def _review(self, plural: str, user: str, namespace: str, body: dict) -> dict:
         if plural == "selfsubjectreviews":
             return body | {"status": {"userInfo": {"username": user, "groups": ["system:authenticated"]}}}
+        if plural == "localsubjectaccessreviews":
+            group = "authorization.k8s.io"
+            if not self.api.rules.allow(user, "create", group, plural, "", namespace):
+                raise replies.forbidden(user, "create", Resource(group, "v1", plural, ""), "", namespace, "")
+            user = body["spec"]["user"]
         asked = {"verb": "", "group": "", "resource": "", "subresource": "", "name": "", "namespace": ""}
         asked |= body["spec"]["resourceAttributes"]
         resource = asked["resource"] + (f"/{asked['subresource']}" if asked["subresource"] else "")
