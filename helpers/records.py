@@ -20,7 +20,7 @@ from helpers.workspace import ROOT
 # Where a thing lies or what a registry calls it does not change what was measured.
 _VARIES = {
     "selection": {"uri", "registry", "registered_model_id", "model_version_id", "model_artifact_id", "reason"},
-    "endpoint": {"url", "tokenizer", "expires", "handle"},
+    "endpoint": {"url", "tokenizer", "expires", "handle", "auth"},
     "sweep": {"report"},
     "evaluation": {"report", "samples"},
 }

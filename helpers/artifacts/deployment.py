@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from helpers.artifacts.base import Artifact, Contract
+from helpers.artifacts.tokenizer import unpack_tokenizer
 
 
 class Selection(Artifact):
@@ -18,7 +20,7 @@ class Selection(Artifact):
 
     name: str
     version: str
-    uri: str = Field(description="where the weights are: file:///…, s3://…, oci://…")
+    uri: str = Field(description="where the weights are: file:///…, s3://…, oci://…, pvc://…")
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="over all files, see helpers.ingestion")
     model_format: str = "safetensors"
     license: str = "unknown"
@@ -53,7 +55,7 @@ class Endpoint(Artifact):
     target: Literal["local", "existing", "kserve"]
     url: str = Field(description="base address without /v1")
     model: str = Field(description="served model name")
-    tokenizer: str = Field(description="folder with the tokenizer files")
+    tokenizer: str = Field(description="folder with the tokenizer files, or a zip archive of them")
     max_model_len: int = Field(gt=0, description="tokens")
     engine: str = "vllm"
     engine_version: str
@@ -67,5 +69,15 @@ class Endpoint(Artifact):
     started: datetime
     expires: datetime | None = Field(default=None, description="when it removes itself")
     handle: str = Field(
-        default="", description="what remove_deployment needs: name of the local process or InferenceService"
+        default="",
+        description="what remove_deployment needs: a local process, or namespace/name of an InferenceService",
     )
+    auth: Literal["key", "service-account"] = Field(
+        default="key",
+        description="what opens it: ENDPOINT_API_KEY where that is set, or the pod's own token; neither is kept here",
+    )
+
+    def tokenizer_folder(self) -> Path:
+        """Return the absolute path of the folder with the tokenizer's files, unpacked here where they are packed."""
+        path = Path(self.tokenizer)
+        return (unpack_tokenizer(path) if path.suffix == ".zip" else path).resolve()

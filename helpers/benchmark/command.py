@@ -26,7 +26,7 @@ def build_command(settings: Settings, endpoint: Endpoint, workload: Workload, fo
         "backend": [{"kind": "openai_http", "target": endpoint.url, "model": endpoint.model}],
         "profile": [_profile(settings)],
         "constraint": _constraints(settings),
-        "tokenizer": [{"kind": "hf_auto", "model": endpoint.tokenizer}],
+        "tokenizer": [{"kind": "hf_auto", "model": str(endpoint.tokenizer_folder())}],
         "data": [_data(workload)],
         "data-loader": [{"kind": "pytorch", "prefetch_factor": PREFETCH}],
         "seed": [{"kind": "static", "value": settings.seed}],

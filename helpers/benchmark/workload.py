@@ -28,7 +28,7 @@ class Workload:
 
 def load(settings: Settings, endpoint: Endpoint) -> Workload:
     """Return the workload once it is known to fit. Raises InvalidParameter or InvalidDataset before anything runs."""
-    counter = TokenCounter(Path(endpoint.tokenizer))
+    counter = TokenCounter(endpoint.tokenizer_folder())
     if settings.workload == "prompts":
         return _from_file(Path(settings.prompts), counter, endpoint.max_model_len)
     prompt, output = settings.tokens

@@ -18,6 +18,7 @@ from helpers.artifacts import Endpoint, Evaluation, now
 from helpers.evaluation.results import LOG, read_results
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task, check_task
+from helpers.serving.client import access
 
 
 def evaluate(
@@ -42,7 +43,14 @@ def build_command(settings: Settings, endpoint: Endpoint, folder: Path, *, task:
         command += ["--include-path", str(settings.include_path.resolve())]
     if task is None or not task.local:
         command += ["--with-defaults"]
-    command += ["--model", endpoint.model, "--url", endpoint.url.rstrip("/"), "--tokenizer", endpoint.tokenizer]
+    command += [
+        "--model",
+        endpoint.model,
+        "--url",
+        endpoint.url.rstrip("/"),
+        "--tokenizer",
+        str(endpoint.tokenizer_folder()),
+    ]
     command += ["--max-length", str(endpoint.max_model_len), "--output", str(folder.resolve())]
     command += [
         "--num-fewshot",
@@ -76,7 +84,11 @@ def run(
     _check_tokenizer(endpoint)
     folder.mkdir(parents=True, exist_ok=True)
     failure: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="assay-datasets-") as cache, (folder / LOG).open("ab") as log:
+    with (
+        access(endpoint.auth),
+        tempfile.TemporaryDirectory(prefix="assay-datasets-") as cache,
+        (folder / LOG).open("ab") as log,
+    ):
         command = build_command(settings, endpoint, folder, task=task)
         with _child(command, _environment(task, Path(cache)), task.folder, log.fileno()) as lines:
             for line in lines:
@@ -90,7 +102,7 @@ def run(
 
 
 def _check_tokenizer(endpoint: Endpoint) -> None:
-    folder = Path(endpoint.tokenizer)
+    folder = endpoint.tokenizer_folder()
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise errors.ArtifactMissing(
             f"There is no tokenizer of {endpoint.model} in {folder}: no tokenizer.json, tokenizer.model or vocab.json",

@@ -1,13 +1,57 @@
-"""The few requests that a stage itself sends to an endpoint."""
+"""The few requests that a stage itself sends to an endpoint, and what opens it."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
 
+from helpers.artifacts import write_atomic
+from helpers.cluster import ca_bundle, service_account_token
 from helpers.errors import EndpointUnreachable
+from helpers.workspace import home
 
 KEY = "ENDPOINT_API_KEY"
+TRUSTED = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")  # what httpx, aiohttp, urllib and requests read
+Auth = Literal["key", "service-account"]
+
+
+@contextmanager
+def access(auth: Auth) -> Iterator[None]:
+    """Let this process and those that it starts reach the endpoint; nothing of it is written down or printed.
+
+    With "service-account" the key is the pod's own token, unless ENDPOINT_API_KEY is set, and the certificates that a
+    cluster signs for its own services are trusted beside the usual ones. Raises ClusterUnreachable without a token.
+    """
+    before = {name: os.environ.get(name) for name in (KEY, *TRUSTED)}
+    try:
+        os.environ.update(_environment() if auth == "service-account" else {})
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _environment() -> dict[str, str]:
+    token = os.environ.get(KEY, "").strip() or service_account_token()
+    if not (own := ca_bundle()):
+        return {KEY: token}
+    usual = next((os.environ[name] for name in TRUSTED if os.environ.get(name)), "") or _default_bundle()
+    data = b"\n".join(Path(path).read_bytes() for path in (usual, own) if Path(path).is_file())
+    bundle = str(write_atomic(home() / "ca-bundle.pem", data).resolve())
+    return {KEY: token} | dict.fromkeys(TRUSTED, bundle)
+
+
+def _default_bundle() -> str:
+    import certifi
+
+    return ssl.get_default_verify_paths().cafile or certifi.where()
 
 
 def headers() -> dict[str, str]:
@@ -16,14 +60,20 @@ def headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def healthy(url: str) -> bool:
-    """Return whether the server says that it is ready."""
+def health(url: str) -> int | str:
+    """Return the status that the server's /health has, or why it does not answer."""
     import httpx
 
     try:
-        return httpx.get(f"{url}/health", headers=headers(), timeout=5).is_success
-    except httpx.HTTPError:
-        return False
+        return httpx.get(f"{url}/health", headers=headers(), timeout=5).status_code
+    except httpx.HTTPError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def healthy(url: str) -> bool:
+    """Return whether the server says that it is ready."""
+    status = health(url)
+    return isinstance(status, int) and 200 <= status < 300
 
 
 def model_entry(url: str, model: str) -> dict[str, Any]:

@@ -4,67 +4,111 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
+from helpers import errors
 from helpers.errors import DeploymentFailed
 
-CAUSES: tuple[tuple[str, str, str], ...] = (
-    (r"address already in use|Errno 98", "its port is taken", "Set PORT to 0, or end what holds the port"),
+
+class Cause(NamedTuple):
+    """A likely reason, what to do about it, its error, and whether a second start would end so too."""
+
+    text: str
+    do: str
+    error: type[DeploymentFailed] = DeploymentFailed
+    final: bool = True
+
+
+KILLED = Cause(
+    "it was killed, most likely because memory ran out",
+    "Lower KV_CACHE_GIB or MAX_MODEL_LEN, or free memory",
+    errors.OutOfMemory,
+)
+OLD_PROCESSOR = Cause(
+    "the processor lacks an instruction set that this vLLM build needs",
+    "Use a machine with AVX2 or AVX-512, or TARGET existing",
+)
+CAUSES: tuple[tuple[str, Cause], ...] = (
     (
-        r"Illegal instruction|SIGILL|unsupported instruction",
-        "the processor lacks an instruction set that this vLLM build needs",
-        "Use a machine with AVX2 or AVX-512, or TARGET existing",
+        r"address already in use|Errno 98",
+        Cause("its port is taken", "End what holds the port, or let a free one be taken", final=False),
     ),
+    (r"Illegal instruction|SIGILL|unsupported instruction", OLD_PROCESSOR),
     (
-        r"Cannot allocate memory|MemoryError|[Oo]ut of memory|No available memory|not enough memory|"
-        r"Available memory .* is less than|larger than the available KV cache|bad_alloc|exceeds? .*memory",
-        "memory is short",
-        "Lower KV_CACHE_GIB or MAX_MODEL_LEN, or free memory",
+        r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|Free memory on device|MemoryError|"
+        r"larger than the available KV cache|Cannot allocate memory|[Oo]ut of memory|No available memory|"
+        r"not enough memory|Available memory .* is less than|bad_alloc|exceeds? .*memory",
+        Cause(
+            "memory is short",
+            "Lower MAX_MODEL_LEN or KV_CACHE_GIB, give it more memory or GPUs, or choose a smaller model",
+            errors.OutOfMemory,
+        ),
     ),
     (
         r"[Mm]odel architectures? .*(not supported|failed to be inspected)|Unrecognized model|"
         r"does not recognize this architecture",
-        "vLLM does not know the model's architecture",
-        "Check `architectures` in config.json against vLLM's list of models",
+        Cause(
+            "vLLM does not know the model's architecture",
+            "Check `architectures` in config.json against the list of models of this vLLM, or use a newer one",
+            errors.ModelNotLoaded,
+        ),
     ),
     (
         r"max_model_len.*(greater|larger) than|max_position_embeddings",
-        "MAX_MODEL_LEN is larger than the model's context",
-        "Lower MAX_MODEL_LEN",
+        Cause("MAX_MODEL_LEN is larger than the model's context", "Lower MAX_MODEL_LEN", errors.InvalidDeployment),
     ),
     (
         r"unrecognized arguments|invalid .* value|expected one argument",
-        "vLLM refused an argument",
-        "Correct ENGINE_ARGS",
+        Cause("vLLM refused an argument", "Correct ENGINE_ARGS", errors.InvalidDeployment),
     ),
-    (r"No module named", "the serving environment is not complete", "Run make setup"),
+    (r"No module named", Cause("the serving environment is not complete", "Run make setup, or use another image")),
+    (
+        r"Failed to infer device type|no NVIDIA GPU|NVIDIA driver on your system is too old|libcuda\.so",
+        Cause(
+            "vLLM finds no GPU", "Ask for a GPU in RESOURCES, or take a RUNTIME for the CPU", errors.InvalidDeployment
+        ),
+    ),
     (
         r"SafetensorError|size mismatch|(Can't|Unable to|Cannot) load",
-        "the model's files could not be loaded",
-        "Check the weights and the tokenizer",
+        Cause(
+            "the model's files could not be loaded",
+            "Check the weights and the tokenizer",
+            errors.ModelNotLoaded,
+            final=False,  # an image with a model may be mounted a moment after the server starts
+        ),
     ),
 )
+
+
+def cause_of(log: str) -> Cause | None:
+    """Return the likely reason that a log tells, None where it tells none that is known."""
+    return next((cause for pattern, cause in CAUSES if re.search(pattern, log)), None)
 
 
 def explain(log: Path, code: int | None, label: str) -> DeploymentFailed:
     """Return the error for a server that ended with `code` (None: still running, but too slow)."""
     text = log.read_text(errors="replace") if log.is_file() else ""
-    cause, do = _cause(text, code)
-    tail = "\n".join(line[:300] for line in text.splitlines()[-15:])
-    error = DeploymentFailed(f"vLLM did not start for {label}: {cause} (log: {log})", do=do)
-    error.add_note(f"Last lines of its log:\n{tail}")
+    cause = _cause(text, code)
+    error = cause.error(f"vLLM did not start for {label}: {cause.text} (log: {log})", do=cause.do)
+    error.add_note(last_lines(text))
     return error
 
 
-def _cause(text: str, code: int | None) -> tuple[str, str]:
+def last_lines(log: str) -> str:
+    """Return the end of a log, as it is shown below an error."""
+    return "Last lines of its log:\n" + "\n".join(line[:300] for line in log.splitlines()[-15:])
+
+
+def _cause(text: str, code: int | None) -> Cause:
     if code in (-4, 132):
-        return CAUSES[1][1:]
+        return OLD_PROCESSOR
     if code in (-9, 137):
-        return "it was killed, most likely because memory ran out", CAUSES[2][2]
+        return KILLED
     if code in (124, 143, -15):
-        return "its lifetime was over before it was ready", "Raise LIFETIME_SECONDS"
-    for pattern, cause, do in CAUSES:
-        if re.search(pattern, text):
-            return cause, do
+        return Cause("its lifetime was over before it was ready", "Raise LIFETIME_SECONDS", errors.StartTimedOut)
+    if found := cause_of(text):
+        return found
     if code is None:
-        return "it was not ready in time", "Raise START_TIMEOUT_SECONDS, or read the log"
-    return f"it ended with exit code {code}", "Read the log lines below"
+        do = "Raise START_TIMEOUT_SECONDS, or read the log"
+        return Cause("it was not ready in time", do, errors.StartTimedOut)
+    return Cause(f"it ended with exit code {code}", "Read the log lines below", errors.ServerCrashed)

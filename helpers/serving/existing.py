@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from helpers.artifacts import Endpoint, Hardware, Selection, now
+from helpers.artifacts import Endpoint, Selection, now
 from helpers.ingestion.policy import load_policy
 from helpers.serving import client
-from helpers.serving.files import verified_folder
+from helpers.serving.amounts import parse_hardware
 from helpers.serving.settings import Settings
+from helpers.serving.verification import tokenizer_of
 
 
 def connect(selection: Selection, settings: Settings) -> Endpoint:
@@ -22,11 +23,11 @@ def connect(selection: Selection, settings: Settings) -> Endpoint:
         target="existing",
         url=url,
         model=model,
-        tokenizer=str(verified_folder(selection, load_policy(settings.policy))),
+        tokenizer=str(tokenizer_of(selection, load_policy(settings.policy))),
         max_model_len=entry.get("max_model_len") or settings.max_model_len,
         engine=str(entry.get("owned_by") or "unknown"),
         engine_version=client.version(url),
-        hardware=Hardware(type=settings.hardware_type, count=settings.hardware_count),
+        hardware=parse_hardware(settings.hardware),
         digest=selection.digest,
         digest_verified=False,
         started=now(),

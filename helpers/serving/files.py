@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from helpers import storage
@@ -40,37 +41,40 @@ def verified_folder(selection: Selection, policy: Policy) -> Path:
     DigestMismatch with the names of the files that changed, appeared or are missing.
     """
     folder = model_folder(selection)
-    signed = signed_files(_signature(folder, selection), policy, f"{selection.label} in {folder}")
-    differences = _differences(signed, _hashes(folder, selection))
+    hashes = _hashes(folder, selection)
+    check(selection, policy, str(folder), (folder / SIGNATURE).read_bytes() if SIGNATURE in hashes else None, hashes)
+    return folder
+
+
+def check(selection: Selection, policy: Policy, where: str, signature: bytes | None, hashes: Mapping[str, str]) -> None:
+    """Compare the SHA-256 of all files, wherever they are, with what somebody trusted signed as the registered model.
+
+    Raises SignatureInvalid or DigestMismatch as `verified_folder` does.
+    """
+    if signature is None:
+        raise SignatureInvalid(
+            f"{selection.label} in {where} has no {SIGNATURE}: nobody vouches for it",
+            do="Do not serve it: ingest the model again",
+        )
+    signed = signed_files(signature, policy, f"{selection.label} in {where}")
+    differences = _differences(signed, {name: value for name, value in hashes.items() if name != SIGNATURE})
     if (known := digest_of(model_files(signed))) != selection.digest:
         if differences:
             raise SignatureInvalid(
-                f"{selection.label} in {folder} has the signature of another model, {known}", do=REFUSE.format(folder)
+                f"{selection.label} in {where} has the signature of another model, {known}", do=REFUSE.format(where)
             )
         differences = f"it is {known}, a model that was signed too, and {selection.digest} was registered"
     if differences:
         raise DigestMismatch(
-            f"{selection.label} in {folder} is not what was signed: {differences}", do=REFUSE.format(folder)
+            f"{selection.label} in {where} is not what was signed: {differences}", do=REFUSE.format(where)
         )
-    return folder
-
-
-def _signature(folder: Path, selection: Selection) -> bytes:
-    try:
-        return (folder / SIGNATURE).read_bytes()
-    except OSError as error:
-        raise SignatureInvalid(
-            f"{selection.label} in {folder} has no {SIGNATURE}: nobody vouches for it",
-            do="Do not serve it: ingest the model again",
-        ) from error
 
 
 def _hashes(folder: Path, selection: Selection) -> dict[str, str]:
     try:
-        found = hash_folder(folder)
+        return hash_folder(folder)
     except InvalidInput as error:
         raise DigestMismatch(f"{selection.label}: {error.what}", do=REFUSE.format(folder)) from error
-    return {name: value for name, value in found.items() if name != SIGNATURE}
 
 
 def _differences(signed: dict[str, str], found: dict[str, str]) -> str:

@@ -55,11 +55,11 @@ def _handle(selection: Selection, settings: Settings) -> str:
 def build_command(selection: Selection, settings: Settings, folder: Path, port: int, python: Path) -> list[str]:
     """Return the command; coreutils' timeout is the lifetime, so it holds when this process is long gone."""
     return [
-        *("timeout", "--kill-after=10", str(settings.lifetime_seconds)),
+        *("timeout", "--kill-after=10", str(settings.lifetime)),
         *(str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)),
         *("--served-model-name", selection.name, "--host", "127.0.0.1", "--port", str(port)),
         *("--max-model-len", str(settings.max_model_len), "--uvicorn-log-level", "warning"),
-        *settings.engine_args.split(),
+        *settings.arguments,
     ]
 
 
@@ -84,7 +84,7 @@ def _start(selection: Selection, settings: Settings, folder: Path, handle: str) 
             url=f"http://127.0.0.1:{port}",
             log=log,
             started=now(),
-            expires=now() + timedelta(seconds=settings.lifetime_seconds),
+            expires=now() + timedelta(seconds=settings.lifetime),
         )
     )
 
@@ -117,7 +117,7 @@ def _wait(running: processes.Running, selection: Selection, settings: Settings) 
 
     try:
         wait_for(
-            ready, what=f"{running.url}/health", do="Read the log", timeout=settings.start_timeout_seconds,
+            ready, what=f"{running.url}/health", do="Read the log", timeout=settings.start_timeout,
             interval=0.25, progress=_Progress(selection.label),
         )  # fmt: skip
     except TimedOut as error:
@@ -147,7 +147,7 @@ def _endpoint(
         tokenizer=str(folder),
         max_model_len=settings.max_model_len,
         engine_version=client.version(running.url),
-        engine_args=tuple(settings.engine_args.split()),
+        engine_args=settings.arguments,
         hardware=this_machine(),
         startup_seconds=startup,
         digest=selection.digest,

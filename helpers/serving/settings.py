@@ -6,34 +6,95 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from helpers.cluster import in_pod
 from helpers.parameters import Settings as _Settings
+from helpers.parameters import words
+from helpers.serving.amounts import Resources, Toleration, parse_hardware, parse_resources, parse_toleration
 
 SAFE_ARGUMENT = re.compile(r"[A-Za-z0-9._=:/,+-]+")
+NAME = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"  # of an object in Kubernetes, or nothing
+Where = Literal["local", "existing", "kserve"]
+LIFETIME = {"local": 3600, "existing": 3600, "kserve": 4 * 3600}
+PATIENCE = {"local": 300, "existing": 300, "kserve": 1800}  # a cluster pulls an image and a model of many GiB first
 
 
 class Settings(_Settings):
     """Where and how the selected version is served."""
 
-    target: Literal["local", "existing"] = Field(
-        default="local", description="local process, or an endpoint that exists"
+    target: Literal["auto", "local", "existing", "kserve"] = Field(
+        default="auto", description="local process, endpoint that exists, KServe; auto is KServe in a pod, else local"
     )
     max_model_len: int = Field(default=2048, ge=16, le=1_048_576, description="context of the server, tokens")
-    engine_args: str = Field(default="--enforce-eager", description="further vLLM arguments, separated by blanks")
+    engine_args: str = Field(default="", description="further vLLM arguments, separated by blanks")
     lifetime_seconds: int = Field(
-        default=3600, ge=10, le=86_400, description="after this the deployment removes itself"
+        default=0, ge=0, le=86_400, description="after this the deployment is removed; 0 is the target's own default"
     )
-    start_timeout_seconds: int = Field(default=300, ge=5, le=7200, description="how long to wait for the server")
+    start_timeout_seconds: int = Field(
+        default=0, ge=0, le=7200, description="how long to wait for the server; 0 is the target's own default"
+    )
     kv_cache_gib: int = Field(default=1, ge=1, le=1024, description="memory for the KV cache of vLLM on the CPU")
-    port: int = Field(default=0, ge=0, le=65_535, description="0 takes a free one")
+    port: int = Field(default=0, ge=0, le=65_535, description="of a local process; 0 takes a free one")
     policy: Path = Field(default=Path("policy.yaml"), description="whose signature is trusted on what is served")
     endpoint_url: str = Field(
         default="", pattern=r"^(https?://[^\s?#@]+)?$", description="for target existing, without /v1"
     )
     endpoint_model: str = Field(default="", description="served model name; the selection's name where empty")
-    hardware_type: str = Field(default="unknown", description="for target existing: the accelerator")
-    hardware_count: int = Field(default=1, ge=1, description="for target existing: how many of them")
+    hardware: str = Field(default="unknown", description="for target existing: what it runs on, as name:count")
+    resources: str = Field(
+        default="cpu:4,memory:16Gi,nvidia.com/gpu:1",
+        description="for target kserve: what the server's pod gets, no more and no less, as name:quantity,…",
+    )
+    tolerations: str = Field(
+        default="nvidia.com/gpu:NoSchedule",
+        description="for target kserve: taints of nodes that are no obstacle, as key[=value][:effect],…",
+    )
+    runtime: str = Field(
+        default="", pattern=NAME, description="for target kserve: a ServingRuntime of the project; ours where empty"
+    )
+    connection: str = Field(
+        default="", pattern=NAME, description="for target kserve: the secret that opens the model's bucket or registry"
+    )
+    service_account: str = Field(
+        default="", pattern=NAME, description="for target kserve: the server's; the project's default where empty"
+    )
+    access: Literal["cluster", "token", "exposed"] = Field(
+        default="cluster",
+        description="for target kserve: open inside the cluster, with a token only, or by a Route with a token",
+    )
+
+    @property
+    def where(self) -> Where:
+        """The target, with `auto` resolved."""
+        if self.target != "auto":
+            return self.target
+        return "kserve" if in_pod() else "local"
+
+    @property
+    def lifetime(self) -> int:
+        """Seconds after which the deployment is removed."""
+        return self.lifetime_seconds or LIFETIME[self.where]
+
+    @property
+    def start_timeout(self) -> int:
+        """Seconds to wait for the server."""
+        return self.start_timeout_seconds or PATIENCE[self.where]
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Further arguments of vLLM; on this machine it starts without compiling first unless others are given."""
+        return tuple(self.engine_args.split()) or (("--enforce-eager",) if self.where == "local" else ())
+
+    @property
+    def pod_resources(self) -> Resources:
+        """What the server's pod requests and is limited to."""
+        return parse_resources(self.resources)
+
+    @property
+    def pod_tolerations(self) -> list[Toleration]:
+        """Which taints the server's pod tolerates."""
+        return [parse_toleration(item) for item in words(self.tolerations)]
 
     @field_validator("engine_args")
     @classmethod
@@ -43,6 +104,23 @@ class Settings(_Settings):
                 raise ValueError(f"{argument!r} has characters that no engine argument needs")
             if argument.startswith("--api-key"):
                 raise ValueError("a key is a secret and comes from the environment (ENDPOINT_API_KEY)")
+        return value
+
+    @field_validator("lifetime_seconds", "start_timeout_seconds")
+    @classmethod
+    def _not_too_short(cls, value: int) -> int:
+        if 0 < value < 5:
+            raise ValueError("5 seconds is the least, 0 the target's own default")
+        return value
+
+    @field_validator("resources", "tolerations", "hardware")
+    @classmethod
+    def _parses(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "tolerations":
+            for item in words(value):
+                parse_toleration(item)
+        else:
+            {"resources": parse_resources, "hardware": parse_hardware}[str(info.field_name)](value)
         return value
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from helpers.errors import InvalidInput, StoreFailed
 from helpers.ingestion.archives.members import FILE, FOLDER, Member, members
@@ -26,40 +27,44 @@ def unpack(archive: Path, folder: Path, limits: Limits, *, prefix: str = "") -> 
     With `prefix` only what is below it comes out, without it: the layers of an image one after the other.
     A file that is there already is never replaced. Raises StoreFailed where the disk is full.
     """
-    unpacking = _Unpacking(folder, limits, prefix)
+    with archive.open("rb") as file:
+        return walk(file, archive.name, Unpacking(folder, limits, prefix))
+
+
+def walk(file: BinaryIO, name: str, unpacking: Unpacking) -> list[Finding]:
+    """Hand every member of an open archive to `unpacking`; return a finding for all that was left out."""
     findings: list[Finding] = []
+    limits, members_limit = unpacking.limits, OUTSIDE if unpacking.prefix else 2 * unpacking.limits.files
     try:
-        with archive.open("rb") as file:
-            bounds = Bounds(OUTSIDE if prefix else 2 * limits.files, limits.total_bytes)
-            for member in members(file, bounds):
-                findings += unpacking.take(member)
-                if len(findings) > MOST or unpacking.files > limits.files:
-                    break
+        for member in members(file, Bounds(members_limit, limits.total_bytes)):
+            findings += unpacking.take(member)
+            if len(findings) > MOST or unpacking.files > limits.files:
+                break
     except InvalidInput as error:
-        findings.append(Finding(shown(archive.name), "archive", "high", error.what, error.do))
+        findings.append(Finding(shown(name), "archive", "high", error.what, error.do))
     if unpacking.files > limits.files:
-        findings.append(Finding(shown(archive.name), "count", "high", f"holds more than {limits.files} files", REPACK))
+        findings.append(Finding(shown(name), "count", "high", f"holds more than {limits.files} files", REPACK))
     return findings
 
 
-class _Unpacking:
+class Unpacking:
     """What of an archive is on disk already."""
 
     def __init__(self, folder: Path, limits: Limits, prefix: str) -> None:
-        self._folder, self._limits, self._prefix = folder, limits, prefix
+        self._folder, self.limits, self.prefix = folder, limits, prefix
         self._seen: dict[str, str] = {}
         self.files = 0
 
     def take(self, member: Member) -> list[Finding]:
         """Write one member, or return why not."""
-        path, problem = _relative(member.name, self._prefix)
+        path, problem = _relative(member.name, self.prefix)
         if problem:
             return [Finding(shown(member.name), "path", "high", problem, TAKE_ANOTHER)]
         if not path:
-            return list(_root_findings(member, self._prefix))
-        findings = [*_member_findings(path, member, self._limits), *self._collisions(path, member)]
+            return list(_root_findings(member, self.prefix))
+        findings = [*_member_findings(path, member, self.limits), *self._collisions(path, member)]
         if not findings and member.kind == FILE:
-            findings += self._write(path, member)
+            findings += self.write(path, member)
         return findings
 
     def _collisions(self, path: str, member: Member) -> Iterator[Finding]:
@@ -72,9 +77,10 @@ class _Unpacking:
                 yield Finding(shown(path), "name", "high", problem, REPACK)
                 return
 
-    def _write(self, path: str, member: Member) -> list[Finding]:
+    def write(self, path: str, member: Member) -> list[Finding]:
+        """Write a file, or return why not."""
         self.files += 1
-        if self.files > self._limits.files:
+        if self.files > self.limits.files:
             return []
         target = self._folder / path
         try:

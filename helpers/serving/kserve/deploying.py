@@ -1,0 +1,128 @@
+"""Verify, create, wait; what was created goes away again on a failure."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from helpers.artifacts import Endpoint, Selection, now
+from helpers.cluster import Cluster, connect
+from helpers.errors import ClusterRefused, Forbidden, InvalidDeployment, InvalidParameter
+from helpers.ingestion.policy import load_policy
+from helpers.serving import client
+from helpers.serving.kserve import removing
+from helpers.serving.kserve.files import find_files
+from helpers.serving.kserve.hardware import served_on
+from helpers.serving.kserve.model_source import check_connection, model_source
+from helpers.serving.kserve.names import SPECIFICATION, Object, annotation, expires, is_ours, service_name
+from helpers.serving.kserve.proving import Served, is_selected, startup_seconds, wait_until_served
+from helpers.serving.kserve.rendering import engine_arguments, inference_service
+from helpers.serving.kserve.runtimes import provide_runtime
+from helpers.serving.kserve.state import is_ready
+from helpers.serving.settings import Settings
+from helpers.serving.verification import require_unchanged, stamp
+
+CLEAN_UP_SECONDS = 60
+
+
+def deploy(selection: Selection, settings: Settings) -> Endpoint:
+    """Serve the selection in this project; one of ours that serves it just so already is taken over.
+
+    Raises DigestMismatch or SignatureInvalid before anything is created, a DeploymentFailed of the fitting kind, or
+    EndpointUnreachable where the server is ready and cannot be reached from here.
+    """
+    cluster, before = connect(), stamp(selection)
+    model_source(selection, settings)
+    check_connection(cluster, selection, settings)
+    tokenizer, proven = find_files(selection, load_policy(settings.policy))
+    with client.access(_auth(settings)):
+        if service := _taken_over(cluster, selection, settings):
+            served = wait_until_served(cluster, selection, settings)
+            return _endpoint(cluster, settings, selection, served, tokenizer, proven, startup_seconds(service))
+        started = time.monotonic()
+        _create(cluster, selection, settings)
+        try:
+            served = wait_until_served(cluster, selection, settings)
+            require_unchanged(selection, before)
+            startup = round(time.monotonic() - started, 1)
+            return _endpoint(cluster, settings, selection, served, tokenizer, proven, startup)
+        except BaseException as error:
+            _clean_up(cluster, service_name(selection), error)
+            raise
+
+
+def _taken_over(cluster: Cluster, selection: Selection, settings: Settings) -> Object | None:
+    """Return the deployment that is there if it is as it would be made now; one that is not makes room."""
+    name = service_name(selection)
+    if not (service := cluster.get("InferenceService", name)):
+        return None
+    if not is_ours(service):
+        raise InvalidDeployment(
+            f"{cluster.namespace} has an InferenceService {name} that is not Assay's", do="Remove or rename it"
+        )
+    runtime = settings.runtime or service["spec"]["predictor"]["model"].get("runtime", "")
+    wanted = inference_service(selection, settings, runtime, now())
+    equal = annotation(service, SPECIFICATION) == annotation(wanted, SPECIFICATION)
+    left = (expires(service) or now()) - now()
+    if (
+        is_ready(service)
+        and equal
+        and is_selected(service, selection, settings)
+        and left >= timedelta(seconds=settings.lifetime / 2)
+    ):
+        print(f"{selection.label} is served already by {cluster.namespace}/{name}", flush=True)
+        return service
+    print(f"{cluster.namespace}/{name} is removed first: it is not as this stage would make it", flush=True)
+    removing.delete(cluster, name)
+    return None
+
+
+def _create(cluster: Cluster, selection: Selection, settings: Settings) -> None:
+    ends = now() + timedelta(seconds=settings.lifetime)
+    try:
+        runtime = provide_runtime(cluster, selection, settings, ends)
+        cluster.create(inference_service(selection, settings, runtime, ends))
+    except ClusterRefused as error:  # a deployment of that name, if there is one, is another run's
+        removing.delete_runtime(cluster, service_name(selection))
+        raise InvalidDeployment(error.what, do=error.do) from error
+    except (InvalidDeployment, InvalidParameter, Forbidden):
+        raise
+    except BaseException as error:
+        _clean_up(cluster, service_name(selection), error)
+        raise
+
+
+def _clean_up(cluster: Cluster, name: str, error: BaseException) -> None:
+    """Remove what was created; where that fails, the first error stays the one that is told."""
+    try:
+        removing.delete(cluster, name, timeout=CLEAN_UP_SECONDS)
+    except Exception as problem:  # noqa: BLE001, whatever it is, it is told beside the error that matters
+        error.add_note(f"What was created could not be removed: {problem}")
+
+
+def _auth(settings: Settings) -> client.Auth:
+    return "key" if settings.access == "cluster" else "service-account"
+
+
+def _endpoint(
+    cluster: Cluster, settings: Settings, selection: Selection, served: Served, tokenizer: Path, proven: bool,
+    startup: float | None,
+) -> Endpoint:  # fmt: skip
+    return Endpoint(
+        target="kserve",
+        url=served.url,
+        model=served.model,
+        tokenizer=str(tokenizer),
+        max_model_len=served.max_model_len,
+        engine_version=served.engine_version,
+        engine_args=tuple(engine_arguments(selection, settings)[1:]),
+        hardware=served_on(cluster, served.pods, settings),
+        startup_seconds=startup,
+        digest=selection.digest,
+        digest_verified=proven,
+        started=now(),
+        expires=expires(served.service),
+        handle=f"{cluster.namespace}/{service_name(selection)}",
+        auth=_auth(settings),
+    )
