@@ -67,6 +67,9 @@ def _explained(uri: str, verb: str) -> Iterator[None]:
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
+        if verb == "write":
+            do = "Create the bucket, or choose another store, then run this stage again"
+            raise StoreFailed(f"Could not write {uri}: there is no such bucket", do=do) from error
         raise NotFound(f"{uri} is not in the store", do="Check the address, or run the stage that writes it") from error
     except (BaseError, OSError) as error:
         if local_path(uri) or isinstance(error, PermissionDeniedError | UnauthenticatedError):

@@ -40,10 +40,11 @@ def explain(reply: Reply, verb: str, kind: Kind, namespace: str, name: str, addr
 def forbidden(user: str, verb: str, kind: Kind, namespace: str) -> Forbidden:
     """Return the error that names the verb, the resource, the namespace, the account and the missing RoleBinding."""
     where = f"namespace {namespace}" if kind.namespaced else "the cluster"
-    return Forbidden(f"{user} may not {verb} {kind.resource} in {where}", do=_binding(user, namespace))
+    return Forbidden(f"{user} may not {verb} {kind.resource} in {where}", do=binding(user, namespace))
 
 
-def _binding(user: str, namespace: str) -> str:
+def binding(user: str, namespace: str) -> str:
+    """Return how an administrator of the project gives the account what it lacks."""
     if not (account := ACCOUNT.match(user)):
         return f"Ask the project's administrator for the role `edit` in {namespace}"
     role = "assay-pipeline" if account["name"].startswith("pipeline-runner") else "assay-workbench"

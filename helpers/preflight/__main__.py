@@ -1,0 +1,76 @@
+"""`python -m helpers.preflight`: check step by step whether a project is ready for the pipelines.
+
+Exit code 0: nothing has to be done. 1: something has. 2: the cluster was not reached, or the check itself failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+
+from helpers.preflight import Line, Project, State, run
+
+READY, TO_DO, NOT_CHECKED = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print a line for everything that was checked, as it comes, and return the exit code."""
+    given = _parser().parse_args(arguments)
+    project = Project(given.namespace, given.registry, given.store, given.runtime, given.seconds)
+    lines = []
+    for line in run(project):
+        lines.append(line)
+        if not given.json:
+            print(line, flush=True)
+    code = NOT_CHECKED if project.connected is None else max((_code(line) for line in lines), default=READY)
+    if given.json:
+        print(json.dumps({"code": code, "namespace": project.namespace, "lines": [_plain(line) for line in lines]}))
+    else:
+        print(_sum(lines))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.preflight",
+        description="Check whether a project of OpenShift AI is ready for the pipelines. The only thing written is one "
+        "small object in the store, which is deleted again.",
+        epilog="Exit code 0: nothing has to be done; 1: something has; 2: the cluster was not reached.",
+    )
+    parser.add_argument("--namespace", default="", help="the project (default: the current one)")
+    parser.add_argument("--registry", default="auto", help="auto, https://… or service:NAME (default: auto)")
+    parser.add_argument("--store", default="auto", help="auto or s3://bucket/prefix (default: auto)")
+    parser.add_argument("--runtime", default="odh_dsp", help="Elyra's runtime configuration (default: odh_dsp)")
+    parser.add_argument("--seconds", type=float, default=15, help="how long to wait for what does not answer")
+    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
+    return parser
+
+
+def _code(line: Line) -> int:
+    return TO_DO if line.state is State.FIX else READY
+
+
+def _plain(line: Line) -> dict[str, str]:
+    return {"check": line.check, "state": str(line.state), "text": line.text, "do": line.do}
+
+
+def _sum(lines: Iterable[Line]) -> str:
+    count = sum(line.state is State.FIX for line in lines)
+    return "\nThe project is ready." if not count else f"\n{count} thing{'s' * (count > 1)} to do."
+
+
+def entry() -> None:
+    """End the process with the exit code; an error of our own never looks like a verdict."""
+    try:
+        sys.exit(main())
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        raise SystemExit(NOT_CHECKED) from error
+
+
+if __name__ == "__main__":
+    entry()

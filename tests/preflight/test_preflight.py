@@ -1,0 +1,327 @@
+"""`python -m helpers.preflight` against the stand-in for the Kubernetes API, a real S3 server and a real registry."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from helpers.pipelines.definition import Pipeline, names
+from helpers.preflight import CHECKS
+from helpers.preflight.__main__ import main
+from helpers.preflight.permissions import NEEDS
+from tests.plugins.cluster import NAMESPACE, RUNNER, KubernetesApi, shipped_rbac
+from tests.plugins.kube.resources import BY_KIND
+from tests.plugins.kube.rules import Rules, runner_role
+from tests.plugins.stores import KEYS, Bucket
+
+CANARY = "canary-of-a-secret"
+ADMIN = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+VLLM = {"spec": {"supportedModelFormats": [{"name": "vLLM"}]}}
+
+
+class Pipelines(BaseHTTPRequestHandler):
+    """Answers as a pipeline server does to its list of pipelines."""
+
+    status = 200
+
+    def log_message(self, *_) -> None:
+        """Keep the tests' output clean."""
+
+    def do_GET(self) -> None:
+        known = self.headers.get("Authorization") == "Bearer runner-token"
+        self.send_response(type(self).status if known else 401)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+
+@pytest.fixture
+def pipeline_server() -> Iterator[tuple[str, type[Pipelines]]]:
+    handler = type("Handler", (Pipelines,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", handler
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def secret(api: KubernetesApi, name: str, values: dict[str, str], **labels: str) -> None:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    api.put({"kind": "Secret", "metadata": {"name": name, "labels": labels}, "data": data})
+
+
+@pytest.fixture
+def ready(kubernetes_api, s3_bucket: Bucket, registry_server, pipeline_server, monkeypatch, tmp_path) -> KubernetesApi:
+    """A project in which nothing is missing, seen by an administrator in a workbench."""
+    api = kubernetes_api
+    for key in (*KEYS, "ENDPOINT"):
+        monkeypatch.delenv(f"STORE_AWS_{key}")
+    connection = {
+        "AWS_ACCESS_KEY_ID": KEYS["ACCESS_KEY_ID"], "AWS_SECRET_ACCESS_KEY": KEYS["SECRET_ACCESS_KEY"],
+        "AWS_S3_ENDPOINT": s3_bucket.endpoint, "AWS_S3_BUCKET": s3_bucket.name, "AWS_DEFAULT_REGION": KEYS["REGION"],
+    }  # fmt: skip
+    secret(api, "assay-store", connection)
+    secret(api, "storage-config", {"assay-store": "{}"})
+    secret(api, "assay-signing", {"SIGNING_KEY": CANARY, "SIGNING_PUBLIC_KEY": CANARY})
+    storage = {"objectStorage": {"externalStorage": {"host": "s3"}}}
+    server = {"kind": "DataSciencePipelinesApplication", "metadata": {"name": "dspa"}, "spec": storage}
+    api.put(server | {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    api.put({"kind": "ServingRuntime", "metadata": {"name": "vllm-cuda-runtime"}, **VLLM})
+    api.put({"kind": "Node", "metadata": {"name": "gpu-1"}, "status": {"allocatable": {"nvidia.com/gpu": "2"}}})
+    jupyter = elyra(tmp_path / "jupyter", pipeline_server[0])
+    for name in images():
+        api.put({"kind": "ImageStream", "metadata": {"name": f"assay-{name}"}, "spec": {}})
+        image = {"display_name": name, "metadata": {"image_name": f"quay.io/assay/{name}:0.1.0"}}
+        (jupyter / "runtime-images" / f"assay-{name}.json").write_text(json.dumps(image))
+    monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [])  # of this environment, which `make setup` fills
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(jupyter.parent))
+    (tmp_path / "token").write_text("runner-token\n")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(token="admin-token")))
+    monkeypatch.setenv("REGISTRY_ADDRESS_LOCAL", registry_server.address)
+    return api
+
+
+def elyra(folder: Path, address: str) -> Path:
+    """Write the runtime configuration that a workbench gets; return the folder of all metadata."""
+    metadata = folder / "metadata"
+    for name in ("runtimes", "runtime-images"):
+        (metadata / name).mkdir(parents=True)
+    config = {
+        "display_name": "Pipeline", "engine": "Argo", "runtime_type": "KUBEFLOW_PIPELINES", "tags": [],
+        "auth_type": "KUBERNETES_SERVICE_ACCOUNT_TOKEN", "cos_auth_type": "KUBERNETES_SECRET", "api_endpoint": address,
+        "cos_endpoint": "https://s3.example.com", "cos_bucket": "pipelines", "cos_secret": "pipelines",
+        "cos_username": CANARY, "cos_password": CANARY, "public_api_endpoint": "https://gateway.example.com/ns/",
+    }  # fmt: skip
+    runtime = {"display_name": "Pipeline", "schema_name": "kfp", "metadata": config}
+    (metadata / "runtimes" / "odh_dsp.json").write_text(json.dumps(runtime))
+    return metadata
+
+
+def images() -> set[str]:
+    used = {node["runtime_image"] for name in names() for node in Pipeline(name).nodes}
+    return {image.rpartition("/")[2].partition(":")[0] for image in used}
+
+
+@pytest.fixture
+def check(ready: KubernetesApi, registry_server, capsys):
+    """Run it and return the exit code and what it says by check, each line as `state text. do`."""
+
+    def call(*arguments: str) -> tuple[int, dict[str, list[str]]]:
+        code = main(["--json", "--registry", registry_server.address, "--seconds", "0.5", *arguments])
+        output = capsys.readouterr().out
+        assert CANARY not in output
+        said: dict[str, list[str]] = {}
+        for line in json.loads(output)["lines"]:
+            said.setdefault(line["check"], []).append(f"{line['state']} {line['text']}. {line['do']}")
+        return code, said
+
+    return call
+
+
+def test_a_project_in_which_nothing_is_missing(ready, check, s3_bucket, monkeypatch):
+    code, said = check()
+    assert (code, said.keys()) == (0, CHECKS.keys())
+    assert {line.split()[0] for lines in said.values() for line in lines} == {"ok"}
+    assert said["registry"][0].endswith("speaks v1alpha3. ")
+    assert s3_bucket.keys() == []
+    assert {request.verb for request in ready.requests} <= {"get", "list"}
+
+
+def test_what_is_read_is_one_line_each(ready, registry_server, capsys):
+    ready.remove("Secret", "assay-signing")
+    assert main(["--registry", registry_server.address]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "1 thing to do."
+    assert (
+        "fix   signing secret   There is no Secret assay-signing, without which no node starts that needs it. "
+        "Create it: runtime-images/openshift/project/README.md says how."
+    ) in lines
+
+
+def no_namespace(api: KubernetesApi) -> None:
+    api.remove("Namespace", NAMESPACE)
+
+
+def no_rights(api: KubernetesApi) -> None:
+    api.rules.revoke("create", "inferenceservices")
+
+
+def no_server(api: KubernetesApi) -> None:
+    api.remove("DataSciencePipelinesApplication", "dspa")
+
+
+def server_not_ready(api: KubernetesApi) -> None:
+    conditions = [{"type": "Ready", "status": "False", "message": "Database is unreachable"}]
+    api.change("DataSciencePipelinesApplication", "dspa", {"status": {"conditions": conditions}})
+
+
+def server_with_minio(api: KubernetesApi) -> None:
+    api.change("DataSciencePipelinesApplication", "dspa", {"spec": {"objectStorage": None}})
+
+
+def no_store_secret(api: KubernetesApi) -> None:
+    api.remove("Secret", "assay-store")
+    api.remove("Secret", "storage-config")
+
+
+def store_secret_without_a_region(api: KubernetesApi) -> None:
+    api.change("Secret", "assay-store", {"data": {"AWS_DEFAULT_REGION": None}})
+
+
+def signing_key_empty(api: KubernetesApi) -> None:
+    api.change("Secret", "assay-signing", {"data": {"SIGNING_KEY": ""}})
+
+
+def wrong_bucket(api: KubernetesApi) -> None:
+    api.change("Secret", "assay-store", {"data": {"AWS_S3_BUCKET": base64.b64encode(b"no-such-bucket").decode()}})
+
+
+def store_is_silent(api: KubernetesApi) -> None:
+    address = base64.b64encode(b"http://127.0.0.1:9").decode()
+    api.change("Secret", "assay-store", {"data": {"AWS_S3_ENDPOINT": address}})
+
+
+def not_labelled(api: KubernetesApi) -> None:
+    api.remove("Secret", "storage-config")
+
+
+def labelled_and_not_copied(api: KubernetesApi) -> None:
+    not_labelled(api)
+    labels = {"opendatahub.io/dashboard": "true", "opendatahub.io/managed": "true"}
+    api.change("Secret", "assay-store", {"metadata": {"labels": labels}})
+
+
+def no_kserve(api: KubernetesApi) -> None:
+    api.unserved.add("servingruntimes")
+
+
+def no_runtime_and_no_right(api: KubernetesApi) -> None:
+    api.remove("ServingRuntime", "vllm-cuda-runtime")
+    api.rules.revoke("create", "servingruntimes")
+
+
+def quota_used_up(api: KubernetesApi) -> None:
+    amounts = {"hard": {"requests.nvidia.com/gpu": "1"}, "used": {"requests.nvidia.com/gpu": "1"}}
+    api.put({"kind": "ResourceQuota", "metadata": {"name": "gpus"}, "status": amounts})
+
+
+FAILURES = [
+    (no_namespace, "project", "There is no project evaluation"),
+    (no_rights, "permissions", f"{RUNNER} may not create inferenceservices.serving.kserve.io"),
+    (no_server, "pipeline server", "There is no pipeline server dspa"),
+    (server_not_ready, "pipeline server", "is not ready: Database is unreachable"),
+    (server_with_minio, "pipeline server", "has no external storage"),
+    (no_store_secret, "store's secret", "There is no Secret assay-store"),
+    (no_store_secret, "models' store", "KServe has no assay-store"),
+    (store_secret_without_a_region, "store's secret", "lacks AWS_DEFAULT_REGION"),
+    (signing_key_empty, "signing secret", "lacks SIGNING_KEY,"),
+    (wrong_bucket, "store", "Could not write s3://no-such-bucket/assay/preflight/"),
+    (store_is_silent, "store", "Could not write s3://"),
+    (not_labelled, "models' store", "oc label secret assay-store -n evaluation opendatahub.io/dashboard=true"),
+    (labelled_and_not_copied, "models' store", "is not in storage-config yet"),
+    (no_kserve, "KServe", "serves no servingruntimes.serving.kserve.io"),
+    (no_runtime_and_no_right, "KServe", "oc process -n redhat-ods-applications"),
+    (quota_used_up, "GPU", "The quota gpus has 1 of 1 requests.nvidia.com/gpu in use"),
+]
+
+
+@pytest.mark.parametrize(("breakage", "name", "words"), FAILURES, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_missing_is_said_and_the_rest_is_still_checked(ready, check, breakage, name, words):
+    breakage(ready)
+    code, said = check()
+    assert code == 1
+    assert said.keys() == CHECKS.keys()
+    assert any(line.startswith("fix") and words in line for line in said[name]), said[name]
+
+
+def test_a_registry_that_does_not_answer_is_to_be_fixed(check):
+    code, said = check("--registry", "http://127.0.0.1:9")
+    assert code == 1
+    assert said["registry"][0].startswith("fix The registry at http://127.0.0.1:9 does not answer")
+
+
+def test_this_machines_own_registry_is_no_registry_for_pods(check):
+    code, said = check("--registry", "auto")
+    assert code == 0
+    assert said["registry"][0].startswith("note The registry 'auto' is this machine's own")
+
+
+def test_elyras_runtime(check, pipeline_server, monkeypatch, tmp_path):
+    pipeline_server[1].status = 500
+    assert "is no pipeline server (HTTP 500)" in check()[1]["Elyra's runtime"][0]
+    (tmp_path / "token").write_text("old")
+    assert "refuses this token (HTTP 401)" in check()[1]["Elyra's runtime"][0]
+    assert check("--runtime", "other")[1]["Elyra's runtime"][0].startswith(
+        "note No Pipelines runtime is called 'other'"
+    )
+
+
+def test_images_that_are_not_offered_or_not_built(ready, check, tmp_path):
+    (tmp_path / "jupyter" / "metadata" / "runtime-images" / "assay-stage.json").unlink()
+    ready.remove("ImageStream", "assay-guidellm")
+    code, said = check()
+    assert code == 0
+    assert said["images"][0].startswith("note Elyra does not offer stage. ")
+    assert said["images"][1].startswith("note No image stream for guidellm is to be seen. ")
+
+
+def test_without_a_cluster_the_store_and_the_registry_are_still_checked(check, monkeypatch, s3_bucket, tmp_path):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    for key, value in {**KEYS, "ENDPOINT": s3_bucket.endpoint, "BUCKET": s3_bucket.name}.items():
+        monkeypatch.setenv(f"STORE_AWS_{key}", value)
+    code, said = check()
+    assert code == 2
+    assert said["API server"][0].startswith("fix There is no cluster")
+    assert said["KServe"] == ["note Not looked at, because the cluster's API was not reached. See above"]
+    assert said["store"][0].startswith("ok")
+    assert said["registry"][0].startswith("ok")
+
+
+def test_a_token_that_has_expired(ready, check, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(ready.kubeconfig(token=CANARY)))
+    code, said = check()
+    assert code == 2
+    assert "has expired" in said["API server"][0]
+
+
+def test_a_workbench_sees_what_it_may_and_says_what_it_may_not(ready, check, monkeypatch):
+    ready.users["workbench-token"] = f"system:serviceaccount:{NAMESPACE}:my-workbench"
+    monkeypatch.setenv("KUBECONFIG", str(ready.kubeconfig(token="workbench-token")))
+    _, said = check()
+    assert said["permissions"][0].startswith("note What pipeline-runner-dspa may do cannot be seen")
+    assert "--role=assay-workbench --serviceaccount=evaluation:my-workbench" in said["permissions"][1]
+    assert said["signing secret"][0].startswith("note")
+    role = next(item for item in shipped_rbac() if item["metadata"]["name"] == "assay-workbench")
+    ready.rules.grant(ready.users["workbench-token"], role["rules"], NAMESPACE)
+    code, said = check()
+    assert code == 0
+    assert said["permissions"][1].startswith("ok")
+    assert said["signing secret"][0].startswith("note")
+    assert said["store"][0].startswith("ok")
+
+
+def test_the_shipped_role_is_what_the_pipelines_lack_and_no_more():
+    def allowed(documents: list[dict]) -> set[tuple[str, str]]:
+        rules = Rules()
+        rules.grant(RUNNER, runner_role(), NAMESPACE)
+        rules.bind(documents, NAMESPACE)
+        wanted = [(need.kind.partition("/"), verb) for need in NEEDS for verb in need.verbs]
+        return {
+            (BY_KIND[kind].plural + slash + part, verb)
+            for (kind, slash, part), verb in wanted
+            if rules.allow(RUNNER, verb, BY_KIND[kind].group, BY_KIND[kind].plural + slash + part, "any", NAMESPACE)
+        }
+
+    role = next(item for item in shipped_rbac() if item["metadata"]["name"] == "assay-pipeline")
+    given = {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
+    assert len(allowed(shipped_rbac())) == sum(len(need.verbs) for need in NEEDS)
+    assert allowed(shipped_rbac()) - allowed([]) == given
