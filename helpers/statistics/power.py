@@ -1,0 +1,54 @@
+"""What a number of questions can show, and how many would be needed."""
+
+from __future__ import annotations
+
+import math
+
+POWER = 0.8  # how often a real difference of that size is to be seen
+
+
+def power(n: int, flips: float, difference: float, confidence: float = 0.95) -> float:
+    """Return how often the exact McNemar test calls the first better, where it is.
+
+    `flips` is the share of questions on which the two really differ, `difference` the first's share of right answers
+    minus the second's, at most `flips`. Exact: summed over how many of the n questions turn out to be flips.
+    """
+    from numpy import arange, where
+    from scipy.stats import binom
+
+    seen = arange(n + 1)
+    critical = binom.ppf((1 - confidence) / 2, seen, 0.5)
+    critical = where(binom.cdf(critical, seen, 0.5) > (1 - confidence) / 2, critical - 1, critical)
+    shown = binom.sf(seen - critical - 1, seen, (flips + difference) / (2 * flips))
+    return float((binom.pmf(seen, n, flips) * where(critical < 0, 0.0, shown)).sum())
+
+
+def detectable(n: int, flips: float, confidence: float = 0.95, wanted: float = POWER) -> float | None:
+    """Return the smallest real difference that n questions would show with probability `wanted`, None where none is.
+
+    `flips` is the share of questions on which the two differ; a difference larger than that takes more flips.
+    """
+    from scipy.optimize import brentq
+
+    def missing(difference: float) -> float:
+        return power(n, max(flips, difference), difference, confidence) - wanted
+
+    return float(brentq(missing, 1e-9, 1.0, xtol=1e-6)) if missing(1.0) >= 0 else None
+
+
+def questions_to_settle(
+    only_first: int, only_second: int, n: int, confidence: float = 0.95, wanted: float = POWER
+) -> int | None:
+    """Return how many questions in all would show the difference seen here, if it is real; None where none is seen.
+
+    Connor (1987), Biometrics 43:207-211, for paired proportions, with p = only_first / n and q = only_second / n:
+    n = (z(1 - alpha/2) * sqrt(p + q) + z(wanted) * sqrt(p + q - (p - q)^2))^2 / (p - q)^2.
+    """
+    from scipy.stats import norm
+
+    discordant, difference = (only_first + only_second) / n, (only_first - only_second) / n
+    if not difference:
+        return None
+    error, reach = float(norm.ppf(0.5 + confidence / 2)), float(norm.ppf(wanted))
+    needed = (error * math.sqrt(discordant) + reach * math.sqrt(discordant - difference**2)) ** 2 / difference**2
+    return max(math.ceil(needed), n + 1)
