@@ -74,6 +74,7 @@ class Filter(parameters.Settings):
     use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
     task: str = Field(default="ops_assistant", min_length=1)
     models: str = ""
+    margin: float = Field(default=0.0, ge=0, lt=1, description="differences in accuracy below this do not matter")
 
     def accepts(self, attached: AttachedRecord) -> bool:
         """Return whether a record is of this purpose, use case and task, and of a wanted model."""
@@ -93,7 +94,7 @@ def compare_all(registry: Registry, settings: Filter) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="assay-samples-") as folder:
         loaded = [Record.model_validate_json(storage.get(attached.uri)) for attached in found]
         logs = {record.record_id: _samples(record, Path(folder)) for record in loaded}
-        return compare(loaded, logs)
+        return compare(loaded, logs, settings.margin)
 
 
 def _newest(found: list[AttachedRecord]) -> list[AttachedRecord]:

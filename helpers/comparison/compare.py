@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import Record
 from helpers.comparison.answers import Answer, Key, read_answers
-from helpers.comparison.contract import Category, Comparison, Flip, Pair, Standing
-from helpers.comparison.verdict import overall, sentence, standing_verdict
+from helpers.comparison.contract import Category, Comparison, Flip, Standing
+from helpers.comparison.pairing import all_pairs
+from helpers.comparison.verdict import overall, standing_verdict
 from helpers.errors import NotFound
-from helpers.statistics import Paired, adjusted, wilson
-from helpers.statistics import compare as paired
+from helpers.statistics import wilson
 
 Answers = dict[Key, Answer]
 
 
-def compare(records: Sequence[Record], samples: Mapping[str, Path | Iterable[dict[str, Any]]]) -> Comparison:
+def compare(
+    records: Sequence[Record], samples: Mapping[str, Path | Iterable[dict[str, Any]]], margin: float = 0.0
+) -> Comparison:
     """Compare the newest record of each version; `samples` gives each record's per-question log by record id.
+
+    Differences in accuracy of less than `margin` do not matter to the reader.
 
     Versions that answered other questions than the rest are listed in `not_compared` and not tested against it.
     Raises NotFound where there is no record, ArtifactMissing where a per-question log is.
@@ -33,7 +36,7 @@ def compare(records: Sequence[Record], samples: Mapping[str, Path | Iterable[dic
     notes += sorted(_other(record, group[0]) for record in others)
     answers = {_label(record): read_answers(samples[record.record_id], record.evaluation.metric) for record in group}
     standings = sorted((_standing(record, answers[_label(record)]) for record in group), key=lambda row: -row.accuracy)
-    pairs = _pairs(standings, answers)
+    pairs = all_pairs(standings, answers, margin)
     standings = [row.model_copy(update={"verdict": standing_verdict(row, pairs)}) for row in standings]
     return Comparison(
         standings=tuple(standings),
@@ -134,28 +137,6 @@ def by_category(answers: Iterable[Answer], confidence: float = 0.95) -> list[Cat
         )
         for name, right in sorted(groups.items())
     ]
-
-
-def _pairs(standings: Sequence[Standing], answers: Mapping[str, Answers]) -> tuple[Pair, ...]:
-    """Return every two versions, the more accurate first, tested together."""
-    both = list(combinations(standings, 2))
-    results = adjusted([_paired(first, second, answers) for first, second in both])
-    return tuple(
-        Pair(first=first.label, second=second.label, paired=result, sentence=sentence(first, second, result, len(both)))
-        for (first, second), result in zip(both, results, strict=True)
-    )
-
-
-def _paired(first: Standing, second: Standing, answers: Mapping[str, Answers]) -> Paired:
-    mine, theirs = answers[first.label], answers[second.label]
-    common = sorted(key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest)
-    if not common:
-        raise NotFound(
-            f"{first.label} and {second.label} have no question in common",
-            do="Run lm_eval_task for both with the same limit",
-        )
-    right = [mine[key].correct for key in common], [theirs[key].correct for key in common]
-    return paired(*right, confidence=first.interval.confidence)
 
 
 def _flips(labels: Sequence[str], answers: Mapping[str, Answers]) -> Iterable[Flip]:

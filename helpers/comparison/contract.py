@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from helpers.artifacts import Artifact, Contract, Interval, Probability
 from helpers.statistics import Paired
 
@@ -51,6 +53,7 @@ class Pair(Contract):
     first: str
     second: str
     paired: Paired
+    categories: dict[str, Paired] = Field(default={}, description="on each category of questions, tested together")
     sentence: str
 
 

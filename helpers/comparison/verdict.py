@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from helpers.comparison.contract import Pair, Standing
 from helpers.statistics import Paired
 
+MIRRORED = {"better": "worse", "worse": "better"}
+
 
 def overall(standings: Sequence[Standing], pairs: Sequence[Pair]) -> str:
     """Return the comparison in one sentence: the most accurate version against the next, and what it costs."""
@@ -15,10 +17,13 @@ def overall(standings: Sequence[Standing], pairs: Sequence[Pair]) -> str:
         return f"{_alone(best)}; there is no other version on the same questions to compare it with."
     said = next(pair for pair in pairs if pair.first == best.label and pair.second == standings[1].label).sentence
     lower = [row for row in standings[2:] if _between(best, row, pairs).paired.verdict == "better"]
-    open_ = [row for row in standings[2:] if row not in lower]
+    alike = [row for row in standings[2:] if _between(best, row, pairs).paired.verdict == "equivalent"]
+    open_ = [row for row in standings[2:] if row not in lower and row not in alike]
     parts = [said]
     if lower:
         parts.append(f"it is also shown to be more accurate than {_names(lower)}")
+    if alike:
+        parts.append(f"it is equivalent to {_names(alike)} within the margin")
     if open_:
         parts.append(f"against {_names(open_)} the difference is inconclusive")
     return "; ".join(parts) + "."
@@ -26,17 +31,18 @@ def overall(standings: Sequence[Standing], pairs: Sequence[Pair]) -> str:
 
 def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
     """Return what is known about one version against all others."""
-    outcomes: dict[str, list[str]] = {"better": [], "worse": [], "inconclusive": []}
+    outcomes: dict[str, list[str]] = {"better": [], "worse": [], "equivalent": [], "inconclusive": []}
     for pair in pairs:
         if standing.label == pair.first:
             outcomes[pair.paired.verdict].append(pair.second)
         elif standing.label == pair.second:
-            outcomes[{"better": "worse", "worse": "better"}.get(pair.paired.verdict, "inconclusive")].append(pair.first)
+            outcomes[MIRRORED.get(pair.paired.verdict, pair.paired.verdict)].append(pair.first)
     said = [
         f"{words} {', '.join(outcomes[verdict])}"
         for verdict, words in (
             ("better", "more accurate than"),
             ("worse", "less accurate than"),
+            ("equivalent", "equivalent within the margin to"),
             ("inconclusive", "no difference shown from"),
         )
         if outcomes[verdict]
@@ -48,18 +54,29 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
 def sentence(first: Standing, second: Standing, paired: Paired, tests: int = 1) -> str:
     """Return the pair in one sentence without its full stop; `tests` is the number of pairs tested together."""
     mine, theirs = (paired.both + paired.only_first) / paired.n, (paired.both + paired.only_second) / paired.n
-    scores = f"{mine:.3f} against {theirs:.3f}, difference {paired.difference:+.3f}"
+    bounds = f"{paired.interval.confidence:.0%} interval {paired.interval.low:+.3f} to {paired.interval.high:+.3f}"
+    scores = f"{mine:.3f} against {theirs:.3f}, difference {paired.difference:+.3f}, {bounds}"
     together = f" adjusted for {tests} pairs" if tests > 1 else ""
     test = f"exact McNemar p {p_text(paired.p_adjusted)}{together}, {paired.n} questions, {paired.flips} flips"
+    if paired.verdict == "equivalent":
+        alike = f"{first.label} and {second.label} are equivalent in accuracy within the margin of {paired.margin:g}"
+        return f"{alike} ({scores}, {test}){_cost(first, second)}"
     if paired.verdict == "inconclusive":
-        settle = paired.questions_to_settle
-        more = f"; about {settle:,} questions would settle a difference of this size" if settle else ""
         none = f"No difference in accuracy is shown between {first.label} and {second.label}"
-        return f"{none} ({scores}, {test}{more}){_cost(first, second)}"
+        return f"{none} ({scores}, {test}{_reach(paired)}){_cost(first, second)}"
     word = "more" if paired.verdict == "better" else "fewer"
     return (
         f"{first.label} answers {word} questions correctly than {second.label} ({scores}, {test}){_cost(first, second)}"
     )
+
+
+def _reach(paired: Paired) -> str:
+    """Return what these questions could have shown, and how many would settle the difference that was seen."""
+    could = "no difference could have been shown by so few questions"
+    if paired.detectable is not None:
+        could = f"a difference of {paired.detectable:.2f} would have been shown four times in five"
+    settle = paired.questions_to_settle
+    return f"; {could}" + (f"; about {settle:,} questions would settle one of this size" if settle else "")
 
 
 def p_text(p_value: float) -> str:

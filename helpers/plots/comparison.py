@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Literal
 from helpers.artifacts import LoadPoint, Record
 from helpers.comparison import Comparison, Standing
 from helpers.plots import style
+from helpers.plots.categories import categories
 from helpers.plots.flips import flips
-from helpers.plots.tables import flips_table, standings_table
+from helpers.plots.tables import flips_table, pairs_table, standings_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["accuracy_vs_latency", "flips", "flips_table", "standings_table", "throughput_curves"]
+__all__ = [
+    "accuracy_vs_latency",
+    "categories",
+    "flips",
+    "flips_table",
+    "pairs_table",
+    "standings_table",
+    "throughput_curves",
+]
 
 Latency = Literal["ttft_p95_ms", "e2e_p95_ms"]
 _NAMES = {"ttft_p95_ms": "Time to first token, p95", "e2e_p95_ms": "End-to-end latency, p95"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from helpers.comparison import Comparison, Standing
+from helpers.statistics import Paired
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,6 +41,23 @@ def _standing(row: Standing) -> dict[str, str]:
 
 def _number(value: float | None, digits: int) -> str:
     return NOT_MEASURED if value is None else f"{value:,.{digits}f}"
+
+
+def pairs_table(comparison: Comparison) -> DataFrame:
+    """One row per two versions: the difference in accuracy with its interval, the test, and what it settles."""
+    from pandas import DataFrame
+
+    columns = ["difference", "interval", "p (adjusted)", "verdict", "would have shown", "questions to settle it"]
+    rows = [_pair(pair.paired) for pair in comparison.pairs]
+    index = [f"{pair.first} against {pair.second}" for pair in comparison.pairs]
+    return DataFrame([dict(zip(columns, row, strict=True)) for row in rows], columns=columns, index=index)
+
+
+def _pair(paired: Paired) -> tuple[str, ...]:
+    settle = f"{paired.questions_to_settle:,}" if paired.questions_to_settle else NOT_MEASURED
+    shown = NOT_MEASURED if paired.detectable is None else f"{paired.detectable:.3f} and more"
+    bounds = f"{paired.interval.low:+.3f} to {paired.interval.high:+.3f}"
+    return f"{paired.difference:+.3f}", bounds, f"{paired.p_adjusted:.2g}", paired.verdict, shown, settle
 
 
 def flips_table(comparison: Comparison) -> DataFrame:

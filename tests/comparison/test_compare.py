@@ -58,7 +58,8 @@ def test_a_clear_difference_is_named_with_its_uncertainty_and_its_price():
 def test_a_difference_that_chance_explains_is_not_called_one():
     comparison = compared(small=BASE, large=HARDLY_BETTER)
     assert comparison.verdict.startswith("No difference in accuracy is shown between large 1.0 and small 1.0")
-    assert "questions would settle a difference of this size" in comparison.verdict
+    assert "questions would settle one of this size" in comparison.verdict
+    assert "would have been shown four times in five" in comparison.verdict
     assert all("no difference shown from" in row.verdict for row in comparison.standings)
 
 
@@ -67,6 +68,25 @@ def test_equal_models_are_inconclusive_and_no_number_is_invented():
     assert "p = 1," in comparison.verdict
     assert "would settle" not in comparison.verdict
     assert comparison.flips == ()
+
+
+def test_a_margin_makes_near_models_equivalent_and_far_ones_not():
+    logs = {"small": from_pattern(BASE), "near": from_pattern(HARDLY_BETTER), "large": from_pattern(CLEARLY_BETTER)}
+    records = [a_record(name, samples=log) for name, log in logs.items()]
+    comparison = compare(records, {record.record_id: logs[record.selection.name] for record in records}, margin=0.06)
+    verdicts = {(pair.first, pair.second): pair.paired.verdict for pair in comparison.pairs}
+    assert verdicts["near 1.0", "small 1.0"] == "equivalent"
+    assert verdicts["large 1.0", "near 1.0"] == "better"
+    assert "equivalent in accuracy within the margin of 0.06" in comparison.pairs[-1].sentence
+    assert "equivalent within the margin to near 1.0" in comparison.standings[-1].verdict
+
+
+def test_each_category_is_judged_with_the_same_care():
+    (pair,) = compared(small=BASE, large=CLEARLY_BETTER).pairs
+    assert sum(part.n for part in pair.categories.values()) == 160
+    assert sum(part.only_first for part in pair.categories.values()) == pair.paired.only_first
+    assert all(part.p_adjusted >= part.p_value for part in pair.categories.values())
+    assert any(part.p_adjusted > part.p_value for part in pair.categories.values())
 
 
 def test_three_versions_are_tested_together():

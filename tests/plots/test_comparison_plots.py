@@ -103,3 +103,24 @@ def test_accuracy_by_category_has_every_category_with_its_n(measured, tmp_path):
         assert f"{part.name} (n = {part.n})" in text
     assert "all questions (n = 160)" in text
     assert "guessing 0.25" in text
+
+
+def test_every_category_has_a_mark_for_each_version_and_a_star_where_they_differ(measured):
+    _, comparison = measured
+    figure = plots.categories(comparison)
+    text = drawn(figure)
+    (pair,) = comparison.pairs
+    assert {row.label for row in comparison.standings} <= set(text.splitlines())
+    for name, part in pair.categories.items():
+        assert (f"{name} *" in text) is (part.verdict in ("better", "worse"))
+        assert name in text
+
+
+def test_the_table_of_pairs_says_the_difference_with_its_interval_and_what_would_have_been_shown(measured):
+    _, comparison = measured
+    (row,) = plots.pairs_table(comparison).to_dict("records")
+    paired = comparison.pairs[0].paired
+    assert row["difference"] == f"{paired.difference:+.3f}"
+    assert row["verdict"] == paired.verdict == "better"
+    assert row["interval"] == f"{paired.interval.low:+.3f} to {paired.interval.high:+.3f}"
+    assert row["would have shown"].startswith(f"{paired.detectable:.3f}")
