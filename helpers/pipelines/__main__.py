@@ -10,12 +10,14 @@ from pathlib import Path
 from helpers.errors import AssayError
 from helpers.pipelines import Pipeline, names
 from helpers.pipelines.definition import IMAGES
+from helpers.pipelines.shortcuts import without_grammar
 from helpers.workspace import ROOT
 
 
 def main() -> int:
     """Return the exit code: 0 done, 1 failed, 130 interrupted."""
     arguments = _arguments()
+    without_grammar()
     try:
         return _compile(arguments) if arguments.command == "compile" else _submit(arguments)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from helpers.errors import InvalidInput
+from helpers.pipelines.shortcuts import named_callers
 from helpers.workspace import ROOT
 
 Say = Callable[[str], None]
@@ -36,12 +37,14 @@ def _issue(item: dict[str, Any]) -> str:
 def export(pipeline: Any, path: Path) -> None:
     """Upload the nodes' archives to the runtime's store and write the compiled pipeline."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_manager().export(pipeline, "yaml", str(path.resolve()), True))
+    with named_callers():
+        asyncio.run(_manager().export(pipeline, "yaml", str(path.resolve()), True))
 
 
 def process(pipeline: Any) -> Any:
     """Upload the archives, compile, upload the pipeline and start a run; return Elyra's response."""
-    return asyncio.run(_manager().process(pipeline))
+    with named_callers():
+        return asyncio.run(_manager().process(pipeline))
 
 
 def _manager() -> Any:
