@@ -53,6 +53,10 @@ submit: setup ## one pipeline to a cluster: PIPELINE=ai_engineer RUNTIME=odh_dsp
 	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines submit $(PIPELINE) --runtime "$(RUNTIME)" \
 		$(if $(IMAGES),--images $(IMAGES)) $(if $(WATCH),--watch)
 
+.PHONY: images
+images: ## the runtime images by another name, in the dropdown and in the pipelines: IMAGES=registry/project
+	@$(or $(wildcard $(PY)),python3) -m helpers.pipelines.images $(IMAGES)
+
 ##@ Work on it
 .PHONY: test
 test: setup lint .tools/docker-registry ## all tests, with real vLLM, GuideLLM, lm-eval and registry

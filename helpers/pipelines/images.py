@@ -1,0 +1,72 @@
+"""`make images IMAGES=registry/project`: the runtime images by another name, in Elyra's dropdown and in the pipelines.
+
+Needs nothing but Python, so that it runs in a workbench in which nothing is set up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from helpers.errors import AssayError, InvalidInput
+from helpers.workspace import ROOT
+
+PLACE = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
+
+
+def rename(images: str, root: Path = ROOT) -> dict[str, str]:
+    """Put `images` (registry/project) in the place of the present one; returns the new names by the old ones.
+
+    Changes the pipelines and the images' metadata under `root`, and writes the metadata where the user's Elyra looks.
+    Raises InvalidInput.
+    """
+    if not PLACE.fullmatch(images):
+        do = "Give registry/project, for example image-registry.openshift-image-registry.svc:5000/my-project"
+        raise InvalidInput(f"IMAGES={images!r} is no place for images", do=do)
+    described = sorted((root / "runtime-images").glob("*/runtime-image.json"))
+    old = [json.loads(path.read_text())["metadata"]["image_name"] for path in described]
+    names = {name: f"{images}/{name.rpartition('/')[2]}" for name in old}
+    for path in [*described, *sorted((root / "pipelines").glob("*.pipeline"))]:
+        _write(path, _replaced(path.read_text(), names))
+    for path in described:
+        _write(shown_in() / f"assay-{path.parent.name}.json", path.read_text())
+    return names
+
+
+def shown_in() -> Path:
+    """Return the folder in which the user's Elyra looks for runtime images."""
+    from jupyter_core.paths import jupyter_data_dir
+
+    return Path(jupyter_data_dir()) / "metadata" / "runtime-images"
+
+
+def _replaced(text: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(json.dumps(old), json.dumps(new))
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def main(arguments: list[str]) -> int:
+    """Rename the images and say what is shown where."""
+    try:
+        names = rename(arguments[0] if arguments else "")
+    except AssayError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(f"{old} is now {new}" for old, new in names.items()))
+    print(f"shown in the dropdown from {shown_in()}; reload JupyterLab's page")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
