@@ -52,7 +52,7 @@ class Transport:
         self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None, content: str = ""
     ) -> Reply:
         """Send a request and return what is answered, an error status too. `content` is the body's content type."""
-        from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay
+        from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay
         from tenacity.wait import wait_random_exponential
         from urllib3.exceptions import HTTPError, SSLError
 
@@ -60,7 +60,7 @@ class Transport:
         retrying = Retrying(
             stop=stop_after_delay(self._timeout),
             wait=wait_random_exponential(multiplier=0.2, max=3),
-            retry=retry_if_exception_type(HTTPError) | retry_if_result(lambda reply: reply.status in BUSY),
+            retry=retry_if_exception(_passing) | retry_if_result(lambda reply: reply.status in BUSY),
             retry_error_callback=_last,
         )
         try:
@@ -104,3 +104,10 @@ def _last(state: RetryCallState) -> Reply:
     """Return the last answer, or raise the last error, as they are."""
     assert state.outcome is not None
     return state.outcome.result()
+
+
+def _passing(error: BaseException) -> bool:
+    """Return whether asking again may help: not where a certificate is not trusted."""
+    from urllib3.exceptions import HTTPError, SSLError
+
+    return isinstance(error, HTTPError) and not isinstance(error, SSLError)

@@ -51,6 +51,7 @@ class KubernetesApi:
     users: dict[str, str] = field(default_factory=lambda: {"runner-token": RUNNER, "admin-token": "admin"})
     requests: list[Request] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)  # statuses of the next answers; 0 answers, -1 hangs up
+    unanswered: list[str] = field(default_factory=list)  # verbs whose next request is done and not answered
     unserved: set[str] = field(default_factory=set)  # resources that this cluster does not have
     deletion_seconds: dict[str, float] = field(default_factory=dict)  # kind -> until a deleted object is gone
     errors: list[Exception] = field(default_factory=list)  # of hooks
@@ -112,6 +113,10 @@ class KubernetesApi:
     def fail(self, *statuses: int) -> None:
         """Answer the next requests with these statuses; -1 hangs up without an answer."""
         self.failures.extend(statuses)
+
+    def fail_after(self, verb: str) -> None:
+        """Do what the next request of that verb asks for, and hang up instead of answering."""
+        self.unanswered.append(verb)
 
     def kubeconfig(self, *, token: str = "runner-token", namespace: str = "", name: str = "kubeconfig") -> Path:
         """Write a kubeconfig for an account and return its path."""

@@ -43,6 +43,10 @@ class Request(NamedTuple):
     body: dict
 
 
+class HangUp(Exception):
+    """The connection ends without an answer."""
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers one connection."""
 
@@ -65,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(*self._served(json.loads(body) if body else {}))
         except Refusal as refusal:
             self._send(refusal.code, refusal.body)
+        except HangUp:
+            self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
@@ -97,7 +103,11 @@ class Handler(BaseHTTPRequestHandler):
         self.api.requests.append(Request(verb, resource.plural + part, key[2], key[1], user, body))
         if not self.api.rules.allow(user, verb, resource.group, resource.plural + part, key[2], key[1]):
             raise replies.forbidden(user, verb, resource, part, key[1], key[2])
-        return self._done(verb, key, part, query, body)
+        done = self._done(verb, key, part, query, body)
+        if verb in self.api.unanswered:
+            self.api.unanswered.remove(verb)
+            raise HangUp
+        return done
 
     def _verb(self, key: Key, query: dict[str, str]) -> str:
         verb = VERBS[self.command]
