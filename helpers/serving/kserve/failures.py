@@ -11,6 +11,7 @@ from helpers.errors import DeploymentFailed
 SERVER = "kserve-container"
 MODEL_IMAGE = ("modelcar", "modelcar-init")
 DO_FREE = "Free what nobody uses any more (EXPIRED_ONLY), ask for less in RESOURCES, or try again later"
+SCALE = 1.0  # of every patience; the tests let time run faster
 DO_CONNECTION = "Check endpoint, bucket and keys of the secret in CONNECTION, then run this stage again"
 
 

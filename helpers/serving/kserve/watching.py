@@ -8,6 +8,7 @@ from contextlib import suppress
 from helpers.cluster import Cluster
 from helpers.errors import ClusterRefused, DeploymentFailed, Forbidden, NotFound
 from helpers.serving.diagnosis import cause_of, last_lines
+from helpers.serving.kserve import failures
 from helpers.serving.kserve.failures import SERVER, Failure
 from helpers.serving.kserve.pods import first_crash
 from helpers.serving.kserve.state import Seen, judge
@@ -84,7 +85,7 @@ class Watch:
         """Raise the failure's error once it has held for as long as it has to."""
         now = time.monotonic()
         since = self._since.setdefault(failure.error, now)
-        if now - since >= failure.patience:
+        if now - since >= failure.patience * failures.SCALE:
             raise self.error(failure)
 
     def _end_after_first_crash(self, seen: Seen) -> None:
