@@ -1,4 +1,4 @@
-"""The runtime images: whether Elyra offers them and the cluster has them."""
+"""The runtime images that the pipelines name: whether Elyra offers them, and whether the cluster has built them."""
 
 from __future__ import annotations
 
@@ -8,51 +8,47 @@ from pathlib import Path
 
 from helpers.errors import Forbidden
 from helpers.pipelines.definition import Pipeline, names
-from helpers.preflight.lines import Line, note, ok
+from helpers.preflight.lines import Line, fix, note, ok
 from helpers.preflight.project import Project
 
-LABEL = "opendatahub.io/runtime-image=true"
-PLATFORM = ("redhat-ods-applications", "opendatahub")
-DO_BUILD = "Build them with `oc apply -k runtime-images/openshift/images` (or images-project without admin rights)"
+INSIDE = "image-registry.openshift-image-registry.svc:5000"
+DO_NAME = f"`make images IMAGES={INSIDE}/PROJECT` names those that the cluster built, here and in the pipelines"
+DO_BUILD = "Build them: runtime-images/README.md says how"
 
 
 def images(project: Project) -> Iterator[Line]:
-    """Compare what the pipelines name with what Elyra's dropdown and the image streams have."""
-    wanted = {_short(node["runtime_image"]) for name in names() for node in Pipeline(name).nodes}
-    offered = {_short(image) for image in _offered()}
-    if missing := wanted - offered:
-        do = "Build the images, then restart the workbench (runtime-images/README.md)"
-        yield note(f"Elyra does not offer {', '.join(sorted(missing))}", do)
+    """Compare the names in the pipelines with Elyra's dropdown and with the cluster's image streams."""
+    wanted = sorted({node["runtime_image"] for name in names() for node in Pipeline(name).nodes})
+    if missing := [image for image in wanted if image not in _offered()]:
+        yield note(f"Elyra does not offer {', '.join(missing)}", DO_NAME)
     else:
-        yield ok(f"Elyra offers {', '.join(sorted(wanted))}")
-    built = _streams(project)
-    if missing := wanted - built:
-        yield note(f"No image stream for {', '.join(sorted(missing))} is to be seen", DO_BUILD)
-    else:
-        yield ok(f"There are image streams for {', '.join(sorted(wanted))}")
+        yield ok(f"Elyra offers {', '.join(wanted)}")
+    if outside := [image for image in wanted if not image.startswith(f"{INSIDE}/")]:
+        yield note(f"Whether a node may pull {', '.join(outside)} cannot be seen from here", DO_NAME)
+    for image in wanted:
+        if image not in outside:
+            yield _built(project, image)
 
 
-def _offered() -> list[str]:
+def _built(project: Project, image: str) -> Line:
+    """Return the line for an image of the cluster's own registry."""
+    namespace, _, tagged = image.removeprefix(f"{INSIDE}/").partition("/")
+    name, _, tag = tagged.partition(":")
+    try:
+        stream = project.cluster.get("ImageStream", name, namespace=namespace)
+    except Forbidden as error:
+        return note(error.what, "The first run shows whether the image is there")
+    if stream is None:
+        return fix(f"There is no image stream {name} in {namespace}", DO_BUILD)
+    tags = {item["tag"]: item.get("items") for item in (stream.get("status") or {}).get("tags") or []}
+    if not tags.get(tag):
+        return fix(f"{image} is not built", f"See how the build went: oc -n {namespace} logs buildconfig/{name}")
+    return ok(f"{image} is built")
+
+
+def _offered() -> set[str]:
     from jupyter_core.paths import jupyter_path
 
     folders = [Path(folder) for folder in jupyter_path("metadata", "runtime-images")]
     files = [path for folder in folders if folder.is_dir() for path in folder.glob("*.json")]
-    return [str(json.loads(path.read_text())["metadata"]["image_name"]) for path in files]
-
-
-def _streams(project: Project) -> set[str]:
-    """Return the image streams of the project and, where they may be seen, the platform's."""
-    found: set[str] = set()
-    for namespace in (project.namespace, *PLATFORM):
-        try:
-            streams = project.cluster.list("ImageStream", namespace=namespace)
-        except Forbidden:
-            continue
-        found |= {_short(item["metadata"]["name"]) for item in streams}
-    return found
-
-
-def _short(image: str) -> str:
-    """Return an image's own name: no registry, project, tag, digest or prefix."""
-    last = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return last.removeprefix("runtime-").removeprefix("assay-")
+    return {str(json.loads(path.read_text())["metadata"]["image_name"]) for path in files}

@@ -22,7 +22,7 @@ class Need(NamedTuple):
     name: str = ""
 
 
-ALL = ("get", "list", "create", "patch", "delete")
+ALL = ("get", "list", "create", "delete")
 NEEDS = (
     Need("InferenceService", ALL),
     Need("ServingRuntime", ALL, vital=False),
@@ -30,8 +30,7 @@ NEEDS = (
     Need("Pod/log", ("get",)),
     Need("Service", ("get",)),
     Need("Secret", ("get",), name=data_connection.SECRET),
-    Need("Deployment", ("list",)),
-    Need("ReplicaSet", ("list",)),
+    Need("Deployment", ("get",)),
     Need("Event", ("list",), vital=False),
 )
 DO_ASK = "Run this as an administrator of the project, who may ask for another account"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,10 +12,13 @@ from threading import Thread
 
 import pytest
 
-from helpers.pipelines.definition import Pipeline, names
+from helpers.pipelines import definition
+from helpers.pipelines.images import rename
 from helpers.preflight import CHECKS
 from helpers.preflight.__main__ import main
+from helpers.preflight.images import INSIDE
 from helpers.preflight.permissions import NEEDS
+from helpers.workspace import ROOT
 from tests.plugins.cluster import NAMESPACE, RUNNER, KubernetesApi, shipped_rbac
 from tests.plugins.kube.resources import BY_KIND
 from tests.plugins.kube.rules import Rules, runner_role
@@ -77,12 +81,15 @@ def ready(kubernetes_api, s3_bucket: Bucket, registry_server, pipeline_server, m
     api.put({"kind": "ServingRuntime", "metadata": {"name": "vllm-cuda-runtime"}, **VLLM})
     api.put({"kind": "Node", "metadata": {"name": "gpu-1"}, "status": {"allocatable": {"nvidia.com/gpu": "2"}}})
     jupyter = elyra(tmp_path / "jupyter", pipeline_server[0])
-    for name in images():
-        api.put({"kind": "ImageStream", "metadata": {"name": f"assay-{name}"}, "spec": {}})
-        image = {"display_name": name, "metadata": {"image_name": f"quay.io/assay/{name}:0.1.0"}}
-        (jupyter / "runtime-images" / f"assay-{name}.json").write_text(json.dumps(image))
-    monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [])  # of this environment, which `make setup` fills
+    shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
+    monkeypatch.setattr(definition, "FOLDER", tmp_path / "pipelines")
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(jupyter.parent))
+    for name in ("stage", "guidellm", "lm-eval"):
+        tags = [{"tag": "0.1.0", "items": [{"image": "sha256:0"}]}]
+        api.put({"kind": "ImageStream", "metadata": {"name": name}, "spec": {}, "status": {"tags": tags}})
+        shutil.copytree(ROOT / "runtime-images" / name, tmp_path / "runtime-images" / name)
+    rename(f"{INSIDE}/{NAMESPACE}", tmp_path)
+    monkeypatch.setattr("jupyter_core.paths.ENV_JUPYTER_PATH", [])  # of this environment, which `make setup` fills
     (tmp_path / "token").write_text("runner-token\n")
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(token="admin-token")))
@@ -104,11 +111,6 @@ def elyra(folder: Path, address: str) -> Path:
     runtime = {"display_name": "Pipeline", "schema_name": "kfp", "metadata": config}
     (metadata / "runtimes" / "odh_dsp.json").write_text(json.dumps(runtime))
     return metadata
-
-
-def images() -> set[str]:
-    used = {node["runtime_image"] for name in names() for node in Pipeline(name).nodes}
-    return {image.rpartition("/")[2].partition(":")[0] for image in used}
 
 
 @pytest.fixture
@@ -267,11 +269,22 @@ def test_elyras_runtime(check, pipeline_server, monkeypatch, tmp_path):
 
 def test_images_that_are_not_offered_or_not_built(ready, check, tmp_path):
     (tmp_path / "jupyter" / "metadata" / "runtime-images" / "assay-stage.json").unlink()
-    ready.remove("ImageStream", "assay-guidellm")
+    ready.remove("ImageStream", "guidellm")
+    ready.change("ImageStream", "lm-eval", {"status": {"tags": []}})
+    code, said = check()
+    assert code == 1
+    offered, guidellm, lm_eval, stage = said["images"]
+    assert offered.startswith(f"note Elyra does not offer {INSIDE}/evaluation/stage:0.1.0. ")
+    assert guidellm.startswith("fix There is no image stream guidellm in evaluation. ")
+    assert lm_eval.startswith(f"fix {INSIDE}/evaluation/lm-eval:0.1.0 is not built. See how the build went: ")
+    assert stage.startswith("ok")
+
+
+def test_images_from_elsewhere_are_not_judged(ready, check, tmp_path):
+    rename("registry.example.com/models", tmp_path)
     code, said = check()
     assert code == 0
-    assert said["images"][0].startswith("note Elyra does not offer stage. ")
-    assert said["images"][1].startswith("note No image stream for guidellm is to be seen. ")
+    assert said["images"][1].startswith("note Whether a node may pull registry.example.com/models/guidellm:0.1.0, ")
 
 
 def test_without_a_cluster_the_store_and_the_registry_are_still_checked(check, monkeypatch, s3_bucket, tmp_path):
