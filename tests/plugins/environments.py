@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import os
 import shutil
 import subprocess
@@ -14,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dockerfile_parse import DockerfileParser
 
 from helpers.locks import held
 from helpers.workspace import ROOT
+from tests.plugins.containerfiles import SOURCES, copy_sources, declared
 
-IMAGES = ("stage", "guidellm", "lm-eval")
 APP_ROOT, WORKDIR = "/opt/app-root", "/opt/app-root/src"  # the names in the images
 CACHE = ROOT / ".tools" / "images"  # one environment per image without helpers, as long as its lock stays the same
-SOURCES = ROOT / "runtime-images"
 
 
 @dataclass(frozen=True)
@@ -57,21 +54,20 @@ class ImageEnvironment:
         return found | {"PATH": f"{self.bin}:/usr/local/bin:/usr/bin:/bin"}
 
 
-def declared(name: str) -> dict[str, str]:
-    """Return the variables that the final stage of an image's Containerfile sets."""
-    return dict(DockerfileParser(fileobj=io.BytesIO((SOURCES / name / "Containerfile").read_bytes())).envs)
-
-
 def build(name: str, folder: Path) -> ImageEnvironment:
-    """Build the environment of an image in `folder`, which does not exist yet: its lock, then helpers as a wheel."""
+    """Build the environment of an image in `folder`, which does not exist yet: its lock, then helpers as a wheel.
+
+    The wheel is made from what the Containerfile copies: what it forgets is missing here too.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
     with held(CACHE / f"{name}.lock"):
         _locked_packages(name)
         shutil.copytree(CACHE / name, folder, symlinks=True, copy_function=_link)
-    wheels = folder / "wheels"
-    _uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", wheels, ROOT)
-    _uv("pip", "install", "--no-deps", "--no-index", "--python", folder / "bin" / "python3", *wheels.glob("*.whl"))
-    shutil.rmtree(wheels)
+    wheels, python = folder / "build" / "wheels", folder / "bin" / "python3"
+    source = copy_sources(name, folder / "build")
+    _uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", wheels, source)
+    _uv("pip", "install", "--no-deps", "--no-index", "--python", python, *wheels.glob("*.whl"))
+    shutil.rmtree(folder / "build")
     return ImageEnvironment(name, folder)
 
 
@@ -80,7 +76,7 @@ def _locked_packages(name: str) -> None:
     lock, elyra = SOURCES / name / "requirements.txt", SOURCES / "builder" / "elyra.txt"
     nothing = SOURCES / "builder" / "requirements-elyra.txt"
     root, python = CACHE / name, CACHE / name / "bin" / "python3"
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in (lock, elyra, nothing, Path(__file__)))).hexdigest()
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in (lock, elyra, nothing))).hexdigest()
     if (root / "ready").is_file() and (root / "ready").read_text() == key:
         return
     _uv("venv", "--clear", "--relocatable", "--no-python-downloads", "--python", "3.11", root)

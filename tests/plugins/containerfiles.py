@@ -1,0 +1,60 @@
+"""The Containerfiles as data: their instructions, what they copy, what they set."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+from dockerfile_parse import DockerfileParser
+
+from helpers.workspace import ROOT
+
+SOURCES = ROOT / "runtime-images"
+CONTAINERFILES = sorted(SOURCES.glob("*/Containerfile"))
+IMAGES = [path.parent.name for path in CONTAINERFILES]
+
+
+def parsed(name: str) -> DockerfileParser:
+    return DockerfileParser(fileobj=io.BytesIO((SOURCES / name / "Containerfile").read_bytes()))
+
+
+def instructions(name: str) -> list[tuple[str, str]]:
+    """Return the instructions of an image's Containerfile, each with its value on one line."""
+    return [(item["instruction"], item["value"]) for item in parsed(name).structure if item["instruction"] != "COMMENT"]
+
+
+def final_stage(name: str) -> list[tuple[str, str]]:
+    """Return the instructions that make the image itself."""
+    steps = instructions(name)
+    return steps[max(number for number, (kind, _) in enumerate(steps) if kind == "FROM") :]
+
+
+def declared(name: str) -> dict[str, str]:
+    """Return the variables that the image sets."""
+    return dict(parsed(name).envs)
+
+
+def copied(name: str) -> list[tuple[str, str]]:
+    """Return what is copied from the repository: path there, place in the builder."""
+    lines = [value.split() for kind, value in instructions(name) if kind == "COPY" and "--from=" not in value]
+    words = [[word for word in line if not word.startswith("--")] for line in lines]
+    return [(source, line[-1]) for line in words for source in line[:-1]]
+
+
+def copy_sources(name: str, folder: Path) -> Path:
+    """Copy what the image's helpers are built from, and nothing else; returns the folder with pyproject.toml."""
+    for source, target in copied(name):
+        place = folder / target / Path(source).name if target.endswith("/") else folder / target
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, place)
+    return folder / "source"
+
+
+def shown(name: str) -> dict:
+    """Return what Elyra shows of an image."""
+    return json.loads((SOURCES / name / "runtime-image.json").read_text())
