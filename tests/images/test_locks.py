@@ -1,0 +1,81 @@
+"""The locks: every package by hash, in agreement with the workbench and with what they were made from."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from helpers.workspace import ROOT
+from tests.plugins.containerfiles import IMAGES, SOURCES
+
+LOCKS = [SOURCES / name / "requirements.txt" for name in IMAGES]
+BUILDER = [SOURCES / "builder" / name for name in ("requirements.txt", "elyra.txt")]
+every_lock = pytest.mark.parametrize("path", [*LOCKS, *BUILDER], ids=lambda path: f"{path.parent.name}-{path.stem}")
+
+
+def packages(path):
+    """Name -> (version, number of hashes) of a lock."""
+    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    entries = re.split(r"(?<!\\)\n", "\n".join(lines))
+    found = {}
+    for entry in entries:
+        name, version = re.match(r"([a-z0-9._-]+)==([^\s;]+)", entry).groups()
+        found[name] = version, len(re.findall(r"--hash=sha256:[0-9a-f]{64}", entry))
+    return found
+
+
+@every_lock
+def test_no_package_comes_without_a_hash(path):
+    assert packages(path)
+    assert not [name for name, (_, hashes) in packages(path).items() if not hashes]
+
+
+@every_lock
+def test_versions_are_the_workbenchs(path):
+    workbench = dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    assert not {
+        name: (version, workbench[name])
+        for name, (version, _) in packages(path).items()
+        if workbench.get(name, version) != version
+    }
+
+
+@every_lock
+def test_a_lock_has_what_it_was_made_from(path):
+    assert set(asked(path.with_suffix(".in"))) <= set(packages(path))
+
+
+def asked(path):
+    """The packages that a requirements.in names itself, those of its extras included."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for line in path.read_text().splitlines():
+        line = line.partition("#")[0].strip()
+        if line.startswith("-r "):
+            yield from asked(path.parent / line[3:])
+        elif line.startswith(".["):
+            listed = [item for extra in line[2:-1].split(",") for item in extras[extra]]
+            yield from (re.match(r"[\w-]+", item)[0] for item in listed)
+        elif line:
+            yield re.match(r"[\w-]+", line)[0]
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=IMAGES)
+def test_torch_is_the_cpu_build_and_no_cuda_comes_along(path):
+    locked = packages(path)
+    assert locked.get("torch", ("+cpu", 1))[0].endswith("+cpu")
+    assert not [name for name in locked if name.startswith("nvidia-") or name == "triton"]
+
+
+def test_the_baked_bootstrapper_is_that_of_the_pinned_elyra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    [pin] = [item for item in extras["workbench"] if item.startswith("odh-elyra")]
+    assert packages(BUILDER[1]) == {"odh-elyra": (pin.partition("==")[2], 2)}
+    assert pin in (SOURCES / "builder" / "elyra.in").read_text().splitlines()
+
+
+def test_elyra_is_told_to_install_nothing():
+    lines = (SOURCES / "builder" / "requirements-elyra.txt").read_text().splitlines()
+    assert lines
+    assert all(line.startswith("#") for line in lines)
