@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -338,3 +339,13 @@ def test_the_shipped_role_is_what_the_pipelines_lack_and_no_more():
     given = {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
     assert len(allowed(shipped_rbac())) == sum(len(need.verbs) for need in NEEDS)
     assert allowed(shipped_rbac()) - allowed([]) == given
+
+
+def test_every_verb_that_serving_uses_is_asked_for_and_no_other():
+    """Nodes are only looked at where that is allowed."""
+    files = sorted((ROOT / "helpers" / "serving").rglob("*.py"))
+    calls = re.findall(r"cluster\.(\w+)\(\s*\"(\w+)\"", "\n".join(path.read_text() for path in files))
+    used = {(kind, verb) for verb, kind in calls if verb in ("get", "list", "patch", "delete")}
+    created = {(kind, "create") for kind in ("InferenceService", "ServingRuntime")}
+    asked = {(need.kind, verb) for need in NEEDS for verb in need.verbs}
+    assert used | created | {("Pod/log", "get")} == asked | {("Node", "get")}
