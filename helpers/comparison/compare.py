@@ -117,6 +117,8 @@ def _standing(record: Record, answers: Answers) -> Standing:
         slo=record.sweep.slo.model_dump_json(exclude_none=True),
         workload=record.sweep.workload,
         hardware=f"{hardware.count} x {hardware.type}",
+        hardware_type=hardware.type,
+        hardware_count=hardware.count,
         startup_seconds=record.endpoint.startup_seconds,
         categories=tuple(by_category(answers.values(), evaluation.interval.confidence)),
     )

@@ -42,6 +42,8 @@ class Standing(Contract):
     slo: str
     workload: str
     hardware: str
+    hardware_type: str
+    hardware_count: int
     startup_seconds: float | None
     categories: tuple[Category, ...] = ()
     verdict: str = ""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from helpers.artifacts import LoadPoint, Record
 from helpers.comparison import Comparison, Standing
+from helpers.decision import Decision
 from helpers.plots import style
 from helpers.plots.categories import categories
+from helpers.plots.decision import decision_table, weights
 from helpers.plots.flips import flips
 from helpers.plots.tables import flips_table, pairs_table, standings_table
 
@@ -19,29 +21,39 @@ if TYPE_CHECKING:
 __all__ = [
     "accuracy_vs_latency",
     "categories",
+    "decision_table",
     "flips",
     "flips_table",
     "pairs_table",
     "standings_table",
     "throughput_curves",
+    "weights",
 ]
 
 Latency = Literal["ttft_p95_ms", "e2e_p95_ms"]
 _NAMES = {"ttft_p95_ms": "Time to first token, p95", "e2e_p95_ms": "End-to-end latency, p95"}
 
 
-def accuracy_vs_latency(comparison: Comparison, latency: Latency = "ttft_p95_ms") -> Figure:
-    """Accuracy with its interval against a latency (ms) at the operating point; versions without one are listed."""
+def accuracy_vs_latency(
+    comparison: Comparison, latency: Latency = "ttft_p95_ms", decision: Decision | None = None
+) -> Figure:
+    """Accuracy with its interval against a latency (ms) at the operating point; versions without one are listed.
+
+    With a decision, versions that another beats in everything are hollow, and those on the Pareto front are joined.
+    """
     from matplotlib import pyplot
 
     labels = [row.label for row in comparison.standings]
     placed = [row for row in comparison.standings if getattr(row, latency) is not None]
     missing = [row for row in comparison.standings if row not in placed]
     best = comparison.standings[0]
+    front = {option.label for option in decision.options if option.on_front} if decision else set(labels)
     with pyplot.rc_context(style.RC):
         figure, axes = pyplot.subplots(layout="constrained")
         for row, height in zip(placed, _apart([row.accuracy for row in placed]), strict=True):
-            _mark(axes, row, getattr(row, latency), height, style.colour(row.label, labels))
+            _mark(axes, row, getattr(row, latency), height, style.colour(row.label, labels), row.label in front)
+        if decision:
+            _front(axes, [(getattr(row, latency), row.accuracy) for row in placed if row.label in front])
         axes.set_xlim(0, max((getattr(row, latency) for row in placed), default=1) * 1.35)
         axes.set_ylim(0, 1)
         axes.set_xlabel(f"{_NAMES[latency]}, at the operating point (ms): further left is better")
@@ -62,9 +74,17 @@ def _apart(heights: Sequence[float], least: float = 0.16) -> list[float]:
     return [places[index] for index in range(len(heights))]
 
 
-def _mark(axes: Axes, row: Standing, latency: float, height: float, shade: str) -> None:
+def _front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    if len(points) > 1:
+        axes.plot(*zip(*sorted(points), strict=True), "--", color=style.GREY, linewidth=1, zorder=0)
+
+
+def _mark(axes: Axes, row: Standing, latency: float, height: float, shade: str, filled: bool) -> None:
     below, above = row.accuracy - row.interval.low, row.interval.high - row.accuracy
-    axes.errorbar(latency, row.accuracy, yerr=[[below], [above]], fmt="o", color=shade, capsize=5, markersize=9)
+    face = shade if filled else "white"
+    axes.errorbar(
+        latency, row.accuracy, yerr=[[below], [above]], fmt="o", color=shade, mfc=face, capsize=5, markersize=9
+    )
     text = f"{row.label}\n{row.accuracy:.2f} ({row.interval.low:.2f} to {row.interval.high:.2f})"
     load = f"\n{row.requests_per_second:.1f} requests/s" if row.requests_per_second is not None else ""
     axes.annotate(text + load, (latency, height), (12, 0), textcoords="offset points", va="center", color=shade)

@@ -1,0 +1,44 @@
+"""What an hour of each hardware costs, from a table that the user keeps."""
+
+from __future__ import annotations
+
+import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from helpers.artifacts import Contract
+from helpers.errors import InvalidParameter
+
+DO = "Correct the price table, or name another in PRICES"
+
+
+class PriceList(Contract):
+    """Price of an hour of one accelerator, or of one CPU core, by the record's hardware type; `*` matches anything."""
+
+    date: datetime.date
+    source: str = Field(min_length=1)
+    currency: str = Field(min_length=1)
+    per_hour: dict[str, float | None]
+
+    def hourly(self, hardware: str, count: int) -> float | None:
+        """Return what `count` of that hardware cost in an hour, None where the table has no price."""
+        price = next((price for name, price in self.per_hour.items() if fnmatchcase(hardware, name)), None)
+        return None if price is None else price * count
+
+
+def load_prices(path: Path) -> PriceList:
+    """Return the table in a YAML file. Raises InvalidParameter with the file and the field."""
+    import yaml
+
+    try:
+        return PriceList.model_validate(yaml.safe_load(path.read_bytes()))
+    except OSError as error:
+        raise InvalidParameter(f"The price table {path} cannot be read: {error.strerror}", do=DO) from error
+    except yaml.YAMLError as error:
+        raise InvalidParameter(f"The price table {path} is not YAML: {error}", do=DO) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise InvalidParameter(f"The price table {path}: {field}: {first['msg']}", do=DO) from error
