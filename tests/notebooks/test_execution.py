@@ -13,7 +13,7 @@ from helpers.comparison import Comparison
 from helpers.registry import connect
 from helpers.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
-from tests.plugins.models import POLICY
+from tests.plugins.models import POLICY, PRICES
 from tests.plugins.registry import serving as registry_at
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -58,7 +58,8 @@ class Workspace:
 def workspace(tmp_path_factory, tiny_model):
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "datasets").symlink_to(ROOT / "datasets")
-    (folder / "policy.yaml").symlink_to(POLICY)
+    for file in (POLICY, PRICES):
+        (folder / file.name).symlink_to(file)
     with pytest.MonkeyPatch.context() as patch, registry_at(folder / "registry.db") as server:
         patch.setenv("ASSAY_HOME", str(folder / "home"))
         yield Workspace(folder, server.address, tiny_model)

@@ -16,7 +16,7 @@ from helpers.artifacts import Endpoint, Hardware, Selection, now
 from helpers.registry import connect
 from helpers.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
-from tests.plugins.models import POLICY, select
+from tests.plugins.models import POLICY, PRICES, select
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def folder(tmp_path, tiny_model):
     """A workspace in which a model is deployed on a server that nobody hears."""
     (tmp_path / "datasets").mkdir()
     shutil.copytree(ROOT / "datasets" / "ops-assistant", tmp_path / "datasets" / "ops-assistant")
-    (tmp_path / "policy.yaml").symlink_to(POLICY)
+    for file in (POLICY, PRICES):
+        (tmp_path / file.name).symlink_to(file)
     select(tiny_model).write(tmp_path / "artifacts")
     Endpoint(
         target="existing", url="http://127.0.0.1:9", model="tiny", tokenizer=str(tiny_model), max_model_len=2048,

@@ -16,6 +16,7 @@ from helpers.ingestion.sealing import seal
 from helpers.workspace import ROOT, home
 
 POLICY = ROOT / "pipelines" / "policy.yaml"
+PRICES = ROOT / "pipelines" / "prices.yaml"
 
 TEXT = ["Restart the pod in the namespace, then read its log.", "The node is not ready: drain it and look at kubelet."]
 CHAT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
