@@ -28,9 +28,11 @@ def explained(pipeline: Pipeline, runtime: Runtime) -> Iterator[None]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error:
+    seen: list[BaseException] = []  # Elyra raises some errors from themselves
+    while error and error not in seen:
+        seen.append(error)
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__context__ if error.__cause__ in (None, error) else error.__cause__
 
 
 def explain(chain: list[BaseException], pipeline: Pipeline, runtime: Runtime) -> AssayError:

@@ -30,7 +30,7 @@ def follow(run: Submitted, pipeline: Pipeline, runtime: Runtime, say: Say = prin
     def look() -> str | None:
         with explained(pipeline, runtime):
             state = client.get_run(run.run_id)
-        for name, now in _tasks(state).items():
+        for name, now in _stages(state, pipeline).items():
             if seen.get(name) != now:
                 seen[name] = now
                 say(f"  {name:<18} {now.lower()}")
@@ -45,6 +45,9 @@ def follow(run: Submitted, pipeline: Pipeline, runtime: Runtime, say: Say = prin
         )
 
 
-def _tasks(run: Any) -> dict[str, str]:
+def _stages(run: Any, pipeline: Pipeline) -> dict[str, str]:
+    """Return each stage's state. The server calls the tasks run-a-file, run-a-file-2 and so on, in their order."""
     details = (run.run_details.task_details if run.run_details else None) or []
-    return {task.display_name: task.state for task in details if task.display_name and task.state}
+    found = {task.display_name: task.state for task in details if task.display_name and task.state}
+    called = ["run-a-file" if number == 1 else f"run-a-file-{number}" for number in range(1, len(pipeline.stages) + 1)]
+    return {stage: found[name] for stage, name in zip(pipeline.stages, called, strict=True) if name in found}
