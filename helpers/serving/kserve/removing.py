@@ -45,7 +45,7 @@ def remove_expired(at: datetime | None = None) -> list[str]:
     return said
 
 
-def delete(cluster: Cluster, name: str, *, timeout: float = GONE_SECONDS) -> None:
+def delete(cluster: Cluster, name: str, *, timeout: float | None = None) -> None:
     """Delete an InferenceService and its ServingRuntime, and wait for the end of its pods. Raises TimedOut."""
 
     def gone() -> bool:
@@ -56,7 +56,7 @@ def delete(cluster: Cluster, name: str, *, timeout: float = GONE_SECONDS) -> Non
         gone,
         what=f"The end of the InferenceService {cluster.namespace}/{name} and its pods",
         do=f"Look at its finalizers and pods with `oc -n {cluster.namespace} describe inferenceservice {name}`",
-        timeout=timeout,
+        timeout=timeout or GONE_SECONDS,
         interval=INTERVAL,
     )
     delete_runtime(cluster, name)

@@ -1,0 +1,251 @@
+"""The objects for KServe: valid by the published schemas, and exactly what was asked for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from helpers.artifacts import Selection
+from helpers.errors import InvalidParameter
+from helpers.serving.kserve.names import DIGEST, EXPIRES, SPECIFICATION, registry_label, service_name
+from helpers.serving.kserve.rendering import inference_service, serving_runtime
+from helpers.workspace import ROOT
+from tests.serving.conftest import settings
+
+SCHEMAS = ROOT.parent / "shared" / "schemas"
+EXPIRY = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+OCI = "oci://quay.example/models/ops-small@sha256:" + "b" * 64
+KNOWN = {
+    "name": "Ops Small", "version": "1.0.0", "uri": OCI, "digest": "sha256:" + "a" * 64, "size_bytes": 2000,
+    "registry": "https://gateway.example/model-registry/team", "registered_model_id": "7", "model_version_id": "12",
+    "model_artifact_id": "3",
+}  # fmt: skip
+CPU = "cpu:2,memory:8Gi"
+
+
+def selected(**changes):
+    return Selection(**KNOWN | changes)
+
+
+def rendered(selection=None, *, runtime="vllm-cuda-runtime", **changes):
+    return inference_service(selection or selected(), settings(**changes), runtime, EXPIRY)
+
+
+def model(**changes):
+    return rendered(**changes)["spec"]["predictor"]["model"]
+
+
+def closed(schema):
+    """Return a schema that refuses what the API server would silently drop: a field that it does not know."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {key: closed(value) for key, value in schema.items()}
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not open_ended:
+        result["additionalProperties"] = False
+    return result
+
+
+@cache
+def validator(version, plural):
+    if not SCHEMAS.is_dir():
+        pytest.skip(f"the published schemas are not in {SCHEMAS}")
+    path = SCHEMAS / f"kserve-rhoai-{version}-{plural}.crd.yaml"
+    [entry] = yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]["versions"]
+    schema = entry["schema"]["openAPIV3Schema"]
+    schema["properties"]["metadata"] = {"type": "object", "additionalProperties": True}
+    return entry["name"], Draft7Validator(closed(schema))
+
+
+def problems(item, version, plural):
+    served, schema = validator(version, plural)
+    assert item["apiVersion"] == f"serving.kserve.io/{served}"
+    return [error.message for error in schema.iter_errors(item)]
+
+
+VARIANTS = {
+    "image": {},
+    "bucket": {"selection": selected(uri="s3://models/assay/models/aa?endpoint=http://s3&defaultRegion=x")},
+    "volume": {"selection": selected(uri="pvc://models/ops-small")},
+    "everything": {
+        "runtime": "mine", "connection": "pull", "service_account": "server", "access": "exposed",
+        "engine_args": "--enforce-eager --dtype=half", "tolerations": "nvidia.com/gpu:NoSchedule,team=llm,spot",
+        "resources": "cpu:500m,memory:24Gi,nvidia.com/mig-1g.5gb:2,ephemeral-storage:10Gi",
+    },
+    "processor": {"resources": CPU, "tolerations": ""},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["2.25", "3.5"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_inference_service_is_valid_and_no_field_is_unknown(version, variant):
+    assert problems(rendered(**VARIANTS[variant]), version, "inferenceservices") == []
+
+
+@pytest.mark.parametrize("version", ["2.25", "3.5"])
+@pytest.mark.parametrize("resources", [CPU, "cpu:2,memory:8Gi,nvidia.com/gpu:1"])
+def test_every_serving_runtime_is_valid_and_no_field_is_unknown(version, resources):
+    runtime = serving_runtime(selected(), settings(resources=resources), EXPIRY)
+    assert problems(runtime, version, "servingruntimes") == []
+    assert "$" not in yaml.safe_dump(runtime)
+
+
+def test_the_schemas_do_find_mistakes():
+    wrong = rendered()
+    wrong["spec"]["predictor"]["model"]["storageURI"] = "x"
+    assert problems(wrong, "3.5", "inferenceservices")
+    wrong = rendered()
+    wrong["spec"]["predictor"]["minReplicas"] = "one"
+    assert problems(wrong, "2.25", "inferenceservices")
+
+
+def test_an_image_is_served_by_its_digest():
+    assert model()["storageUri"] == OCI
+    assert "storage" not in model()
+    assert rendered(connection="pull")["spec"]["predictor"]["imagePullSecrets"] == [{"name": "pull"}]
+
+
+def test_a_bucket_is_named_by_its_connection_and_the_path_in_it():
+    selection = selected(uri="s3://models/assay/models/aa?endpoint=http://s3&defaultRegion=x")
+    assert model(selection=selection)["storage"] == {"key": "assay-store", "path": "assay/models/aa"}
+    assert model(selection=selection, connection="theirs")["storage"]["key"] == "theirs"
+    assert "storageUri" not in model(selection=selection)
+    assert "imagePullSecrets" not in rendered(selection, connection="theirs")["spec"]["predictor"]
+
+
+def test_a_folder_of_this_machine_is_refused():
+    with pytest.raises(InvalidParameter, match=r"file:///models, which no pod.*MODEL_STORE"):
+        rendered(selected(uri="file:///models"))
+
+
+def test_what_the_server_gets_and_tolerates():
+    wanted = {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": "1"}
+    assert model()["resources"] == {"requests": wanted, "limits": wanted}
+    predictor = rendered(tolerations="nvidia.com/gpu:NoSchedule,team=llm,spot")["spec"]["predictor"]
+    assert predictor["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "team", "operator": "Equal", "value": "llm"},
+        {"key": "spot", "operator": "Exists"},
+    ]
+    assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 1)
+
+
+def test_arguments_of_the_engine():
+    name = service_name(selected())
+    assert model()["args"] == [f"--served-model-name={name}", "--max-model-len=2048"]
+    four = "cpu:4,memory:16Gi,nvidia.com/gpu:4"
+    assert "--tensor-parallel-size=4" in model(resources=four)["args"]
+    given = model(resources=four, engine_args="--pipeline-parallel-size=4 --seed 1")["args"]
+    assert given[2:] == ["--pipeline-parallel-size=4", "--seed", "1"]
+    assert {"name": "VLLM_CPU_KVCACHE_SPACE", "value": "3"} in model(resources=CPU, kv_cache_gib=3)["env"]
+    assert "VLLM_CPU_KVCACHE_SPACE" not in {item["name"] for item in model()["env"]}
+
+
+@pytest.mark.parametrize(("access", "auth", "visibility"), [
+    ("cluster", None, None), ("token", "true", None), ("exposed", "true", "exposed"),
+])  # fmt: skip
+def test_a_route_is_never_without_a_token(access, auth, visibility):
+    metadata = rendered(access=access)["metadata"]
+    assert metadata["annotations"].get("security.opendatahub.io/enable-auth") == auth
+    assert metadata["labels"].get("networking.kserve.io/visibility") == visibility
+
+
+def test_labels_lead_back_to_the_registry_and_tell_ours_from_others():
+    metadata = rendered()["metadata"]
+    assert metadata["labels"] == {
+        "app.kubernetes.io/managed-by": "assay", "opendatahub.io/dashboard": "true",
+        "modelregistry.opendatahub.io/registered-model-id": "7",
+        "modelregistry.opendatahub.io/model-version-id": "12", "modelregistry.opendatahub.io/name": "team",
+    }  # fmt: skip
+    assert metadata["annotations"][DIGEST] == KNOWN["digest"]
+    assert metadata["annotations"][EXPIRES] == "2026-11-02T09:30:00+00:00"
+    assert metadata["annotations"]["serving.kserve.io/deploymentMode"] == "RawDeployment"
+
+
+def test_the_specification_changes_with_what_is_served_and_not_with_the_time():
+    def stated(later=0, **changes):
+        item = inference_service(selected(), settings(**changes), "r", EXPIRY + timedelta(seconds=later))
+        return item["metadata"]["annotations"][SPECIFICATION]
+
+    assert stated() == stated(later=60) == stated(lifetime_seconds=60)
+    assert len({stated(), stated(max_model_len=512), stated(resources=CPU), stated(access="token")}) == 4
+
+
+@pytest.mark.parametrize("name", ["Ops Small", "7b", "ÄÖ", "a" * 200, "ops--small__x", "org/ops.small:v1", "-"])
+def test_names_are_short_and_names_of_a_service(name):
+    found = service_name(selected(name=name))
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", found)
+    assert len(found) <= 53
+    assert len(f"{found}-predictor") <= 63
+
+
+def test_two_versions_never_share_a_name():
+    same_words = [{}, {"version": "1-0-0"}, {"name": "ops small"}, {"name": "a" * 200}, {"name": "a" * 201}]
+    same_name = [{"digest": "sha256:" + "c" * 64}, {"model_version_id": "13"}, {"registry": "https://other"}]
+    changes = same_words + same_name
+    assert len({service_name(selected(**change)) for change in changes}) == len(changes)
+    moved = selected(uri="pvc://models/x", reason="another", model_artifact_id="4")
+    assert service_name(moved) == service_name(selected())
+
+
+@pytest.mark.parametrize(("address", "name"), [
+    ("https://gateway.example/model-registry/team", "team"), ("https://team-rest.apps.example:443", "team"),
+    ("http://team.rhoai-model-registries.svc:8080", "team"), ("http://127.0.0.1:8085", "127"), ("local", "local"),
+])  # fmt: skip
+def test_the_registrys_name_comes_from_its_address(address, name):
+    assert registry_label(address) == name
+
+
+def test_a_value_stays_a_value_whatever_it_looks_like():
+    odd = selected(name="x\n  evil: true", registry="${name}", version="${expires}")
+    metadata = rendered(odd)["metadata"]
+    assert metadata["annotations"]["openshift.io/display-name"] == "x\n  evil: true ${expires}"
+    assert "evil" not in metadata
+
+
+def test_the_templates_are_in_the_wheel_and_used_from_there(tmp_path):
+    """A stage's pod has the installed package and no repository."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "from helpers.serving.kserve import templates as t; print(t.FOLDER.exists(), t._text('inference-service.yaml'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site")},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    shipped = (ROOT / "runtime-images" / "vllm" / "inference-service.yaml").read_text()
+    assert done.stdout == f"False {shipped}\n"
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [
+    ("resources", "cpu:4", "memory is missing"), ("resources", "cpu:4,memory:16Gi,cpu:2", "cpu is there twice"),
+    ("resources", "cpu:4,memory:16Gi,nvidia.com/gpu:0.5", "whole numbers"),
+    ("resources", "cpu:many,memory:1Gi", "cpu:many"),
+    ("tolerations", "a:Sometimes", "NoSchedule"), ("hardware", ":2", "has no name"), ("access", "open", "ACCESS"),
+    ("connection", "Not_A_Name", "CONNECTION"), ("start_timeout_seconds", 2, "START_TIMEOUT_SECONDS"),
+])  # fmt: skip
+def test_bad_parameters_are_refused_by_name(name, value, said):
+    with pytest.raises(InvalidParameter, match=f"(?i){name}.*{said}|{said}"):
+        settings(**{name: value})
+
+
+def test_defaults_depend_on_the_target(monkeypatch):
+    here = settings(target="auto")
+    assert (here.where, here.lifetime, here.start_timeout, here.arguments) == ("local", 3600, 300, ("--enforce-eager",))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    there = settings(target="auto")
+    assert (there.where, there.lifetime, there.start_timeout, there.arguments) == ("kserve", 14_400, 1800, ())
+    assert settings(lifetime_seconds=60, engine_args="--seed 1").lifetime == 60
