@@ -1,0 +1,158 @@
+"""What a node finds in its image: the environment is built from the image's lock alone."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+
+import nbformat
+import pytest
+from elyra.kfp import bootstrapper
+
+from helpers.workspace import ROOT
+from tests.conftest import pipeline_files
+from tests.images.test_locks import packages
+from tests.plugins.containerfiles import IMAGES, SOURCES
+
+pytestmark = pytest.mark.load
+every_image = pytest.mark.parametrize("name", IMAGES)
+# Function-level imports of a stage that runs elsewhere: joining records needs no task to be loaded.
+NOT_IN_STAGE = {"lm_eval.tasks"}
+
+
+def stages():
+    """Every notebook with the image in which the pipelines run it."""
+    found = set()
+    for path in pipeline_files():
+        for node in json.loads(path.read_text())["pipelines"][0]["nodes"]:
+            parameters = node["app_data"]["component_parameters"]
+            image = parameters["runtime_image"].rpartition("/")[2].partition(":")[0]
+            found.add(((path.parent / parameters["filename"]).resolve(), image))
+    return sorted(found)
+
+
+every_stage = pytest.mark.parametrize(("notebook", "name"), stages(), ids=lambda value: getattr(value, "stem", value))
+
+
+def run(image, folder, *command):
+    """Run a command of the image in an empty folder, as its pod would: nothing of this process's environment."""
+    folder.mkdir(exist_ok=True)
+    environment = image.environment_in(folder) | {"LANG": "C.UTF-8"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def code(notebook):
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def imports(source):
+    """The modules that a piece of Python names in its import statements, inside functions too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if file_of(node.module))
+
+
+@cache
+def file_of(module):
+    place = ROOT.joinpath(*module.split("."))
+    return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
+
+
+def reachable(source):
+    """What the import statements reach through helpers: the modules of other packages."""
+    todo, seen, others = list(imports(source)), set(), set()
+    while todo:
+        module = todo.pop()
+        parts = module.split(".")
+        if parts[0] != "helpers":
+            others.add(module)
+            continue
+        for name in {".".join(parts[:length]) for length in range(1, len(parts) + 1)} - seen:
+            seen.add(name)
+            if path := file_of(name):
+                todo += imports(path.read_text())
+    return {module for module in others if module.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def missing(image, folder, modules):
+    script = (
+        "import importlib, sys\nfor name in sys.argv[1:]:\n    try: importlib.import_module(name)\n"
+        "    except ModuleNotFoundError: print(name)"
+    )
+    return set(run(image, folder, image.python, "-c", script, *sorted(modules)).split())
+
+
+@every_image
+def test_it_holds_the_lock_and_helpers_and_nothing_else(image_environment, name, tmp_path):
+    image = image_environment(name)
+    listed = json.loads(run(image, tmp_path, image.python, "-m", "pip", "list", "--format", "json"))
+    locked = {package: version for package, (version, _) in packages(SOURCES / name / "requirements.txt").items()}
+    found = {item["name"].lower().replace("_", "-").replace(".", "-"): item["version"] for item in listed}
+    assert found.pop("assay-helpers") == "0.1.0"
+    assert found == {package.replace(".", "-"): version for package, version in locked.items()}
+    assert "No broken requirements" in run(image, tmp_path, image.python, "-m", "pip", "check")
+    where = run(image, tmp_path, image.python, "-c", "import helpers; print(helpers.__file__)")
+    assert where.startswith(str(image.root))
+
+
+@every_image
+def test_the_command_of_a_node_finds_all_it_asks_for(image_environment, name, tmp_path):
+    image = image_environment(name)
+    # What Elyra's compiled component does before it starts the bootstrapper.
+    base = image.utils
+    steps = (
+        "mkdir -p ./jupyter-work-dir && cd ./jupyter-work-dir",
+        f"[[ -e '{base}/bootstrapper.py' ]] && cp '{base}/bootstrapper.py' .",
+        f"[[ -e '{base}/requirements-elyra.txt' ]] && cp '{base}/requirements-elyra.txt' .",
+        "python3 -m pip install  packaging && python3 -m pip freeze > requirements-current.txt",
+    )
+    run(image, tmp_path, "bash", "-c", "\n".join(steps))
+    needed = {name for name in imports((base / "bootstrapper.py").read_text()) if name not in sys.stdlib_module_names}
+    assert {"minio", "papermill", "nbconvert"} <= needed
+    assert not missing(image, tmp_path, needed)
+
+
+@every_image
+def test_the_bootstrapper_is_elyras(image_environment, name):
+    with open(bootstrapper.__file__, "rb") as pinned:
+        assert (image_environment(name).utils / "bootstrapper.py").read_bytes() == pinned.read()
+
+
+@every_image
+def test_a_notebook_runs_with_the_images_own_kernel(image_environment, name, tmp_path):
+    image = image_environment(name)
+    cell = nbformat.v4.new_code_cell("import sys; print(sys.prefix)")
+    about = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=about), tmp_path / "in.ipynb")
+    run(image, tmp_path, image.python, "-m", "papermill", "in.ipynb", "out.ipynb", "--log-output")
+    [done] = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1:]
+    assert done.outputs[0].text.strip() == str(image.root)
+
+
+@every_stage
+def test_a_stages_imports_work_in_its_image(image_environment, notebook, name, tmp_path):
+    image = image_environment(name)
+    statements = [line for line in code(notebook).splitlines() if line.startswith(("import ", "from "))]
+    assert any("helpers" in line for line in statements)
+    run(image, tmp_path, image.python, "-c", "\n".join(statements))
+
+
+@pytest.mark.parametrize("notebook", [path for path, name in stages() if name == "stage"], ids=lambda path: path.stem)
+def test_the_light_image_has_all_that_its_stages_may_import_later(image_environment, notebook, tmp_path):
+    image = image_environment("stage")
+    assert missing(image, tmp_path, reachable(code(notebook))) <= NOT_IN_STAGE
+
+
+@pytest.mark.parametrize(("name", "tool"), [("guidellm", "guidellm"), ("lm-eval", "lm_eval")])
+def test_the_tools_command_starts(image_environment, name, tool, tmp_path):
+    image = image_environment(name)
+    assert "usage" in run(image, tmp_path, image.bin / tool, "--help").lower()
