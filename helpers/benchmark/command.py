@@ -23,7 +23,7 @@ ERROR_WINDOW = 50  # a strategy ends when more than half of this many requests i
 def build_command(settings: Settings, endpoint: Endpoint, workload: Workload, folder: Path) -> list[str]:
     """Return the command; every option after the module's name is GuideLLM's own."""
     options: dict[str, list[Option]] = {
-        "backend": [{"kind": "openai_http", "target": endpoint.url, "model": endpoint.model}],
+        "backend": [{"kind": "openai_http", "target": endpoint.url, "model": endpoint.model, "verify": True}],
         "profile": [_profile(settings)],
         "constraint": _constraints(settings),
         "tokenizer": [{"kind": "hf_auto", "model": str(endpoint.tokenizer_folder())}],

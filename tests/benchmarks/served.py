@@ -27,7 +27,7 @@ def served(name: str) -> Iterator[Endpoint]:
     """Serve a sample model until the block ends."""
     with tempfile.TemporaryDirectory(prefix="assay-benchmark-") as home:
         os.environ["ASSAY_HOME"] = home
-        endpoint = serving.deploy(select(sample(name), name=name), serve_settings())
+        endpoint = serving.deploy(select(sample(name), name=name), serve_settings(), Path(home))
         try:
             yield endpoint
         finally:

@@ -37,8 +37,8 @@ def answers(path):
 
 def by_the_command_line(endpoint, questions, folder):
     """The per-question log of the unmodified `lm_eval` command, one request at a time."""
-    model = {"model": endpoint.model, "base_url": f"{endpoint.url}/v1/completions", "tokenizer": endpoint.tokenizer}
-    model |= {"num_concurrent": 1, "tokenizer_backend": "huggingface"}
+    model = {"model": endpoint.model, "base_url": f"{endpoint.url}/v1/completions", "num_concurrent": 1}
+    model |= {"tokenizer": str(endpoint.tokenizer_folder()), "tokenizer_backend": "huggingface"}
     command = [str(Path(sys.executable).with_name("lm_eval")), "--model", "local-completions", "--log_samples"]
     command += ["--model_args", ",".join(f"{key}={value}" for key, value in model.items())]
     command += ["--include_path", str(questions), "--tasks", "ops_assistant", "--output_path", str(folder)]

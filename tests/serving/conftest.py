@@ -72,6 +72,7 @@ def answers():
 def quick(monkeypatch, kubernetes_api):
     """Let planned seconds pass SPEED times as fast, on the cluster and in the stage that waits for it."""
     kubernetes_api.objects.speed = SPEED
+    monkeypatch.chdir(kubernetes_api.folder)
     for module, name in ((proving, "INTERVAL"), (removing, "INTERVAL")):
         monkeypatch.setattr(module, name, 0.01)
     for name in ("SILENT_SECONDS", "REFUSED_SECONDS"):
