@@ -9,7 +9,6 @@ from pathlib import Path
 
 from helpers.errors import AssayError
 from helpers.pipelines import Pipeline, names
-from helpers.pipelines.definition import IMAGES
 from helpers.pipelines.shortcuts import without_grammar
 from helpers.workspace import ROOT
 
@@ -39,7 +38,7 @@ def _arguments() -> argparse.Namespace:
     submitter.add_argument("--watch", action="store_true", help="follow the run until it ends")
     for command, needed in ((compiler, False), (submitter, True)):
         command.add_argument("--runtime", required=needed, default="", help="Elyra's runtime configuration")
-        command.add_argument("--images", default=IMAGES, help="registry and project that hold the runtime images")
+        command.add_argument("--images", default="", help="registry and project that hold the runtime images")
     return parser.parse_args()
 
 

@@ -26,7 +26,7 @@ def check(pipeline: Pipeline, given: Mapping[str, str], images: str) -> None:
     pipeline.known(given)
     for name, value in given.items():
         _check_value(name, value, pipeline.types[name])
-    if not IMAGE.fullmatch(f"{images}/stage"):
+    if images and not IMAGE.fullmatch(f"{images}/stage"):
         raise InvalidParameter(f"IMAGES is {images!r}, which names no registry", do="Give host/project, without a tag")
     for node, stage in zip(pipeline.nodes, pipeline.stages, strict=True):
         if not IMAGE.fullmatch(node["runtime_image"]):

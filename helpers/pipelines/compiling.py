@@ -9,12 +9,12 @@ from pathlib import Path
 
 from helpers.pipelines import processor, runtimes
 from helpers.pipelines.checks import check
-from helpers.pipelines.definition import IMAGES, Pipeline
+from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.failures import explained
 from helpers.pipelines.loopback_store import ENDPOINT, NAME, loopback_runtime
 
 
-def compile_for(runtime: str, pipeline: Pipeline, out: Path, given: Mapping[str, str], images: str = IMAGES) -> Path:
+def compile_for(runtime: str, pipeline: Pipeline, out: Path, given: Mapping[str, str], images: str = "") -> Path:
     """Compile for a runtime of the user's: the archives go to its bucket, and the file can be uploaded as it is."""
     runtimes.prepare()
     check(pipeline, given, images)
@@ -25,7 +25,7 @@ def compile_for(runtime: str, pipeline: Pipeline, out: Path, given: Mapping[str,
     return path
 
 
-def compile_for_reading(pipeline: Pipeline, out: Path, given: Mapping[str, str], images: str = IMAGES) -> Path:
+def compile_for_reading(pipeline: Pipeline, out: Path, given: Mapping[str, str], images: str = "") -> Path:
     """Compile without a cluster: the same file each time, to be read and compared; the archives lie beside it.
 
     Where a runtime's store would stand, stands a name that never resolves.

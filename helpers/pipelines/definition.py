@@ -12,7 +12,7 @@ from helpers.errors import InvalidParameter, NotFound
 from helpers.workspace import ROOT
 
 FOLDER = ROOT / "pipelines"
-IMAGES = "quay.io/assay"  # where the shipped pipelines take their images from
+OURS = ("stage", "guidellm", "lm-eval")  # images in runtime-images/
 
 
 def names() -> list[str]:
@@ -71,10 +71,10 @@ class Pipeline:
         self.known(given)
         return {name: value for name, value in (self.parameters | dict(given)).items() if value}
 
-    def for_elyra(self, given: Mapping[str, str], runtime: str, images: str = IMAGES) -> dict[str, Any]:
+    def for_elyra(self, given: Mapping[str, str], runtime: str, images: str = "") -> dict[str, Any]:
         """Return what JupyterLab hands to Elyra's processor when somebody presses Run.
 
-        `given` becomes the defaults, files are named from the workspace's root, `images` takes the place of IMAGES.
+        `given` becomes the defaults, files are named from the workspace's root, our images are taken from `images`.
         """
         content = copy.deepcopy(self.content)
         primary = content["pipelines"][0]
@@ -86,5 +86,11 @@ class Pipeline:
             parameters = node["app_data"]["component_parameters"]
             file = (self.file.parent / parameters["filename"]).resolve()
             parameters["filename"] = str(file.relative_to(ROOT))
-            parameters["runtime_image"] = parameters["runtime_image"].replace(f"{IMAGES}/", f"{images}/", 1)
+            parameters["runtime_image"] = _placed(parameters["runtime_image"], images)
         return content
+
+
+def _placed(image: str, images: str) -> str:
+    """Return one of our images by its name in the registry and project `images`; any other as it is."""
+    last = image.rpartition("/")[2]
+    return f"{images}/{last}" if images and last.partition(":")[0] in OURS else image

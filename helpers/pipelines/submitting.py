@@ -13,7 +13,7 @@ import httpx
 from helpers.errors import Forbidden, PipelinesUnreachable
 from helpers.pipelines import processor, runtimes
 from helpers.pipelines.checks import check
-from helpers.pipelines.definition import IMAGES, Pipeline
+from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.failures import DO_TOKEN, explained, message, refusal
 from helpers.pipelines.runtimes import Runtime
 
@@ -30,7 +30,7 @@ class Submitted:
 
 
 def submit(
-    runtime: str, pipeline: Pipeline, given: Mapping[str, str], images: str = IMAGES, say: processor.Say = print
+    runtime: str, pipeline: Pipeline, given: Mapping[str, str], images: str = "", say: processor.Say = print
 ) -> Submitted:
     """Check, compile, upload and start; one line for each step.
 
@@ -40,7 +40,7 @@ def submit(
     check(pipeline, given, images)
     found = runtimes.find(runtime)
     secrets = sorted({secret["name"] for node in pipeline.nodes for secret in node["kubernetes_secrets"]})
-    say(f"{pipeline.name}: {len(pipeline.stages)} stages, images from {images}, Secrets {', '.join(secrets) or 'none'}")
+    say(f"{pipeline.name}: {len(pipeline.stages)} stages, Secrets {', '.join(secrets) or 'none'}")
     with explained(pipeline, found):
         parsed = processor.parse(pipeline.for_elyra(given, runtime, images))
         knock(found, pipeline)

@@ -54,6 +54,11 @@ class Pods:
     timeout: float = 900
 
 
+def in_cluster(kubeconfig: Path) -> dict[str, str]:
+    """Return what tells a pod that it is one, and where its account gets in."""
+    return {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBECONFIG": str(kubeconfig)}
+
+
 class Compiled:
     """A compiled pipeline: the specification and what it asks of Kubernetes."""
 
@@ -185,6 +190,11 @@ def _ended(command: list[str], environment: Mapping[str, str], folder: Path, log
     finally:
         _end_all(environment["TMPDIR"])
         process.wait(30)
+
+
+def gone(pid: int) -> bool:
+    """Return whether a process has ended."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def _end_all(mark: str) -> None:

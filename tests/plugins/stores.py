@@ -44,6 +44,9 @@ class Bucket:
         """Write an object under any key, also one that a careful client would refuse."""
         _s3(self.endpoint).put_object(Bucket=self.name, Key=key, Body=data)
 
+    def get(self, key: str) -> bytes:
+        return _s3(self.endpoint).get_object(Bucket=self.name, Key=key)["Body"].read()
+
     def keys(self) -> list[str]:
         pages = _s3(self.endpoint).get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
