@@ -146,10 +146,10 @@ def test_a_stages_imports_work_in_its_image(image_environment, notebook, name, t
     run(image, tmp_path, image.python, "-c", "\n".join(statements))
 
 
-@pytest.mark.parametrize("notebook", [path for path, name in stages() if name == "stage"], ids=lambda path: path.stem)
-def test_the_light_image_has_all_that_its_stages_may_import_later(image_environment, notebook, tmp_path):
-    image = image_environment("stage")
-    assert missing(image, tmp_path, reachable(code(notebook))) <= NOT_IN_STAGE
+def test_the_light_image_has_all_that_its_stages_may_import_later(image_environment, tmp_path):
+    modules = set().union(*(reachable(code(notebook)) for notebook, name in stages() if name == "stage"))
+    assert len(modules) > 50
+    assert missing(image_environment("stage"), tmp_path, modules) == NOT_IN_STAGE
 
 
 @pytest.mark.parametrize(("name", "tool"), [("guidellm", "guidellm"), ("lm-eval", "lm_eval")])
