@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -19,10 +20,13 @@ import pytest
 from helpers import errors, serving, storage
 from helpers.artifacts import now
 from helpers.cluster import account, connect
+from helpers.ingestion.publication import publish
 from helpers.serving import client
 from helpers.serving.kserve import files
 from helpers.serving.kserve.address import endpoint_url
-from helpers.serving.kserve.names import EXPIRES, MANAGED
+from helpers.serving.kserve.names import EXPIRES, MANAGED, service_name
+from tests.plugins.packages import package
+from tests.plugins.stores import PASSWORD, USER, oci_serving
 from tests.serving import histories as h
 from tests.serving.conftest import settings
 
@@ -239,6 +243,40 @@ def test_a_connection_that_kserve_could_not_use_is_told_first(project, selection
     with pytest.raises(error, match=said):
         serving.deploy(selection, settings())
     assert project.all("InferenceService") == []
+
+
+def pull_secret(host):
+    config = {"auths": {host: {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}}}
+    return json.dumps(config).encode()
+
+
+@pytest.fixture
+def in_private_image(selection, tmp_path, monkeypatch):
+    """The selection, published as an image in a registry that asks for a password."""
+    with oci_serving(tmp_path / "registry", password=True) as registry, monkeypatch.context() as publisher:
+        (tmp_path / "login").mkdir()
+        (tmp_path / "login" / "config.json").write_bytes(pull_secret(registry.host))
+        publisher.setenv("DOCKER_CONFIG", str(tmp_path / "login"))
+        publisher.setenv("OCI_BASE_IMAGE", "scratch")
+        uri = publish(package(tmp_path / "again"), f"oci://{registry.host}/models/ops")
+        publisher.undo()
+        yield selection.model_copy(update={"uri": uri}), registry.host
+
+
+def test_the_pull_secret_of_the_model_opens_the_registry_for_the_check_too(project, in_private_image, answers, capsys):
+    selection, host = in_private_image
+    with pytest.raises(errors.SourceUnreachable, match="may not be read"):
+        serving.deploy(selection, settings())
+    data = {".dockerconfigjson": base64.b64encode(pull_secret(host)).decode()}
+    project.put({"kind": "Secret", "metadata": {"name": "pull"}, "data": data})
+    project.play("InferenceService", [(1, h.ready(answers(service_name(selection)).url))])
+    assert serving.deploy(selection, settings(connection="pull")).digest_verified
+    made = project.get("InferenceService", service_name(selection))["spec"]["predictor"]
+    assert (made["imagePullSecrets"], made["model"]["storageUri"]) == ([{"name": "pull"}], selection.uri)
+    assert "REGISTRY_AUTH_FILE" not in os.environ
+    assert PASSWORD not in capsys.readouterr().out
+    with pytest.raises(errors.InvalidParameter, match=r"assay-store opens no image registry.*CONNECTION"):
+        serving.deploy(selection, settings(connection="assay-store"))
 
 
 def on_volume(selection):

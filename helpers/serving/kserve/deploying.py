@@ -14,6 +14,7 @@ from helpers.serving import client
 from helpers.serving.kserve import removing
 from helpers.serving.kserve.files import find_files
 from helpers.serving.kserve.hardware import served_on
+from helpers.serving.kserve.login import logged_in
 from helpers.serving.kserve.model_source import check_connection, model_source
 from helpers.serving.kserve.names import SPECIFICATION, Object, annotation, expires, is_ours, service_name
 from helpers.serving.kserve.proving import Served, is_selected, startup_seconds, wait_until_served
@@ -35,7 +36,8 @@ def deploy(selection: Selection, settings: Settings) -> Endpoint:
     cluster, before = connect(), stamp(selection)
     model_source(selection, settings)
     check_connection(cluster, selection, settings)
-    tokenizer, proven = find_files(selection, load_policy(settings.policy))
+    with logged_in(cluster, selection, settings):
+        tokenizer, proven = find_files(selection, load_policy(settings.policy))
     with client.access(_auth(settings)):
         if service := _taken_over(cluster, selection, settings):
             served = wait_until_served(cluster, selection, settings)
