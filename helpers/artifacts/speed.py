@@ -87,9 +87,11 @@ class Sweep(Artifact):
     slo: SLO
     points: tuple[LoadPoint, ...]
     operating_point: OperatingPoint
+    repeats: tuple[LoadPoint, ...] = Field(default=(), description="the operating point, measured again")
     prefix_cache: PrefixCache | None
     warnings: tuple[str, ...] = ()
     report: str = Field(description="GuideLLM's JSON, beside this file")
+    repeats_report: str | None = Field(default=None, description="GuideLLM's JSON of the repeats, beside this file")
     started: datetime
     ended: datetime
     versions: dict[str, str]
@@ -99,3 +101,12 @@ class Sweep(Artifact):
     def chosen(self) -> LoadPoint | None:
         """The operating point's measurements, or None where no load met the SLO."""
         return None if self.operating_point.index is None else self.points[self.operating_point.index]
+
+    @property
+    def next_load(self) -> float | None:
+        """The lowest load (requests/s) above the operating point that was measured and missed the SLO."""
+        chosen = self.chosen
+        if chosen is None:
+            return None
+        higher = [p.requests_per_second for p in self.points if not p.meets_slo]
+        return min((load for load in higher if load > chosen.requests_per_second), default=None)

@@ -7,31 +7,57 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from helpers.artifacts import Endpoint
+from helpers.artifacts import Endpoint, LoadPoint
 from helpers.benchmark.settings import Settings
 from helpers.benchmark.workload import Workload
 
 Option = dict[str, Any]
-REPORT, PAGE, PARTIAL, LOG = "guidellm.json", "guidellm.html", "guidellm.partial.json", "guidellm.log"
-HUNG = "guidellm.hung.log"  # of an attempt that was given up
+
+
+class Files(NamedTuple):
+    """What one run of GuideLLM leaves; `hung` is the log of an attempt that was given up."""
+
+    report: str
+    page: str
+    partial: str
+    log: str
+    hung: str
+
+
+def files(stem: str) -> Files:
+    """Return the names for one run."""
+    return Files(f"{stem}.json", f"{stem}.html", f"{stem}.partial.json", f"{stem}.log", f"{stem}.hung.log")
+
+
+SWEEP, REPEATS = files("guidellm"), files("guidellm.repeats")
 PREFETCH = 64  # prompts made ahead; GuideLLM's 4096 would cost the server its CPU at the start of each strategy
+REPEAT_SEED_OFFSET = 2_000_003  # other prompts than the sweep's
 ERROR_WINDOW = 50  # a strategy ends when more than half of this many requests in a row failed
 
 
-def build_command(settings: Settings, endpoint: Endpoint, workload: Workload, folder: Path) -> list[str]:
-    """Return the command; every option after the module's name is GuideLLM's own."""
+def build_command(
+    settings: Settings, endpoint: Endpoint, workload: Workload, folder: Path, again: LoadPoint | None = None
+) -> list[str]:
+    """Return the command of the sweep, or of the repeats of the load point `again`.
+
+    Every option after the module's name is GuideLLM's own.
+    """
+    names = REPEATS if again else SWEEP
     options: dict[str, list[Option]] = {
         "backend": [{"kind": "openai_http", "target": endpoint.url, "model": endpoint.model, "verify": True}],
-        "profile": [_profile(settings)],
+        "profile": [_repeated(settings, again) if again else _profile(settings)],
         "constraint": _constraints(settings),
         "tokenizer": [{"kind": "hf_auto", "model": str(endpoint.tokenizer_folder())}],
         "data": [_data(workload)],
         "data-loader": [{"kind": "pytorch", "prefetch_factor": PREFETCH}],
-        "seed": [{"kind": "static", "value": settings.seed}],
+        "seed": [{"kind": "static", "value": settings.seed + (REPEAT_SEED_OFFSET if again else 0)}],
         "metrics": [{"kind": "generative", "sample_size": 0, **_objectives(settings)}],
-        "output": [{"kind": "json", "path": str(folder / REPORT)}, {"kind": "html", "path": str(folder / PAGE)}],
+        "output": [
+            {"kind": "json", "path": str(folder / names.report)},
+            {"kind": "html", "path": str(folder / names.page)},
+        ],
     }
     pairs = [part for name, values in options.items() for v in values for part in (f"--{name}", json.dumps(v))]
     return [sys.executable, "-m", "helpers.benchmark.driver", "run", *pairs, "--disable-console-interactive"]
@@ -47,6 +73,23 @@ def _profile(settings: Settings) -> Option:
         "goodput": ends,
     }
     return {"kind": settings.profile, **by_kind[settings.profile]}
+
+
+def _repeated(settings: Settings, point: LoadPoint) -> Option:
+    """The same load once more, as often as asked: the rate where one was set, else as many requests in flight."""
+    if point.rate:
+        return {
+            "kind": "constant",
+            "rate": [point.rate] * settings.repeats,
+            "max_concurrency": settings.max_concurrency,
+        }
+    streams = 1 if point.strategy == "synchronous" else _in_flight(point, settings)
+    return {"kind": "concurrent", "streams": [streams] * settings.repeats}
+
+
+def _in_flight(point: LoadPoint, settings: Settings) -> int:
+    asked = point.strategy.rpartition("@")[2]
+    return int(float(asked)) if asked.replace(".", "").isdigit() else settings.max_concurrency
 
 
 def _constraints(settings: Settings) -> list[Option]:
@@ -70,7 +113,9 @@ def _objectives(settings: Settings) -> Option:
     return {"slo": limits} if limits else {}
 
 
-def build_environment(settings: Settings, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+def build_environment(
+    settings: Settings, folder: Path, environment: Mapping[str, str], names: Files = SWEEP
+) -> dict[str, str]:
     """Return the process environment: GuideLLM's settings, tuned so that a strategy costs about a second on top."""
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
@@ -86,5 +131,5 @@ def build_environment(settings: Settings, folder: Path, environment: Mapping[str
         "GUIDELLM__SCHEDULER_START_DELAY_NON_DISTRIBUTED": "0.1",
         "GUIDELLM__MP_POLL_INTERVAL": "0.05",
         "ASSAY_WARMUP_REQUESTS": str(settings.warmup),
-        "ASSAY_PARTIAL_REPORT": str(folder / PARTIAL),
+        "ASSAY_PARTIAL_REPORT": str(folder / names.partial),
     }

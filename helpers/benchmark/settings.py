@@ -39,6 +39,9 @@ class Settings(parameters.Settings):
     max_concurrency: int = Field(default=32, ge=1, le=4096, description="requests in flight at most")
     max_seconds: float = Field(default=30.0, ge=1, le=3600, description="per strategy")
     max_requests: Annotated[int | None, BeforeValidator(_unlimited)] = Field(default=None, ge=1, description="same")
+    repeats: int = Field(
+        default=3, ge=0, le=20, description="further measurements of the operating point, for its noise"
+    )
     warmup: int = Field(default=4, ge=0, le=1000, description="requests before the first strategy, not counted")
     seed: int = Field(default=0, ge=0, lt=2**31, description="0 draws one, so that no run repeats another's prompts")
     slo_ttft_ms: Limit = None

@@ -10,6 +10,7 @@ from helpers.benchmark import Settings
 from helpers.benchmark.command import build_command, build_environment
 from helpers.benchmark.workload import Workload
 from helpers.errors import InvalidParameter
+from tests.plugins.records import a_point
 
 FOLDER = Path("artifacts of mine, v=2")  # GuideLLM's own key=value form would take this apart
 CHATBOT = Workload("chatbot", 64, 32)
@@ -34,6 +35,25 @@ def options(command, name):
 )
 def test_each_profile_becomes_guidellms(changes, profile, endpoint):
     assert options(build_command(Settings(**changes), endpoint(), CHATBOT, FOLDER), "profile") == [profile]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rate", "profile"),
+    [
+        ("constant@12.5", 12.5, {"kind": "constant", "rate": [12.5, 12.5, 12.5], "max_concurrency": 32}),
+        ("synchronous", None, {"kind": "concurrent", "streams": [1, 1, 1]}),
+        ("throughput", None, {"kind": "concurrent", "streams": [32, 32, 32]}),
+        ("concurrent@4", None, {"kind": "concurrent", "streams": [4, 4, 4]}),
+    ],
+)
+def test_a_load_is_repeated_at_the_same_rate_with_other_prompts(strategy, rate, profile, endpoint):
+    point = a_point(5.0, strategy=strategy).model_copy(update={"rate": rate})
+    whole = build_command(Settings(seed=7), endpoint(), CHATBOT, FOLDER)
+    again = build_command(Settings(seed=7), endpoint(), CHATBOT, FOLDER, point)
+    assert options(again, "profile") == [profile]
+    assert options(again, "data") == options(whole, "data")
+    assert options(again, "seed") != options(whole, "seed")
+    assert {o["path"] for o in options(again, "output")}.isdisjoint(o["path"] for o in options(whole, "output"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.artifacts import Sweep
 from helpers.benchmark import Settings, process, sweep
-from helpers.benchmark.command import HUNG, LOG
+from helpers.benchmark.command import SWEEP
 
 LOSES_ONE_MESSAGE = """
 from guidellm.scheduler.worker import WorkerProcess
@@ -64,7 +64,15 @@ def broken(monkeypatch, tmp_path):
 
 def brief(**changes):
     return Settings(
-        **{"scale": 16 / 256, "sweep_size": 3, "max_seconds": 2, "max_concurrency": 4, "warmup": 0, **changes}
+        **{
+            "scale": 16 / 256,
+            "sweep_size": 3,
+            "max_seconds": 2,
+            "max_concurrency": 4,
+            "warmup": 0,
+            "repeats": 0,
+            **changes,
+        }
     )
 
 
@@ -85,7 +93,7 @@ def test_a_sweep_ends_although_guidellm_hangs(code, said, broken, mock_server, e
     assert len(result.points) == 3
     assert all(point.successful for point in result.points)
     assert any(said in line for line in told), told
-    assert "Thread 0x" in (tmp_path / "out" / LOG).read_text()
+    assert "Thread 0x" in (tmp_path / "out" / SWEEP.log).read_text()
 
 
 def test_a_process_in_which_no_strategy_ends_is_ended_with_its_stacks(tmp_path):
@@ -114,7 +122,7 @@ def test_a_hang_that_nothing_else_ended_costs_one_more_attempt(monkeypatch, mock
     result = sweep(brief(), endpoint(mock_server.url), tmp_path / "out", told.append)
     assert len(result.points) == 3
     assert told[0].startswith("GuideLLM hung on a server that answers")
-    assert (tmp_path / "out" / HUNG).read_text() == "stacks"
+    assert (tmp_path / "out" / SWEEP.hung).read_text() == "stacks"
 
 
 def test_a_process_that_ended_is_not_waited_for_because_a_child_holds_its_output(tmp_path):

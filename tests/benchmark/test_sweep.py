@@ -13,7 +13,7 @@ import pytest
 
 from helpers.artifacts import Sweep
 from helpers.benchmark import Settings, sweep
-from helpers.benchmark.command import LOG, PAGE, PARTIAL, REPORT
+from helpers.benchmark.command import REPEATS, SWEEP
 from helpers.errors import EndpointUnreachable, InvalidDataset, InvalidParameter, SweepFailed
 from helpers.polling import wait_for
 
@@ -26,7 +26,15 @@ KEY = "sk-0123456789-not-for-everyone"
 
 def brief(**changes):
     return Settings(
-        **{"scale": 16 / 256, "sweep_size": 3, "max_seconds": 2, "max_concurrency": 4, "warmup": 2, **changes}
+        **{
+            "scale": 16 / 256,
+            "sweep_size": 3,
+            "max_seconds": 2,
+            "max_concurrency": 4,
+            "warmup": 2,
+            "repeats": 0,
+            **changes,
+        }
     )
 
 
@@ -56,7 +64,7 @@ def measured(mock_server, tokenizer, tmp_path_factory, said):
     folder = tmp_path_factory.mktemp("artifacts")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ENDPOINT_API_KEY", KEY)
-        return folder, sweep(brief(slo_ttft_ms=10 * TTFT_MS), endpoint, folder, said.append)
+        return folder, sweep(brief(slo_ttft_ms=10 * TTFT_MS, repeats=3), endpoint, folder, said.append)
 
 
 def test_latencies_come_back_as_they_were_set(measured):
@@ -87,8 +95,16 @@ def test_the_operating_point_meets_the_objective(measured):
     assert f"TTFT p95 ≤ {10 * TTFT_MS:g} ms" in result.operating_point.reason
 
 
+def test_the_operating_point_is_measured_again_at_the_same_load(measured):
+    result = measured[1]
+    assert len(result.repeats) == 3
+    loads = [point.requests_per_second for point in result.repeats]
+    assert loads == pytest.approx([result.chosen.requests_per_second] * 3, rel=0.25)
+    assert result.repeats_report == REPEATS.report
+
+
 def test_warm_up_requests_are_in_no_count(measured):
-    raw = json.loads((measured[0] / REPORT).read_bytes())
+    raw = json.loads((measured[0] / SWEEP.report).read_bytes())
     counted = [b["metrics"]["request_totals"]["total"] for b in raw["benchmarks"]]
     assert counted == [p.successful + p.errored + p.incomplete for p in measured[1].points]
     assert [b["config"]["strategy"]["type_"] for b in raw["benchmarks"]] == ["synchronous", "throughput", "constant"]
@@ -103,8 +119,10 @@ def test_the_artifact_survives_writing_and_reading(measured, tmp_path):
 
 def test_raw_reports_stay_beside_it_and_hold_no_key(measured):
     folder, result = measured
-    assert result.report == REPORT
-    assert sorted(p.name for p in folder.iterdir()) == sorted([REPORT, PAGE, LOG])
+    assert result.report == SWEEP.report
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        name for names in (SWEEP, REPEATS) for name in (names.report, names.page, names.log)
+    )
     assert not any(KEY in p.read_text("utf-8") for p in folder.iterdir())
 
 
@@ -167,7 +185,11 @@ def test_when_the_server_dies_what_was_measured_is_kept(own_server, endpoint, tm
         SweepFailed, match=r"stopped answering during the sweep.*first [12] strategies.*are kept"
     ) as failed:
         sweep(settings, endpoint(server.url), tmp_path / "out", say)
-    kept = next(p for p in (tmp_path / "out").iterdir() if p.name in (PARTIAL, REPORT) and p.name in failed.value.what)
+    kept = next(
+        p
+        for p in (tmp_path / "out").iterdir()
+        if p.name in (SWEEP.partial, SWEEP.report) and p.name in failed.value.what
+    )
     assert json.loads(kept.read_bytes())["benchmarks"][0]["metrics"]["request_totals"]["successful"]
 
 
