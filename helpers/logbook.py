@@ -62,7 +62,8 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
 
 
 def _raw_files(record: Record, folder: Path) -> Iterator[str]:
-    yield from (record.sweep.report, record.evaluation.report, record.evaluation.samples)
+    sweep, evaluation = record.sweep, record.evaluation
+    yield from filter(None, (sweep.report, sweep.repeats_report, evaluation.report, evaluation.samples))
     if (folder / (html := str(Path(record.sweep.report).with_suffix(".html")))).is_file():
         yield html
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.statistics import adjusted, compare, mcnemar, questions_to_settle, wilson
+from helpers.statistics import adjusted, compare, mcnemar, mean_interval, questions_to_settle, welch, wilson
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,24 @@ def test_several_pairs_are_held_to_a_stricter_measure():
 def test_one_pair_alone_is_not_adjusted():
     (pair,) = adjusted([compare(*answers(60, 40, 10, 50))])
     assert pair.p_adjusted == pair.p_value
+
+
+@given(st.lists(st.floats(1, 1000), min_size=2, max_size=6))
+def test_the_interval_of_repeats_is_scipys(values):
+    from scipy import stats
+
+    found = mean_interval(values)
+    spread = stats.sem(values)
+    if spread:
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=sum(values) / len(values), scale=spread)
+        assert (found.low, found.high) == (pytest.approx(low, abs=1e-9), pytest.approx(high, abs=1e-9))
+
+
+def test_one_measurement_knows_no_noise():
+    assert mean_interval([5.0]) is None
+    assert welch([5.0], [6.0, 7.0]) is None
+
+
+def test_measurements_without_noise_differ_or_do_not():
+    assert welch([5.0, 5.0], [5.0, 5.0]) == 1.0
+    assert welch([5.0, 5.0], [6.0, 6.0]) == 0.0

@@ -91,7 +91,7 @@ class Sweep(Artifact):
     prefix_cache: PrefixCache | None
     warnings: tuple[str, ...] = ()
     report: str = Field(description="GuideLLM's JSON, beside this file")
-    repeats_report: str | None = Field(default=None, description="GuideLLM's JSON of the repeats, beside this file")
+    repeats_report: str = Field(default="", description="GuideLLM's JSON of the repeats, beside this file")
     started: datetime
     ended: datetime
     versions: dict[str, str]

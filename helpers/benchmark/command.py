@@ -31,7 +31,7 @@ def files(stem: str) -> Files:
     return Files(f"{stem}.json", f"{stem}.html", f"{stem}.partial.json", f"{stem}.log", f"{stem}.hung.log")
 
 
-SWEEP, REPEATS = files("guidellm"), files("guidellm.repeats")
+SWEEP, REPEATS = files("guidellm"), files("guidellm_repeats")
 PREFETCH = 64  # prompts made ahead; GuideLLM's 4096 would cost the server its CPU at the start of each strategy
 REPEAT_SEED_OFFSET = 2_000_003  # other prompts than the sweep's
 ERROR_WINDOW = 50  # a strategy ends when more than half of this many requests in a row failed

@@ -62,7 +62,7 @@ def sweep(settings: Settings, endpoint: Endpoint, folder: Path = FOLDER, say: Ca
         prefix_cache=cache,
         warnings=(*warnings, *more, *_cache_warning(cache)),
         report=command.SWEEP.report,
-        repeats_report=command.REPEATS.report if repeats else None,
+        repeats_report=command.REPEATS.report,
         started=started,
         ended=now(),
         versions={"guidellm": version("guidellm"), endpoint.engine: endpoint.engine_version},
@@ -85,6 +85,8 @@ def _repeat(
     for old in command.REPEATS:
         (load.folder / old).unlink(missing_ok=True)
     if chosen.index is None or not load.settings.repeats:
+        # A pipeline's node hands on files by name: each has to be there.
+        (load.folder / command.REPEATS.report).write_text('{"benchmarks": []}')
         return (), ()
     point = points[chosen.index]
     load.say(f"the operating point, {point.strategy}, is measured {load.settings.repeats} times more")

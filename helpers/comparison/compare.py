@@ -10,6 +10,7 @@ from helpers.artifacts import Record
 from helpers.comparison.answers import Answer, Key, read_answers
 from helpers.comparison.contract import Category, Comparison, Flip, Standing
 from helpers.comparison.pairing import all_pairs
+from helpers.comparison.speed import speed
 from helpers.comparison.verdict import overall, standing_verdict
 from helpers.errors import NotFound
 from helpers.statistics import wilson
@@ -94,7 +95,7 @@ def _other(record: Record, reference: Record) -> str:
 
 
 def _standing(record: Record, answers: Answers) -> Standing:
-    evaluation, point, hardware = record.evaluation, record.sweep.chosen, record.endpoint.hardware
+    evaluation, hardware = record.evaluation, record.endpoint.hardware
     return Standing(
         label=_label(record),
         name=record.selection.name,
@@ -108,11 +109,7 @@ def _standing(record: Record, answers: Answers) -> Standing:
         interval=evaluation.interval,
         n=evaluation.n,
         failed=evaluation.failed,
-        requests_per_second=point.requests_per_second if point else None,
-        output_tokens_per_second=point.output_tokens_per_second if point else None,
-        ttft_p95_ms=point.ttft_ms.p95 if point and point.ttft_ms else None,
-        itl_p95_ms=point.itl_ms.p95 if point and point.itl_ms else None,
-        e2e_p95_ms=point.e2e_ms.p95 if point and point.e2e_ms else None,
+        **speed(record.sweep),
         operating_point=record.sweep.operating_point.reason,
         slo=record.sweep.slo.model_dump_json(exclude_none=True),
         workload=record.sweep.workload,

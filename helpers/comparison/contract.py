@@ -38,6 +38,14 @@ class Standing(Contract):
     ttft_p95_ms: float | None
     itl_p95_ms: float | None
     e2e_p95_ms: float | None
+    goodput: float | None = None
+    slo_attainment: Probability | None = None
+    next_load: float | None = Field(default=None, description="lowest higher load that missed the SLO, requests/s")
+    repeats: dict[str, tuple[float, ...]] = Field(
+        default={}, description="figures at the operating point, each repeat's"
+    )
+    noise: dict[str, Interval] = Field(default={}, description="interval of their means")
+    limited_by_load_generator: bool = False
     operating_point: str
     slo: str
     workload: str

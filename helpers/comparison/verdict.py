@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from helpers.comparison.contract import Pair, Standing
-from helpers.statistics import Paired
+from helpers.statistics import Paired, welch
 
 MIRRORED = {"better": "worse", "worse": "better"}
 
@@ -92,8 +92,42 @@ def _cost(first: Standing, second: Standing) -> str:
     differs = [name for name in ("workload", "slo", "hardware") if getattr(first, name) != getattr(second, name)]
     if differs:
         return f"; their speed was measured under another {' and '.join(differs)} and is not compared"
+    if not _apart(first, second) and not _apart(second, first):
+        return (
+            f"; no difference in the load within the SLO is shown beyond the steps of the sweep "
+            f"({_bracket(first)} against {_bracket(second)}){_latency(first, second)}"
+        )
     load = first.requests_per_second / second.requests_per_second
-    return f"; {first.label} holds {load:.2g} times the load within the SLO ({_speed(first)} against {_speed(second)})"
+    speeds = f"{_speed(first)} against {_speed(second)}"
+    return f"; {first.label} holds {load:.2g} times the load within the SLO ({speeds}){_generator(first, second)}"
+
+
+def _apart(higher: Standing, lower: Standing) -> bool:
+    """Return whether one held a load at which the other was seen to miss the SLO."""
+    return lower.next_load is not None and (higher.requests_per_second or 0.0) >= lower.next_load
+
+
+def _bracket(row: Standing) -> str:
+    above = "no higher one missed it" if row.next_load is None else f"and missed it at {row.next_load:.1f}"
+    return f"{row.label} held {row.requests_per_second:.1f} requests/s, {above}"
+
+
+def _latency(first: Standing, second: Standing) -> str:
+    """Return whether TTFT differs by more than the repeats do among themselves."""
+    p_value = welch(first.repeats.get("ttft_p95_ms", ()), second.repeats.get("ttft_p95_ms", ()))
+    if p_value is None or first.ttft_p95_ms is None or second.ttft_p95_ms is None:
+        return _generator(first, second)
+    values = f"TTFT p95 {first.ttft_p95_ms:.0f} against {second.ttft_p95_ms:.0f} ms"
+    level = 1 - first.interval.confidence
+    known = (
+        f"differs, Welch p {p_text(p_value)}" if p_value < level else "no difference beyond the noise of the repeats"
+    )
+    return f"; {values}: {known}{_generator(first, second)}"
+
+
+def _generator(*rows: Standing) -> str:
+    limited = [row.label for row in rows if row.limited_by_load_generator]
+    return f"; the load generator limited {' and '.join(limited)}" if limited else ""
 
 
 def _speed(row: Standing) -> str:

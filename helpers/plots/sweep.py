@@ -6,14 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.artifacts import LoadPoint, Percentiles, Sweep
+from helpers.comparison.speed import figures
 from helpers.plots import style
 from helpers.plots.curves import latency_vs_throughput
+from helpers.statistics import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-__all__ = ["latency_vs_throughput", "points_table", "request_counts", "requests_over_time"]
+REPEATED = {
+    "requests_per_second": "requests/s",
+    "output_tokens_per_second": "output tokens/s",
+    "ttft_p95_ms": "TTFT p95 (ms)",
+    "itl_p95_ms": "ITL p95 (ms)",
+    "e2e_p95_ms": "E2E p95 (ms)",
+    "goodput": "goodput (requests/s)",
+    "slo_attainment": "share within the SLO",
+}
+__all__ = ["latency_vs_throughput", "points_table", "repeats_table", "request_counts", "requests_over_time"]
 
 
 def points_table(sweep: Sweep) -> DataFrame:
@@ -25,9 +36,34 @@ def points_table(sweep: Sweep) -> DataFrame:
     return DataFrame(rows).set_index("strategy")
 
 
+def repeats_table(sweep: Sweep) -> DataFrame:
+    """Return the operating point's figures: as swept, in each repeat, and the 95% interval of the repeats' mean."""
+    from pandas import DataFrame
+
+    rows = {}
+    if sweep.chosen is not None and sweep.repeats:
+        swept, repeats = figures(sweep.chosen), [figures(point) for point in sweep.repeats]
+        rows = {shown: _repeated(swept[name], [row[name] for row in repeats]) for name, shown in REPEATED.items()}
+    return DataFrame.from_dict(rows, orient="index")
+
+
+def _repeated(swept: float | None, values: list[float | None]) -> dict[str, str]:
+    known = [value for value in values if value is not None]
+    mean = mean_interval(known) if len(known) == len(values) else None
+    return {
+        "swept": _short(swept),
+        **{f"repeat {number}": _short(value) for number, value in enumerate(values, 1)},
+        "95% interval of the mean": f"{mean.low:.3g} to {mean.high:.3g}" if mean else "-",
+    }
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
 def _row(point: LoadPoint, chosen: bool) -> dict[str, Any]:
     def p95(metric: Percentiles | None) -> str:
-        return "-" if metric is None else f"{metric.p95:.3g}" if metric.p95 < 100 else f"{metric.p95:.0f}"
+        return _short(metric.p95 if metric else None)
 
     return {
         "strategy": f"{'→ ' if chosen else ''}{point.strategy}",

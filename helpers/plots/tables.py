@@ -29,14 +29,21 @@ def _standing(row: Standing) -> dict[str, str]:
         "accuracy": f"{row.accuracy:.3f}",
         f"{row.interval.confidence:.0%} interval": f"{row.interval.low:.3f} to {row.interval.high:.3f}",
         "questions": f"{row.n}" + (f" (+{row.failed} unanswered)" if row.failed else ""),
-        "requests/s": _number(row.requests_per_second, 1),
-        "output tokens/s": _number(row.output_tokens_per_second, 0),
-        "TTFT p95 (ms)": _number(row.ttft_p95_ms, 0),
-        "ITL p95 (ms)": _number(row.itl_p95_ms, 1),
+        "requests/s": _noisy(row, "requests_per_second", 1),
+        "output tokens/s": _noisy(row, "output_tokens_per_second", 0),
+        "TTFT p95 (ms)": _noisy(row, "ttft_p95_ms", 0),
+        "ITL p95 (ms)": _noisy(row, "itl_p95_ms", 1),
+        "goodput (requests/s)": _noisy(row, "goodput", 1),
         "start-up (s)": _number(row.startup_seconds, 0),
         "hardware": row.hardware,
         "operating point": row.operating_point,
     }
+
+
+def _noisy(row: Standing, name: str, digits: int) -> str:
+    """Return a figure with the interval of its repeats, where it was repeated."""
+    value, noise = _number(getattr(row, name), digits), row.noise.get(name)
+    return f"{value} ({max(noise.low, 0.0):,.{digits}f} to {noise.high:,.{digits}f})" if noise else value
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -1,4 +1,4 @@
-"""Intervals and tests for yes-or-no answers, alone and paired."""
+"""Intervals and tests: for yes-or-no answers, alone and paired, and for repeated measurements."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from helpers.statistics.difference import difference_interval
 from helpers.statistics.paired import Paired, Verdict, adjusted, compare, mcnemar
 from helpers.statistics.power import detectable, power, questions_to_settle
 from helpers.statistics.proportion import wilson
+from helpers.statistics.repeated import mean_interval, welch
 
 __all__ = [
     "Paired",
@@ -15,7 +16,9 @@ __all__ = [
     "detectable",
     "difference_interval",
     "mcnemar",
+    "mean_interval",
     "power",
     "questions_to_settle",
+    "welch",
     "wilson",
 ]

@@ -215,3 +215,40 @@ def test_a_missing_or_foreign_log_is_named(tmp_path):
     (tmp_path / "foreign.jsonl").write_text('{"task": "t", "doc_id": 1}\n')
     with pytest.raises(InvalidInput, match=r"foreign\.jsonl"):
         read_answers(tmp_path / "foreign.jsonl", "acc")
+
+
+def _with_repeats(sweep, *values):
+    point = sweep.chosen
+    again = [point.model_copy(update={"ttft_ms": point.ttft_ms.model_copy(update={"p95": value})}) for value in values]
+    return sweep.model_copy(update={"repeats": tuple(again)})
+
+
+def _speeds(small, large):
+    log, better = from_pattern(BASE), from_pattern(CLEARLY_BETTER)
+    records = [a_record("small", samples=log, sweep=small), a_record("large", samples=better, sweep=large)]
+    return compare(records, {records[0].record_id: log, records[1].record_id: better})
+
+
+def test_loads_between_the_same_steps_are_no_difference():
+    comparison = _speeds(a_sweep(), a_sweep(rates=(1, 2, 4, 6, 8, 12, 15, 18)))
+    assert "no difference in the load within the SLO is shown beyond the steps of the sweep" in comparison.verdict
+    assert "small 1.0 held 16.0 requests/s, and missed it at 19.0" in comparison.verdict
+
+
+def test_the_repeats_say_what_is_noise():
+    noisy = _speeds(_with_repeats(a_sweep(), 80, 95, 88), _with_repeats(a_sweep(), 85, 99, 78))
+    assert "no difference beyond the noise of the repeats" in noisy.verdict
+    clear = _speeds(_with_repeats(a_sweep(), 80, 81, 79), _with_repeats(a_sweep(), 90, 91, 92))
+    assert "TTFT p95 91 against 80 ms: differs, Welch p" in clear.verdict
+
+
+def test_the_figures_are_those_of_the_repeats_with_their_interval():
+    row = _speeds(_with_repeats(a_sweep(), 80, 95, 89), a_sweep()).standings[-1]
+    assert row.ttft_p95_ms == pytest.approx(88)
+    assert row.noise["ttft_p95_ms"].low < 80 < 96 < row.noise["ttft_p95_ms"].high
+
+
+def test_a_load_that_the_generator_limited_is_marked():
+    limited = [point.model_copy(update={"limited_by_load_generator": True}) for point in a_sweep().points]
+    comparison = _speeds(a_sweep().model_copy(update={"points": tuple(limited)}), a_sweep())
+    assert "the load generator limited small 1.0" in comparison.verdict

@@ -124,3 +124,14 @@ def test_figures_are_not_left_with_pyplot(make):
 def test_a_label_has_one_colour_whatever_the_order():
     assert style.colour("b", ["a", "b", "c"]) == style.colour("b", ["c", "b", "a", "b"])
     assert len({style.colour(name, "abcdefg") for name in "abcdefg"}) == 7
+
+
+def test_the_noise_is_shown_beside_what_was_swept(make):
+    sweep = make()
+    again = [point("constant@5", rps, ttft, rate=5.0) for rps, ttft in ((4.9, 24), (5.0, 26), (4.8, 28))]
+    table = plots.repeats_table(sweep.model_copy(update={"repeats": tuple(again)}))
+    row = table.loc["TTFT p95 (ms)"]
+    assert (row["swept"], row["repeat 1"], row["repeat 3"]) == ("75", "72", "84")
+    assert row["95% interval of the mean"] == "63.1 to 92.9"
+    assert table.loc["goodput (requests/s)", "95% interval of the mean"] == "-"
+    assert plots.repeats_table(sweep).empty

@@ -1,0 +1,60 @@
+"""What is known of a version's speed at its operating point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helpers.artifacts import LoadPoint, Percentiles, Sweep
+from helpers.statistics import mean_interval
+
+
+def figures(point: LoadPoint) -> dict[str, float | None]:
+    """Return a load point's figures under the names that a standing gives them."""
+
+    def p95(metric: Percentiles | None) -> float | None:
+        return metric.p95 if metric else None
+
+    return {
+        "requests_per_second": point.requests_per_second,
+        "output_tokens_per_second": point.output_tokens_per_second,
+        "ttft_p95_ms": p95(point.ttft_ms),
+        "itl_p95_ms": p95(point.itl_ms),
+        "e2e_p95_ms": p95(point.e2e_ms),
+        "goodput": point.goodput,
+        "slo_attainment": point.slo_attainment,
+    }
+
+
+def speed(sweep: Sweep) -> dict[str, Any]:
+    """Return the figures at the operating point: the means of its repeats with their intervals, where it has some.
+
+    The measurement that made a load the operating point was chosen for being good, its repeats were not.
+    """
+    if sweep.chosen is None:
+        return dict.fromkeys(["requests_per_second", "output_tokens_per_second", *_LATENCIES])
+    once, repeats = figures(sweep.chosen), _repeats(sweep)
+    means = {name: sum(values) / len(values) for name, values in repeats.items()}
+    noise = {name: interval for name, values in repeats.items() if (interval := mean_interval(values))}
+    measured = (sweep.chosen, *sweep.repeats)
+    return {
+        **once,
+        **means,
+        "next_load": sweep.next_load,
+        "repeats": repeats,
+        "noise": noise,
+        "limited_by_load_generator": any(point.limited_by_load_generator for point in measured),
+    }
+
+
+_LATENCIES = ("ttft_p95_ms", "itl_p95_ms", "e2e_p95_ms")
+
+
+def _repeats(sweep: Sweep) -> dict[str, tuple[float, ...]]:
+    """Return each figure's values, of those that every repeat has."""
+    rows = [figures(point) for point in sweep.repeats]
+    names = rows[0] if rows else ()
+    return {
+        name: tuple(known)
+        for name in names
+        if len(known := [v for r in rows if (v := r[name]) is not None]) == len(rows)
+    }
