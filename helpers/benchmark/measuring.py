@@ -24,7 +24,7 @@ from helpers.benchmark.report import read_report
 from helpers.benchmark.running import Load
 from helpers.benchmark.settings import Settings
 from helpers.errors import EndpointUnreachable
-from helpers.serving.client import healthy
+from helpers.serving.client import access, healthy
 
 HIT_RATE_WORTH_SAYING = 0.05
 
@@ -40,6 +40,11 @@ def sweep(settings: Settings, endpoint: Endpoint, folder: Path = FOLDER, say: Ca
     EndpointUnreachable before anything is measured, SweepFailed when GuideLLM ends badly or every request fails;
     the message says what was kept.
     """
+    with access(endpoint.auth):
+        return _swept(settings, endpoint, folder, say)
+
+
+def _swept(settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[str], None]) -> Sweep:
     requests = workload.load(settings, endpoint)
     _require_endpoint(endpoint)
     settings = settings if settings.seed else settings.model_copy(update={"seed": 1 + secrets.randbelow(2**30)})
