@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,7 +45,7 @@ def export(pipeline: Any, path: Path) -> None:
 
 def process(pipeline: Any) -> Any:
     """Upload the archives, compile, upload the pipeline and start a run; return Elyra's response."""
-    with named_callers():
+    with named_callers(), contextlib.redirect_stdout(io.StringIO()):  # kfp prints addresses that no dashboard has
         return asyncio.run(_manager().process(pipeline))
 
 
@@ -53,7 +55,7 @@ def _manager() -> Any:
     return PipelineProcessorManager.instance(root_dir=str(ROOT))
 
 
-@contextmanager
+@contextlib.contextmanager
 def told(say: Say) -> Iterator[None]:
     """Pass on what Elyra logs of its progress, one line for each step, and nothing else that it logs."""
     from traitlets.log import get_logger
@@ -75,9 +77,10 @@ class _Steps(logging.Handler):
 
     def __init__(self, say: Say) -> None:
         super().__init__(logging.INFO)
-        self.say = say
+        self.say, self.output = say, sys.stdout
 
     def emit(self, record: logging.LogRecord) -> None:
         action = record.getMessage().partition(" - ")[2].strip()
         if action.startswith(self.STEPS):
-            self.say(f"  {action}")
+            with contextlib.redirect_stdout(self.output):
+                self.say(f"  {action}")

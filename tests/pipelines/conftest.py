@@ -22,27 +22,36 @@ def pipelines_api(tmp_path):
         yield api
 
 
+def runtime_file(
+    folder: Path, patch: pytest.MonkeyPatch, api: str, bucket: Bucket, key: str, secret: str, name: str = "odh_dsp",
+    **changes: str,
+) -> str:  # fmt: skip
+    """Write a runtime configuration where Elyra looks, with a token beside it, and return its name."""
+    metadata = {
+        "tags": [], "display_name": "Pipeline", "engine": "Argo", "runtime_type": "KUBEFLOW_PIPELINES",
+        "auth_type": "KUBERNETES_SERVICE_ACCOUNT_TOKEN", "cos_auth_type": "KUBERNETES_SECRET",
+        "api_endpoint": api, "public_api_endpoint": "https://dashboard.example/external/elyra/evaluation",
+        "cos_endpoint": bucket.endpoint, "cos_bucket": bucket.name, "cos_secret": "pipelines-store",
+        "cos_username": key, "cos_password": secret,
+    } | changes  # fmt: skip
+    content = {"display_name": "Pipeline", "schema_name": "kfp", "metadata": metadata}
+    path = folder / "elyra" / "metadata" / "runtimes" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    (folder / "token").write_text(TOKEN + "\n")
+    patch.setenv("ELYRA_METADATA_PATH", str(folder / "elyra"))
+    patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "not" / "there" / "yet"))
+    patch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(folder / "token"))
+    return name
+
+
 @pytest.fixture
 def write_runtime(tmp_path, monkeypatch) -> Write:
-    """Write a runtime configuration `name` with changes; return the name."""
-    folder = tmp_path / "elyra" / "metadata" / "runtimes"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("ELYRA_METADATA_PATH", str(tmp_path / "elyra"))
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "not" / "there" / "yet"))
-    (tmp_path / "token").write_text(TOKEN + "\n")
-    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
+    """Write a runtime configuration for a server and a bucket, with changes; return its name."""
 
-    def write(api: str, bucket: Bucket, name: str = "odh_dsp", **changes: str) -> str:
-        metadata = {
-            "tags": [], "display_name": "Pipeline", "engine": "Argo", "runtime_type": "KUBEFLOW_PIPELINES",
-            "auth_type": "KUBERNETES_SERVICE_ACCOUNT_TOKEN", "cos_auth_type": "KUBERNETES_SECRET",
-            "api_endpoint": api, "public_api_endpoint": "https://dashboard.example/external/elyra/evaluation",
-            "cos_endpoint": bucket.endpoint, "cos_bucket": bucket.name, "cos_secret": "pipelines-store",
-            "cos_username": KEYS["ACCESS_KEY_ID"], "cos_password": KEYS["SECRET_ACCESS_KEY"],
-        } | changes  # fmt: skip
-        content = {"display_name": "Pipeline", "schema_name": "kfp", "metadata": metadata}
-        Path(folder / f"{name}.json").write_text(json.dumps(content))
-        return name
+    def write(api: str, bucket: Bucket, **changes: str) -> str:
+        keys = KEYS["ACCESS_KEY_ID"], KEYS["SECRET_ACCESS_KEY"]
+        return runtime_file(tmp_path, monkeypatch, api, bucket, *keys, **changes)
 
     return write
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,23 +132,26 @@ def execute(
 
 
 def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any]) -> None:
-    container = compiled.containers()[task.executor]
-    image = pods.image(image_name(container["image"]))
     task.folder, task.log = folder / "src", folder / "log"
-    for part in ("src", "tmp", "bin"):
+    for part in ("src", "bin"):
         (folder / part).mkdir(parents=True)
     (folder / "bin" / "sh").symlink_to("/bin/bash")  # as in a UBI image; Debian's sh does not know [[
-    try:
-        environment = _environment(task, compiled, pods, image, folder)
-    except LookupError as error:
-        task.state, task.message = "FAILED", f"CreateContainerConfigError: {error.args[0]}"
-        task.log.write_text(task.message)
-        return
-    # The image lies in a folder of this machine and not at the root of a container.
-    arguments = [part.replace(f"{APP_ROOT}/bin/", f"{image.bin}/") for part in compiled.arguments(task, given)]
-    task.state = "RUNNING"
-    command = ["/bin/bash", *container["command"][1:], *arguments]
-    code = _ended(command, environment, task.folder, task.log, pods.timeout)
+    container = compiled.containers()[task.executor]
+    image = pods.image(image_name(container["image"]))
+    # A pod's /tmp: its name is short enough for the sockets that programs make in there.
+    with tempfile.TemporaryDirectory(prefix="pod-") as temporary:
+        try:
+            environment = _environment(task, compiled, pods, image, folder)
+        except LookupError as error:
+            task.state, task.message = "FAILED", f"CreateContainerConfigError: {error.args[0]}"
+            task.log.write_text(task.message)
+            return
+        environment |= {"TMPDIR": temporary, "ELYRA_WRITABLE_CONTAINER_DIR": temporary}
+        # The image lies in a folder of this machine and not at the root of a container.
+        arguments = [part.replace(f"{APP_ROOT}/bin/", f"{image.bin}/") for part in compiled.arguments(task, given)]
+        task.state = "RUNNING"
+        command = ["/bin/bash", *container["command"][1:], *arguments]
+        code = _ended(command, environment, task.folder, task.log, pods.timeout)
     task.state = "FAILED" if code else "SUCCEEDED"
     task.message = f"exit code {code}" if code else ""
 
@@ -162,8 +166,7 @@ def _environment(task: Task, compiled: Compiled, pods: Pods, image: ImageEnviron
     found = image.environment_in(folder / "src")
     found |= {"PATH": f"{folder / 'bin'}:{found['PATH']}", **OFFLINE, **pods.platform}
     found |= {item["name"]: str(item["value"]) for item in compiled.containers()[task.executor].get("env", ())}
-    found |= dict(_secret_variables(compiled.platform(task.executor), pods.secrets))
-    return found | {"TMPDIR": str(folder / "tmp"), "ELYRA_WRITABLE_CONTAINER_DIR": str(folder / "tmp")}
+    return found | dict(_secret_variables(compiled.platform(task.executor), pods.secrets))
 
 
 def _secret_variables(platform: Mapping[str, Any], secrets: Secrets) -> Iterator[tuple[str, str]]:

@@ -136,8 +136,13 @@ def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """A fresh bucket; the store's credentials in the environment lead to it."""
     for key, value in {**KEYS, "ENDPOINT": s3_server}.items():
         monkeypatch.setenv(f"STORE_AWS_{key}", value)
-    bucket = Bucket(s3_server, f"bucket-{os.getpid()}-{next(NUMBERS)}")
-    _s3(s3_server).create_bucket(Bucket=bucket.name)
+    return new_bucket(s3_server)
+
+
+def new_bucket(endpoint: str) -> Bucket:
+    """Make a bucket that no other test has."""
+    bucket = Bucket(endpoint, f"bucket-{os.getpid()}-{next(NUMBERS)}")
+    _s3(endpoint).create_bucket(Bucket=bucket.name)
     return bucket
 
 
