@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from helpers.errors import StageFailed
+from helpers.ingestion.sealing.keys import make_own_key
 from helpers.pipelines import Pipeline
 from helpers.polling import wait_for
 from helpers.serving.local import remove_owned
 from helpers.workspace import ROOT
+
+PLACES = ("REGISTRY", "STORE", "MODEL_STORE", "TARGET")
 
 
 def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "") -> Path:
@@ -26,7 +29,9 @@ def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "") -
     Raises StageFailed with the failed stage's own message. Executed notebooks and their HTML stay in either case.
     """
     pipeline = Pipeline(name)
-    environment = os.environ | pipeline.environment(given)
+    environment = os.environ | _all_local(pipeline.environment(given))
+    if "SIGNING_KEY" not in environment:
+        make_own_key()
     notebooks = _copy_workspace(pipeline, folder)
     print(f"{title or name}: {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
     try:
@@ -37,6 +42,12 @@ def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "") -
         for stage in pipeline.stages:
             _keep_log_and_html(notebooks / f"{stage}.ipynb", folder / "logs")
     return notebooks
+
+
+def _all_local(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters with this machine in the place of `auto`, which in a workbench would be the cluster."""
+    here = {name: "local" for name in PLACES if parameters.get(name) == "auto"}
+    return {**parameters, **here}
 
 
 def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:

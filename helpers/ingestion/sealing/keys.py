@@ -54,6 +54,11 @@ def trusted_key(policy: Policy, *, else_: bytes | None = None) -> bytes:
     return else_
 
 
+def make_own_key() -> None:
+    """Make this machine's key pair unless it is there, in a pod too: a workbench's folders outlive its pods."""
+    _own_key(make=True)
+
+
 def fingerprint(public: bytes) -> str:
     """Return `sha256:` and the digest of the PEM, by which model-signing too names a key."""
     return "sha256:" + hashlib.sha256(public).hexdigest()
@@ -63,10 +68,10 @@ def _path() -> Path:
     return home() / "keys" / "signing.key"
 
 
-def _own_key() -> bytes:
+def _own_key(*, make: bool = False) -> bytes:
     """Return this machine's private key; of two processes that make it at once, the first one's stays."""
     path = _path()
-    if in_pod() and not path.is_file():
+    if in_pod() and not make and not path.is_file():
         raise InvalidInput(f"This pod has no {PRIVATE} to sign with", do=_secret(PRIVATE))
     try:
         if not path.is_file():

@@ -1,0 +1,37 @@
+"""A local run is local wherever it is started, in a workbench on a cluster too."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers.errors import InvalidInput
+from helpers.ingestion.policy import load_policy
+from helpers.ingestion.sealing.keys import make_own_key, private_key
+from helpers.local.pipelines import _all_local
+from helpers.pipelines import Pipeline, names
+from tests.plugins.models import POLICY
+
+
+@pytest.mark.parametrize("name", names())
+def test_auto_becomes_this_machine_and_nothing_else_changes(name):
+    shipped = Pipeline(name).environment({})
+    local = _all_local(shipped)
+    assert all(local[place] == "local" for place in ("REGISTRY", "STORE", "MODEL_STORE", "TARGET") if place in local)
+    changed = {key for key in shipped if shipped[key] != local[key]}
+    assert changed <= {"REGISTRY", "STORE", "MODEL_STORE", "TARGET"}
+
+
+def test_what_the_user_names_is_kept():
+    given = Pipeline("ai_engineer").environment({"REGISTRY": "service:models", "TARGET": "kserve"})
+    assert _all_local(given)["REGISTRY"] == "service:models"
+    assert _all_local(given)["TARGET"] == "kserve"
+
+
+def test_a_local_run_in_a_workbench_signs_with_the_workbenchs_own_key(monkeypatch, tmp_path):
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    policy = load_policy(POLICY)
+    with pytest.raises(InvalidInput, match="This pod has no SIGNING_KEY"):
+        private_key(policy)
+    make_own_key()
+    assert private_key(policy).startswith(b"-----BEGIN")
