@@ -44,12 +44,15 @@ samples: setup ## train the two sample models, unless they are cached
 
 ##@ On a cluster
 # Elyra writes a node's inputs in the order of a Python set: without one seed, two compiles of the same differ.
-.PHONY: compile submit
-compile: setup ## the pipelines as files, in build/ (RUNTIME=name, IMAGES=registry/project, NAME=value)
+.PHONY: compile submit preflight
+preflight: .venv/.ready ## is a project of OpenShift AI ready, and what to do where it is not (ARGS=--json …)
+	@$(PY) -m helpers.preflight $(ARGS)
+
+compile: .venv/.ready ## the pipelines as files, in build/ (RUNTIME=name, IMAGES=registry/project, NAME=value)
 	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines compile $(PIPELINE) $(if $(RUNTIME),--runtime $(RUNTIME)) \
 		$(if $(IMAGES),--images $(IMAGES))
 
-submit: setup ## one pipeline to a cluster: PIPELINE=ai_engineer RUNTIME=odh_dsp (WATCH=true, IMAGES=…, NAME=value)
+submit: .venv/.ready ## one pipeline to a cluster: PIPELINE=ai_engineer RUNTIME=odh_dsp (WATCH=true, IMAGES=…, NAME=value)
 	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines submit $(PIPELINE) --runtime "$(RUNTIME)" \
 		$(if $(IMAGES),--images $(IMAGES)) $(if $(WATCH),--watch)
 
