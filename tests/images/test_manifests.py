@@ -16,7 +16,7 @@ OPENSHIFT = SOURCES / "openshift"
 BUILDS, DROPDOWN, BUILD = (
     OPENSHIFT / "images-project",
     OPENSHIFT / "images" / "dropdown",
-    OPENSHIFT / "images" / "build",
+    OPENSHIFT / "images" / "builds",
 )
 FOLDERS = [BUILDS, OPENSHIFT / "images", BUILD, DROPDOWN]
 KINDS = {"ImageStream": "image.openshift.io/v1", "BuildConfig": "build.openshift.io/v1"}
