@@ -1,0 +1,109 @@
+"""A candidate against its baseline: 0 pass, 1 fail, 2 inconclusive, and a report that says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers.artifacts import Hardware, Record
+from helpers.gate.__main__ import main
+from helpers.gate.checks import speed
+from tests.plugins.records import a_record, a_sample, a_sweep, questions, write_samples
+
+
+def sweep(*values):
+    """A sweep whose operating point was repeated with these TTFTs, everything else alike."""
+    made = a_sweep()
+    point = made.chosen
+    again = [point.model_copy(update={"ttft_ms": point.ttft_ms.model_copy(update={"p95": value})}) for value in values]
+    return made.model_copy(update={"repeats": tuple(again)})
+
+
+def answers(wrong):
+    return [a_sample(number, question, number not in wrong) for number, question in enumerate(questions() * 8)]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a record with its per-question log and return its path."""
+
+    def write(name, wrong, ttft):
+        folder = tmp_path / name
+        folder.mkdir()
+        log = answers(set(wrong))
+        record = a_record(name, samples=log, sweep=sweep(*ttft))
+        write_samples(log, folder / record.evaluation.samples)
+        record.write(folder)
+        return str(folder / "record.json")
+
+    return write
+
+
+STEADY = (100.0, 101.0, 99.0)
+
+
+def test_the_same_again_passes(written, capsys):
+    baseline = written("baseline", range(100), STEADY)
+    candidate = written("candidate", range(100), (100.5, 99.5, 100.0))
+    assert main([candidate, baseline]) == 0
+    report = capsys.readouterr().out
+    assert report.startswith("## candidate 1.0 (record ")
+    assert "passes against baseline 1.0" in report
+    assert "| accuracy | at most 0.02 lost | +0.000" in report
+    assert report.count("| pass |") == 4
+
+
+def test_lost_accuracy_fails(written, capsys):
+    code = main([written("candidate", range(200), STEADY), written("baseline", range(100), STEADY)])
+    assert code == 1
+    assert "| fail |" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| accuracy"))
+
+
+def test_a_loss_that_chance_explains_is_inconclusive(written):
+    candidate = written("candidate", [*range(80), *range(200, 245)], STEADY)
+    assert main([candidate, written("baseline", range(100), STEADY)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("ttft", "code"), [((120.0, 121.0, 119.0), 1), ((107.0, 108.0, 106.0), 0), ((90.0, 130.0, 110.0), 2), ((), 2)]
+)
+def test_slower_fails_only_beyond_tolerance_and_noise(ttft, code, written):
+    assert main([written("candidate", range(100), ttft), written("baseline", range(100), STEADY)]) == code
+
+
+def test_other_hardware_is_no_comparison_of_speed(written, capsys):
+    path = Path(written("baseline", range(100), STEADY))
+    record = Record.model_validate_json(path.read_bytes())
+    elsewhere = record.endpoint.model_copy(update={"hardware": Hardware(type="H100", count=1)})
+    path.write_text(record.model_copy(update={"endpoint": elsewhere}).model_dump_json())
+    assert main([written("candidate", range(100), STEADY), str(path)]) == 2
+    assert "measured under another hardware" in capsys.readouterr().out
+
+
+def test_the_policy_says_what_is_tolerated(written, tmp_path):
+    policy, report = tmp_path / "gate.yaml", tmp_path / "report.md"
+    policy.write_text("accuracy: 0.2\nttft_p95_ms: 0.5\nitl_p95_ms: null\nrequests_per_second: null\n")
+    candidate = written("candidate", range(200), (120.0, 121.0, 119.0))
+    files = [candidate, written("baseline", range(100), STEADY), "--policy", str(policy), "--report", str(report)]
+    assert main(files) == 0
+    assert report.read_text().count("| pass |") == 2
+
+
+def test_a_policy_with_a_mistake_is_refused_with_its_field(written, tmp_path, capsys):
+    policy = tmp_path / "gate.yaml"
+    policy.write_text("accuracy: a little\n")
+    path = written("baseline", range(100), STEADY)
+    assert main([path, path, "--policy", str(policy)]) == 1
+    assert "gate.yaml: accuracy" in capsys.readouterr().err
+
+
+def test_what_is_no_record_is_a_failure_with_its_name(tmp_path, capsys):
+    (tmp_path / "x.json").write_text("{}")
+    assert main([str(tmp_path / "x.json"), str(tmp_path / "y.json")]) == 1
+    assert "x.json is no record" in capsys.readouterr().err
+
+
+def test_more_load_is_better_and_less_is_worse():
+    assert speed("requests/s", [20.0, 20.1, 19.9], [10.0, 10.1, 9.9], 0.1, -1).state == "pass"
+    assert speed("requests/s", [8.0, 8.1, 7.9], [10.0, 10.1, 9.9], 0.1, -1).state == "fail"
