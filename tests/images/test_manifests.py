@@ -26,6 +26,10 @@ REGISTRY = "image-registry.openshift-image-registry.svc:5000"
 every_image = pytest.mark.parametrize("name", IMAGES)
 
 
+def label(path):
+    return f"{path.parent.name}-{path.stem}"
+
+
 def load(path):
     return list(yaml.safe_load_all(path.read_text()))
 
@@ -57,7 +61,7 @@ def test_a_kustomization_lists_every_file_and_every_file_exists(folder):
     assert files == {path for path in listed if path.is_file()}
 
 
-@pytest.mark.parametrize("path", sorted([*BUILDS.glob("*.yaml"), *OPENSHIFT.glob("images/**/*.yaml")]), ids=str)
+@pytest.mark.parametrize("path", sorted([*BUILDS.glob("*.yaml"), *OPENSHIFT.glob("images/**/*.yaml")]), ids=label)
 def test_core_kinds_follow_the_kubernetes_schemas(path):
     for manifest in load(path):
         kind, version = manifest["kind"], manifest["apiVersion"]
