@@ -140,6 +140,14 @@ def test_what_the_server_gets_and_tolerates():
     assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 1)
 
 
+def test_two_runs_at_once_serve_the_same_version_twice(monkeypatch):
+    names = []
+    for pod in ("first", "second", "first"):
+        monkeypatch.setenv("KFP_POD_UID", pod)
+        names.append(service_name(selected()))
+    assert names[0] == names[2] != names[1]
+
+
 def test_arguments_of_the_engine():
     name = service_name(selected())
     assert model()["args"] == [f"--served-model-name={name}", "--max-model-len=2048"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import socket
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlparse
@@ -19,13 +21,21 @@ HASH = 10
 
 
 def service_name(selection: Selection) -> str:
-    """Return the InferenceService's name, which is the served model's name too: one for each version."""
-    known = (selection.registry, selection.registered_model_id, selection.model_version_id)
+    """Return the InferenceService's name, which is the served model's name too: one for each version and each run.
+
+    A load sweep shares its server with nobody, so two runs at once serve the same version twice.
+    """
+    known = (selection.registry, selection.registered_model_id, selection.model_version_id, _run())
     identity = "\n".join([selection.name, selection.version, selection.digest, *known])
     readable = re.sub(r"[^a-z0-9]+", "-", f"{selection.name}-{selection.version}".lower()).strip("-")
     if not readable[:1].isalpha():  # the name of a Service begins with a letter
         readable = f"m-{readable}"
     return f"{readable[: LONGEST - HASH - 1].rstrip('-')}-{hashlib.sha256(identity.encode()).hexdigest()[:HASH]}"
+
+
+def _run() -> str:
+    """Return who asks: a pipeline's pod, or the workbench, where the same notebook finds its deployment again."""
+    return os.environ.get("KFP_POD_UID") or socket.gethostname()
 
 
 def registry_label(address: str) -> str:
