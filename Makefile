@@ -63,12 +63,16 @@ images: ## the runtime images by another name, in the dropdown and in the pipeli
 ##@ Work on it
 .PHONY: test
 test: setup lint .tools/docker-registry ## all tests, with real vLLM, GuideLLM, lm-eval and registry
-	$(PY) -m pytest -n 3 --dist loadfile -m "not stack"
+	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not build"
 	$(PY) -m pytest -m stack
 
 .PHONY: test-fast
 test-fast: setup .tools/docker-registry ## what needs no vLLM and no load test
-	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not load"
+	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not load and not build"
+
+.PHONY: test-build
+test-build: setup ## build the light image for real, with buildah, as root on Debian
+	$(PY) -m pytest -m build
 
 .PHONY: lint
 lint: setup ## style, types, stripped notebooks

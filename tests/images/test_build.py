@@ -25,8 +25,8 @@ wc -l < requirements-current.txt
 """
 
 
-@pytest.mark.stack
-@pytest.mark.timeout(900)
+@pytest.mark.build
+@pytest.mark.timeout(1500)
 @pytest.mark.skipif(bool(obstacle()), reason=obstacle())
 def test_the_containerfile_builds_and_a_node_runs_in_it_as_any_user(tmp_path):
     file = SOURCES / "stage" / "Containerfile"
