@@ -6,11 +6,21 @@ import contextlib
 import json
 import sys
 
-from tests.benchmarks import ingest_throughput, lm_eval_speedup, pipeline_overhead, registry_lookup, whole_runs
+from tests.benchmarks import (
+    compile_seconds,
+    ingest_throughput,
+    lm_eval_speedup,
+    node_start_seconds,
+    pipeline_overhead,
+    registry_lookup,
+    whole_runs,
+)
 
 MEASURED = {
     "registry_lookup": registry_lookup.measure,
     "ingest_throughput": ingest_throughput.measure,
+    "compile_seconds": compile_seconds.measure,
+    "node_start_seconds": node_start_seconds.measure,
     "lm_eval_speedup": lm_eval_speedup.measure,
     "pipeline_overhead": pipeline_overhead.measure,
     "whole_runs": whole_runs.measure,

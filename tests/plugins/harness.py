@@ -105,12 +105,12 @@ class Compiled:
 
         def value(match: re.Match[str]) -> str:
             source = found.get(match[1])
-            return _text(values[source]) if source in values else match.group()
+            return as_text(values[source]) if source in values else match.group()
 
         return [PLACEHOLDER.sub(value, part) for part in self.containers()[task.executor]["args"]]
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Write a value as the launcher does: numbers are doubles there."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -144,7 +144,7 @@ def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mappin
             environment = _environment(task, compiled, pods, image, folder)
         except LookupError as error:
             task.state, task.message = "FAILED", f"CreateContainerConfigError: {error.args[0]}"
-            task.log.write_text(task.message)
+            task.log.writeas_text(task.message)
             return
         environment |= {"TMPDIR": temporary, "ELYRA_WRITABLE_CONTAINER_DIR": temporary}
         # The image lies in a folder of this machine and not at the root of a container.

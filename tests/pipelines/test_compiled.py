@@ -1,0 +1,188 @@
+"""What `make compile` writes, held against the pipelines on the canvas and against what a cluster takes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import warnings
+
+import pytest
+import yaml
+
+from helpers.errors import InvalidInput
+from helpers.pipelines import Pipeline, definition, names, processor
+from helpers.pipelines.compiling import compile_for, compile_for_reading
+from helpers.workspace import ROOT
+from tests.plugins.harness import Compiled, as_text
+
+every_pipeline = pytest.mark.parametrize("name", names())
+LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+RESOURCE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,56}[a-z0-9])?")
+
+
+def by_command(folder):
+    """Compile all pipelines as `make compile` does."""
+    command = [sys.executable, "-m", "helpers.pipelines", "compile", "--out", str(folder)]
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("build")
+    by_command(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compiled(build):
+    return {name: Compiled((build / f"{name}.yaml").read_text()) for name in names()}
+
+
+def test_two_compiles_of_the_same_are_equal(build, tmp_path):
+    said = by_command(tmp_path)
+    for name in names():
+        assert (tmp_path / f"{name}.yaml").read_bytes() == (build / f"{name}.yaml").read_bytes()
+        assert f"{name}.yaml: {len(Pipeline(name).stages)} stages" in said
+    assert "RUNTIME=… compiles for one" in said
+
+
+@every_pipeline
+def test_kfp_reads_it_and_its_names_are_names_on_a_cluster(name, build, compiled):
+    from kfp.components import load_component_from_file
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = load_component_from_file(str(build / f"{name}.yaml"))
+    assert loaded.name == compiled[name].name == name.replace("_", "-")
+    assert RESOURCE_NAME.fullmatch(compiled[name].name)
+    for task in compiled[name].tasks():
+        assert RESOURCE_NAME.fullmatch(task.key)
+        labels = compiled[name].platform(task.executor)["podMetadata"]["labels"]
+        assert all(LABEL.fullmatch(value) for value in labels.values()), labels
+
+
+@every_pipeline
+def test_each_container_has_the_image_and_resources_of_its_node(name, compiled):
+    pipeline, containers = Pipeline(name), compiled[name].containers()
+    tasks = compiled[name].tasks()
+    assert [task.name for task in tasks] == pipeline.stages
+    for task, node in zip(tasks, pipeline.nodes, strict=True):
+        container = containers[task.executor]
+        assert container["image"] == node["runtime_image"]
+        asked = container["resources"]
+        assert (asked["resourceCpuRequest"], asked["resourceCpuLimit"]) == (str(node["cpu"]), str(node["cpu_limit"]))
+        assert asked["resourceMemoryRequest"] == f"{node['memory']}G"
+        assert asked["resourceMemoryLimit"] == f"{node['memory_limit']}G"
+
+
+@every_pipeline
+def test_nothing_is_taken_from_an_earlier_run(name, compiled):
+    for task in compiled[name].spec["root"]["dag"]["tasks"].values():
+        assert not task["cachingOptions"].get("enableCache")
+
+
+@every_pipeline
+def test_parameters_have_names_types_and_defaults_of_the_canvas(name, compiled):
+    declared = compiled[name].spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    kinds = {"String": "STRING", "Integer": "NUMBER_INTEGER", "Float": "NUMBER_DOUBLE", "Bool": "BOOLEAN"}
+    pipeline = Pipeline(name)
+    assert declared.keys() == pipeline.parameters.keys()
+    for key, item in declared.items():
+        assert item["parameterType"] == kinds[pipeline.types[key]]
+        assert as_text(item["defaultValue"]) == pipeline.parameters[key]
+
+
+@every_pipeline
+def test_every_placeholder_gets_a_value(name, compiled):
+    for task in compiled[name].tasks():
+        assert not [part for part in compiled[name].arguments(task, {}) if "{{$" in part]
+
+
+@every_pipeline
+def test_secrets_are_references_and_nothing_else(name, compiled):
+    tasks = compiled[name].tasks()
+    for task, node in zip(tasks, Pipeline(name).nodes, strict=True):
+        given = {
+            pair["envVar"]: (item["secretName"], pair["secretKey"])
+            for item in compiled[name].platform(task.executor)["secretAsEnv"]
+            for pair in item["keyToEnv"]
+        }
+        wanted = {item["env_var"]: (item["name"], item["key"]) for item in node["kubernetes_secrets"]}
+        runtimes = {key: ("object-store", key) for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        assert given == wanted | runtimes
+        variables = {item["name"] for item in compiled[name].containers()[task.executor]["env"]}
+        assert not variables & given.keys()
+
+
+@every_pipeline
+def test_a_node_gets_what_all_nodes_before_it_wrote(name, compiled):
+    before: set[str] = set()
+    for task, node in zip(compiled[name].tasks(), Pipeline(name).nodes, strict=True):
+        command = compiled[name].arguments(task, {})[0]
+        assert set(listed(command, "inputs")) == before
+        assert listed(command, "outputs") == node["outputs"]
+        before |= set(node["outputs"])
+
+
+def listed(command, option):
+    found = re.search(rf"--{option} '([^']*)'", command)
+    return found[1].split(";") if found else []
+
+
+@every_pipeline
+def test_nothing_tells_of_the_machine_that_compiled_it(name, build):
+    text = (build / f"{name}.yaml").read_text()
+    for word in (str(ROOT), str(build), os.path.expanduser("~") + "/", "127.0.0.1", "localhost", "/tmp/"):
+        assert word not in text, word
+
+
+@every_pipeline
+def test_the_archives_hold_the_notebook_and_what_it_depends_on(name, build):
+    folder = build / "archives" / name.replace("_", "-")
+    nodes = Pipeline(name).nodes
+    assert len(list(folder.iterdir())) == len(nodes)
+    for stage, node in zip(Pipeline(name).stages, nodes, strict=True):
+        (path,) = folder.glob(f"{stage}-*.tar.gz")
+        with tarfile.open(path) as archive:
+            files = {member.name.removeprefix("./") for member in archive.getmembers() if not member.isdir()}
+        assert files == {f"{stage}.ipynb", *node["dependencies"]}
+
+
+def test_parameters_and_images_are_those_that_were_given(tmp_path):
+    given = {"MODEL_NAME": "granite", "SLO_TTFT_MS": "250"}
+    path = compile_for_reading(Pipeline("ai_engineer"), tmp_path, given, "registry.example:5000/evaluation")
+    found = Compiled(path.read_text())
+    declared = found.spec["root"]["inputDefinitions"]["parameters"]
+    assert (declared["MODEL_NAME"]["defaultValue"], declared["SLO_TTFT_MS"]["defaultValue"]) == ("granite", 250)
+    assert {item["image"] for item in found.containers().values()} == {
+        f"registry.example:5000/evaluation/{image}:0.1.0" for image in definition.OURS
+    }
+
+
+def test_for_a_runtime_the_file_and_the_archives_fit_together(runtime, s3_bucket, tmp_path):
+    path = compile_for(runtime, Pipeline("remove_expired"), tmp_path, {})
+    (archive,) = s3_bucket.keys()
+    command = Compiled(path.read_text()).arguments(Compiled(path.read_text()).tasks()[0], {})[0]
+    for part in (s3_bucket.endpoint, s3_bucket.name, *archive.split("/")):
+        assert f"'{part}'" in command
+    assert "pipelines-store" in path.read_text()
+
+
+def test_what_elyra_refuses_is_told_with_the_node():
+    broken = Pipeline("remove_expired").for_elyra({}, "")
+    broken["pipelines"][0]["nodes"][0]["app_data"]["component_parameters"]["filename"] = "notebooks/nowhere.ipynb"
+    with pytest.raises(InvalidInput, match=r"Elyra refuses the pipeline: remove_deployment.*Correct it on the canvas"):
+        processor.parse(broken)
+
+
+def test_the_files_are_yaml_that_a_person_can_read(build):
+    for name in names():
+        first, second = yaml.safe_load_all((build / f"{name}.yaml").read_text())
+        assert first["pipelineInfo"]["description"]
+        assert second["platforms"]["kubernetes"]
