@@ -69,7 +69,7 @@ def _submit(arguments: argparse.Namespace) -> int:
 
 
 def _given(pipeline: Pipeline) -> dict[str, str]:
-    return {name: os.environ[name] for name in pipeline.parameters if name in os.environ}
+    return {name: os.environ[name] for name in pipeline.parameters if os.environ.get(name)}
 
 
 if __name__ == "__main__":

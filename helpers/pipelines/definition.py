@@ -24,16 +24,18 @@ class Pipeline:
     """A pipeline file: its nodes in order, its parameters with their defaults. Raises NotFound."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.file = name, FOLDER / f"{name}.pipeline"
-        if not self.file.is_file():
+        found = {_resource_name(known): known for known in names()}
+        if _resource_name(name) not in found:
             raise NotFound(f"There is no pipeline {name!r}", do=f"Name one of {', '.join(names())}")
+        self.name = found[_resource_name(name)]
+        self.file = FOLDER / f"{self.name}.pipeline"
         self.content: dict[str, Any] = json.loads(self.file.read_text())
         self.primary: dict[str, Any] = self.content["pipelines"][0]
 
     @property
     def resource_name(self) -> str:
         """The name on the cluster, where underscores are not allowed."""
-        return self.name.replace("_", "-")
+        return _resource_name(self.name)
 
     @property
     def nodes(self) -> list[dict[str, Any]]:
@@ -88,6 +90,10 @@ class Pipeline:
             parameters["filename"] = str(file.relative_to(ROOT))
             parameters["runtime_image"] = _placed(parameters["runtime_image"], images)
         return content
+
+
+def _resource_name(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _placed(image: str, images: str) -> str:

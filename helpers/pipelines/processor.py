@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from helpers.errors import InvalidInput
-from helpers.pipelines.shortcuts import named_callers
+from helpers.pipelines.shortcuts import direct
 from helpers.workspace import ROOT
 
 Say = Callable[[str], None]
@@ -23,7 +23,8 @@ def parse(definition: dict[str, Any]) -> Any:
     from elyra.pipeline.parser import PipelineParser
     from elyra.pipeline.validation import PipelineValidationManager
 
-    response = asyncio.run(PipelineValidationManager.instance(root_dir=str(ROOT)).validate(definition))
+    with told(lambda line: None):  # it complains that there are no components beside notebooks
+        response = asyncio.run(PipelineValidationManager.instance(root_dir=str(ROOT)).validate(definition))
     if response.has_fatal:
         issues = [_issue(item) for item in response.to_json()["issues"]]
         raise InvalidInput(f"Elyra refuses the pipeline: {'; '.join(issues)}", do="Correct it on the canvas")
@@ -39,13 +40,13 @@ def _issue(item: dict[str, Any]) -> str:
 def export(pipeline: Any, path: Path) -> None:
     """Upload the nodes' archives to the runtime's store and write the compiled pipeline."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with named_callers():
+    with direct():
         asyncio.run(_manager().export(pipeline, "yaml", str(path.resolve()), True))
 
 
 def process(pipeline: Any) -> Any:
     """Upload the archives, compile, upload the pipeline and start a run; return Elyra's response."""
-    with named_callers(), contextlib.redirect_stdout(io.StringIO()):  # kfp prints addresses that no dashboard has
+    with direct(), contextlib.redirect_stdout(io.StringIO()):  # kfp prints addresses that no dashboard has
         return asyncio.run(_manager().process(pipeline))
 
 

@@ -1,11 +1,11 @@
-"""Two detours that a compile does not need; together they are more than half of its time."""
+"""Three detours that a compile does not need; together they are two thirds of its time."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 
 def without_grammar() -> None:
@@ -17,19 +17,28 @@ def without_grammar() -> None:
 
 
 @contextmanager
-def named_callers() -> Iterator[None]:
-    """Tell kfp the name of a calling method at once.
+def direct() -> Iterator[None]:
+    """Take the shorter way to the same file in two places.
 
-    It reads the source behind the whole call stack for that, with every property of every task (2 s for a pipeline).
+    To name a calling method, kfp reads the source behind the whole call stack, with every property of every task (2 s
+    for a pipeline). Elyra has the Python that it generates tidied up by autopep8, and then by black (0.5 s).
     """
+    from elyra.pipeline.kfp import processor_kfp
     from kfp.dsl import pipeline_task
 
-    before = pipeline_task.inspect
-    pipeline_task.inspect = SimpleNamespace(stack=_two_frames)
+    stack = SimpleNamespace(stack=_two_frames)
+    with _replaced(pipeline_task, "inspect", stack), _replaced(processor_kfp, "fix_code", str):
+        yield
+
+
+@contextmanager
+def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
     try:
         yield
     finally:
-        pipeline_task.inspect = before
+        setattr(module, name, before)
 
 
 def _two_frames() -> list[tuple[None, None, None, str]]:

@@ -20,8 +20,9 @@ import nbformat
 
 from helpers.pipelines import Pipeline
 from helpers.pipelines.compiling import compile_for_reading
+from helpers.pipelines.definition import OURS
 from tests.plugins import harness
-from tests.plugins.environments import IMAGES, ImageEnvironment, build
+from tests.plugins.environments import ImageEnvironment, build
 from tests.plugins.stores import Bucket, new_bucket, running
 
 PIPELINE, REPEATS = "ai_engineer", 3
@@ -40,11 +41,11 @@ def measure() -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory(prefix="assay-start-") as name:
         folder = Path(name)
         compiled = harness.Compiled(compile_for_reading(Pipeline(PIPELINE), folder / "build", {}).read_text())
-        images = {image: build(image, folder / image) for image in IMAGES}
+        images = {image: build(image, folder / image) for image in OURS}
         server = [sys.executable, "-m", "moto.server", "-p", "0"]
         with running(server, folder / "log", r"Running on http://127\.0\.0\.1:(\d+)", PYTHONUNBUFFERED="1") as port:
             bucket = new_bucket(f"http://127.0.0.1:{port}")
-            return [_figure(image, compiled, images, bucket, folder / "pods") for image in IMAGES]
+            return [_figure(image, compiled, images, bucket, folder / "pods") for image in OURS]
 
 
 def _figure(

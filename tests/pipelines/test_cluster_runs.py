@@ -222,7 +222,7 @@ def test_no_secret_is_anywhere(finished):
     assert looked_at > 100
 
 
-def test_the_search_would_find_one(finished):
+def test_the_search_would_find_one():
     secret = PLAIN["store_secret"].encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -94,13 +94,13 @@ def test_a_key_that_is_missing_in_a_secret_is_named(cluster, pods):
 
 
 def test_a_failed_nodes_notebook_is_in_the_bucket_with_what_to_do(cluster, s3_bucket):
-    run = submitted(cluster, "ai_engineer", "odh_dsp", {"REGISTRY": "http://127.0.0.1:9"})
+    run = submitted(cluster, "ai_engineer", "odh_dsp", {"REGISTRY": "ftp://registry.example"})
     assert [task.state for task in run.tasks] == ["FAILED"] + ["SKIPPED"] * 6
     log = run.tasks[0].log.read_text()
-    assert "RegistryUnreachable" in log
+    assert "is not an http:// or https:// address" in log
     uploads = s3_bucket.keys()
     (page,) = [key for key in uploads if key.endswith("/registry_lookup.html")]
-    assert "RegistryUnreachable" in s3_bucket.get(page).decode()
+    assert "InvalidParameter" in s3_bucket.get(page).decode()
     assert not [key for key in uploads if "/artifacts/" in key], "a failed node hands nothing on"
 
 

@@ -94,6 +94,12 @@ def test_a_private_authority_is_trusted_where_a_workbench_names_it(write_runtime
         assert len(api.runs) == 1
 
 
+def test_a_pipeline_is_found_by_its_name_on_the_cluster_too():
+    assert Pipeline("ai-engineer").file == ENGINEER.file
+    with pytest.raises(NotFound, match=r"There is no pipeline 'ai'. Name one of ai_engineer, model_ops"):
+        Pipeline("ai")
+
+
 def test_an_unknown_runtime_is_answered_with_those_that_exist(runtime):
     with pytest.raises(NotFound, match=r"called 'odh_dps'; there are odh_dsp\."):
         submitting.submit("odh_dps", REMOVE, {}, say=nothing)

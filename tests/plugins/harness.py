@@ -144,7 +144,7 @@ def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mappin
             environment = _environment(task, compiled, pods, image, folder)
         except LookupError as error:
             task.state, task.message = "FAILED", f"CreateContainerConfigError: {error.args[0]}"
-            task.log.writeas_text(task.message)
+            task.log.write_text(task.message)
             return
         environment |= {"TMPDIR": temporary, "ELYRA_WRITABLE_CONTAINER_DIR": temporary}
         # The image lies in a folder of this machine and not at the root of a container.

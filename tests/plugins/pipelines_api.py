@@ -62,7 +62,7 @@ class PipelinesApi:
     files: dict[str, str] = field(default_factory=dict)  # version -> what was uploaded
     runs: dict[str, Run] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)  # what does not agree with the models
+    errors: list[str] = field(default_factory=list)  # what does not agree with the models, or ended a run unasked
     refusals: dict[str, Refused] = field(default_factory=dict)
 
     def refuse(self, request: str, status: int, code: int, message: str) -> None:
@@ -170,6 +170,8 @@ class PipelinesApi:
                 for task in run.tasks:
                     task.state = "SUCCEEDED"
             run.state = "SUCCEEDED" if all(task.state == "SUCCEEDED" for task in run.tasks) else "FAILED"
+        except Exception as error:  # noqa: BLE001, shown when the server stops
+            self.errors.append(f"run {run.body['run_id']}: {error!r}")
         finally:
             run.state = "FAILED" if run.state == "RUNNING" else run.state
             run.ended.set()
