@@ -70,6 +70,10 @@ test: setup lint .tools/docker-registry ## all tests, with real vLLM, GuideLLM, 
 test-fast: setup .tools/docker-registry ## what needs no vLLM and no load test
 	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not load and not build"
 
+.PHONY: test-cluster
+test-cluster: setup ## both pipelines as their pods run them: compiled, submitted, each node in its image's environment
+	$(PY) -m pytest tests/pipelines/test_cluster_runs.py
+
 .PHONY: test-build
 test-build: setup ## build the light image for real, with buildah, as root on Debian
 	$(PY) -m pytest -m build
