@@ -57,7 +57,7 @@ def broken(monkeypatch, tmp_path):
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         monkeypatch.setenv("ONCE", str(tmp_path / "once"))
         monkeypatch.setenv("ASSAY_END_SECONDS", "2")
-        monkeypatch.setenv("ASSAY_START_SECONDS", "15")
+        monkeypatch.setenv("ASSAY_START_SECONDS", "25")
 
     return break_it
 
@@ -81,7 +81,7 @@ def brief(**changes):
     ("code", "said"),
     [
         (LOSES_ONE_MESSAGE, "whose end it never heard of, the strategy ends without them"),
-        (ONE_WORKER_NEVER_STARTS, "workers did not start within 15 s, they are started again"),
+        (ONE_WORKER_NEVER_STARTS, "workers did not start within 25 s, they are started again"),
     ],
     ids=["a lost message", "a worker that never starts"],
 )
