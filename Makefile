@@ -99,10 +99,11 @@ benchmark: setup ## the figures, as JSON lines
 .PHONY: setup
 setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 
+# Bytecode is compiled once here: where Python may not write any, each start would compile all it imports anew.
 .venv/.ready: requirements.txt pyproject.toml $(wildcard runtime-images/*/runtime-image.json) | $(UV)
 	@echo "setup: workbench environment (.venv)"
 	@test -x $(PY) || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv
-	@$(UV) pip sync -q $(TORCH) --python $(PY) requirements.txt
+	@$(UV) pip sync -q --compile-bytecode $(TORCH) --python $(PY) requirements.txt
 	@$(UV) pip install -q --python $(PY) --no-deps --no-build-isolation -e .
 	@mkdir -p .venv/share/jupyter/metadata/runtime-images
 	@rm -f .venv/share/jupyter/metadata/runtime-images/*.json
@@ -113,7 +114,7 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 .venv-vllm/.ready: runtime-images/vllm/requirements.txt | $(UV)
 	@echo "setup: serving environment (.venv-vllm)"
 	@test -x .venv-vllm/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-vllm
-	@$(UV) pip sync -q $(TORCH) --python .venv-vllm/bin/python runtime-images/vllm/requirements.txt
+	@$(UV) pip sync -q --compile-bytecode $(TORCH) --python .venv-vllm/bin/python runtime-images/vllm/requirements.txt
 	@touch $@
 
 .tools/docker-registry: # a real OCI registry for the tests, unpacked from Debian's package: no root, no service started
