@@ -23,7 +23,7 @@ run: setup ## the whole evaluation on this machine: two models in, measured, com
 	@$(PY) -m helpers.local.run
 
 .PHONY: pipeline
-pipeline: setup ## one pipeline on this machine: PIPELINE=model_ops SOURCE=folder MODEL_NAME=name
+pipeline: setup ## one pipeline on this machine: PIPELINE=model-ops SOURCE=folder MODEL_NAME=name
 	@$(PY) -m helpers.local.run_pipeline $(PIPELINE)
 
 .PHONY: lab
@@ -52,7 +52,7 @@ compile: .venv/.ready ## the pipelines as files, in build/ (RUNTIME=name, IMAGES
 	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines compile $(PIPELINE) $(if $(RUNTIME),--runtime $(RUNTIME)) \
 		$(if $(IMAGES),--images $(IMAGES))
 
-submit: .venv/.ready ## one pipeline to a cluster: PIPELINE=ai_engineer RUNTIME=odh_dsp (WATCH=true, IMAGES=…, NAME=value)
+submit: .venv/.ready ## one pipeline to a cluster: PIPELINE=ai-engineer RUNTIME=odh_dsp (WATCH=true, IMAGES=…, NAME=value)
 	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines submit $(PIPELINE) --runtime "$(RUNTIME)" \
 		$(if $(IMAGES),--images $(IMAGES)) $(if $(WATCH),--watch)
 

@@ -90,7 +90,7 @@ def compare_all(registry: Registry, settings: Filter) -> Comparison:
     if not found:
         raise NotFound(
             f"No {settings.purpose} record for {settings.use_case} and {settings.task} is in the registry",
-            do="Run the ai_engineer pipeline, or correct USE_CASE, TASK, PURPOSE and MODELS",
+            do="Run the ai-engineer pipeline, or correct USE_CASE, TASK, PURPOSE and MODELS",
         )
     with tempfile.TemporaryDirectory(prefix="assay-samples-") as folder:
         loaded = [Record.model_validate_json(storage.get(attached.uri)) for attached in found]

@@ -67,7 +67,7 @@ def artifacts(run, pipeline, model):
 
 def test_every_stage_is_told_in_one_line_with_its_time(finished):
     run, printed, _ = finished
-    for pipeline in ("model_ops", "ai_engineer"):
+    for pipeline in ("model-ops", "ai-engineer"):
         for stage in Pipeline(pipeline).stages:
             lines = re.findall(rf"^  {stage} +\S.* \d+\.\d s$", printed, re.MULTILINE)
             assert len(lines) == len(MODELS) * (
@@ -101,14 +101,14 @@ def test_the_larger_model_is_really_better_and_slower(finished):
     small, large = summary["models"]
     assert small["accuracy"]["high"] < large["accuracy"]["score"]
     assert "ops-large 1.0.0 answers more questions correctly than ops-small 1.0.0" in summary["verdict"]
-    sweeps = [Sweep.read(artifacts(run, "ai_engineer", model)) for model in MODELS]
+    sweeps = [Sweep.read(artifacts(run, "ai-engineer", model)) for model in MODELS]
     alone = [next(point for point in sweep.points if point.strategy == "synchronous") for sweep in sweeps]
     assert alone[0].output_tokens_per_second > alone[1].output_tokens_per_second
 
 
 def test_every_declared_output_notebook_page_and_log_is_there(finished):
     run, _, _ = finished
-    for pipeline in ("model_ops", "ai_engineer"):
+    for pipeline in ("model-ops", "ai-engineer"):
         for model in MODELS:
             folder = run / f"{pipeline}-{model}"
             for node in Pipeline(pipeline).primary["nodes"]:
@@ -126,7 +126,7 @@ def test_every_declared_output_notebook_page_and_log_is_there(finished):
 
 def test_the_notebooks_figures_are_in_the_pages(finished):
     run, _, _ = finished
-    notebooks = run / "ai_engineer-ops-large" / "notebooks"
+    notebooks = run / "ai-engineer-ops-large" / "notebooks"
     for stage, figures in (("guidellm_sweep", 3), ("lm_eval_task", 1), ("compare_models", 3)):
         cells = json.loads((notebooks / f"{stage}.ipynb").read_text())["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", ())]
@@ -136,7 +136,7 @@ def test_the_notebooks_figures_are_in_the_pages(finished):
 
 def test_the_registry_shows_baseline_use_case_and_approval(finished):
     run, _, _ = finished
-    record = Record.read(artifacts(run, "model_ops", "ops-large"))
+    record = Record.read(artifacts(run, "model-ops", "ops-large"))
     registry = connect(record.selection.registry)
     versions = {version.name: version.properties for version in registry.versions()}
     assert set(versions) == set(MODELS)
@@ -150,7 +150,7 @@ def test_the_registry_shows_baseline_use_case_and_approval(finished):
 
 def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
     run, _, _ = finished
-    folder = artifacts(run, "ai_engineer", "ops-small")
+    folder = artifacts(run, "ai-engineer", "ops-small")
     record = Record.read(folder)
     registry = connect(record.selection.registry)
     before = [registry.records(), registry.versions()]
@@ -180,4 +180,4 @@ def test_ctrl_c_ends_the_run_and_everything_it_started(tmp_path):
     assert run.returncode == 130, errors
     assert "interrupted; what was measured so far is kept in" in errors
     assert not processes_of(home)
-    assert (tmp_path / "runs" / "cut" / "model_ops-ops-small" / "notebooks" / "artifacts" / "selection.json").is_file()
+    assert (tmp_path / "runs" / "cut" / "model-ops-ops-small" / "notebooks" / "artifacts" / "selection.json").is_file()

@@ -192,7 +192,7 @@ def test_an_unknown_name_gets_the_closest_ones(registry):
 
 
 def test_an_empty_registry_says_what_fills_it(registry):
-    with pytest.raises(ModelNotFound, match=f"{registry.address} has no models.*make run.*model_ops"):
+    with pytest.raises(ModelNotFound, match=f"{registry.address} has no models.*make run.*model-ops"):
         registry.select(registry.shortlist())
 
 

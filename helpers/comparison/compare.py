@@ -30,7 +30,7 @@ def compare(
     """
     if not records:
         raise NotFound(
-            "There is no record to compare", do="Run the ai_engineer pipeline for at least one model version"
+            "There is no record to compare", do="Run the ai-engineer pipeline for at least one model version"
         )
     newest, notes = _newest(records)
     group, others = _same_questions(newest)

@@ -21,7 +21,7 @@ from helpers.local import pipelines, stack
 from helpers.workspace import ROOT, home
 
 MODELS = ("ops-small", "ops-large")
-PIPELINES = ("model_ops", "ai_engineer")
+PIPELINES = ("model-ops", "ai-engineer")
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def run(folder: Path, models: tuple[str, ...]) -> None:
         ensure_samples(home() / "samples")
     for pipeline in PIPELINES:
         for model in models:
-            given = {"SOURCE": f"sample://{model}"} if pipeline == "model_ops" else {"MODEL_NAME": model}
+            given = {"SOURCE": f"sample://{model}"} if pipeline == "model-ops" else {"MODEL_NAME": model}
             pipelines.run(pipeline, folder / f"{pipeline}-{model}", given, title=f"{pipeline} {model}")
     write_atomic(folder / "summary.json", json.dumps(summarise(folder, models), indent=2).encode())
     _link_latest(folder)
@@ -79,9 +79,9 @@ def _artifacts(folder: Path, pipeline: str, model: str) -> Path:
 
 def summarise(folder: Path, models: tuple[str, ...]) -> dict[str, Any]:
     """Return one entry per model from what the notebooks left in `folder`, and the comparison's verdict."""
-    comparison = Comparison.read(_artifacts(folder, "ai_engineer", models[-1]))
+    comparison = Comparison.read(_artifacts(folder, "ai-engineer", models[-1]))
     verdicts = {row.record_id: row.verdict for row in comparison.standings}
-    found = [Record.read(_artifacts(folder, "ai_engineer", model)) for model in models]
+    found = [Record.read(_artifacts(folder, "ai-engineer", model)) for model in models]
     return {
         "run": folder.name,
         "verdict": comparison.verdict,
@@ -91,7 +91,7 @@ def summarise(folder: Path, models: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _comparison(folder: Path, models: tuple[str, ...]) -> Path:
-    return _artifacts(folder, "ai_engineer", models[-1]).parent / "compare_models.html"
+    return _artifacts(folder, "ai-engineer", models[-1]).parent / "compare_models.html"
 
 
 def _entry(record: Record, verdict: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`make pipeline PIPELINE=model_ops SOURCE=… MODEL_NAME=…`: one pipeline, parameters from the environment."""
+"""`make pipeline PIPELINE=model-ops SOURCE=… MODEL_NAME=…`: one pipeline, parameters from the environment."""
 
 from __future__ import annotations
 

@@ -22,5 +22,5 @@ def confirm(version: Version, selection: Selection, *, require_approval: bool) -
         reasons = version.properties.get("approval_reasons") or "nobody has decided on it"
         raise NotApproved(
             f"{selection.label} is {approval}, not approved: {reasons}",
-            do="Choose another version with registry_lookup, or have ModelOps run the model_ops pipeline on it",
+            do="Choose another version with registry_lookup, or have ModelOps run the model-ops pipeline on it",
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_REASONS = 10
 Named = TypeVar("Named", "Row", Version)
-DO_FILL = "Fill it with `make run` or the model_ops pipeline"
+DO_FILL = "Fill it with `make run` or the model-ops pipeline"
 
 
 class Constraints(Settings):

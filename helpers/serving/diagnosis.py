@@ -65,7 +65,9 @@ CAUSES: tuple[tuple[str, Cause], ...] = (
     (
         r"Failed to infer device type|no NVIDIA GPU|NVIDIA driver on your system is too old|libcuda\.so",
         Cause(
-            "vLLM finds no GPU", "Ask for a GPU in RESOURCES, or take a RUNTIME for the CPU", errors.InvalidDeployment
+            "vLLM finds no GPU",
+            "Ask for a GPU in RESOURCES, or take a SERVING_RUNTIME for the CPU",
+            errors.InvalidDeployment,
         ),
     ),
     (

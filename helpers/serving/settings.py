@@ -50,7 +50,7 @@ class Settings(_Settings):
         default="nvidia.com/gpu:NoSchedule",
         description="for target kserve: taints of nodes that are no obstacle, as key[=value][:effect],…",
     )
-    runtime: str = Field(
+    serving_runtime: str = Field(
         default="", pattern=NAME, description="for target kserve: a ServingRuntime of the project; ours where empty"
     )
     connection: str = Field(

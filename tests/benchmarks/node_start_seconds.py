@@ -25,7 +25,7 @@ from tests.plugins import harness
 from tests.plugins.environments import ImageEnvironment, build
 from tests.plugins.stores import Bucket, new_bucket, running
 
-PIPELINE, REPEATS = "ai_engineer", 3
+PIPELINE, REPEATS = "ai-engineer", 3
 FIRST_CELL = "import time\nfrom pathlib import Path\nPath('started').write_text(str(time.time()))"
 SECRETS = {
     "object-store": {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark"},

@@ -1,4 +1,4 @@
-"""ai_engineer.pipeline on one model, divided by the same work with the bare tools by hand."""
+"""ai-engineer.pipeline on one model, divided by the same work with the bare tools by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measure() -> list[dict[str, object]]:
             selection = _approved(folder, address)
             bare = _seconds(lambda: _by_hand(folder, Path(home), address))
             given = {"MODEL_NAME": selection}
-            ours = _seconds(lambda: pipelines.run("ai_engineer", Path(home, "run"), given))
+            ours = _seconds(lambda: pipelines.run("ai-engineer", Path(home, "run"), given))
         finally:
             stack.down()
             del os.environ["ASSAY_HOME"]

@@ -179,7 +179,7 @@ def test_speed_on_other_hardware_is_not_compared():
 
 
 def test_nothing_to_compare_says_what_to_run():
-    with pytest.raises(NotFound, match="ai_engineer"):
+    with pytest.raises(NotFound, match="ai-engineer"):
         compare([], {})
 
 

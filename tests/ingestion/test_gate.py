@@ -105,7 +105,7 @@ def test_one_bad_file_has_the_same_reason_on_the_command_line_and_in_the_pipelin
     findings = [ingestion.Finding(*found) for found in json.loads(done.stdout)["findings"]]
     assert {found.file for found in findings} == {"weights.bin", "tokenizer_config.json"}
     with pytest.raises(StageFailed, match="failed in ingest_model") as caught:
-        pipelines.run("model_ops", tmp_path / "run", {"SOURCE": str(folder)})
+        pipelines.run("model-ops", tmp_path / "run", {"SOURCE": str(folder)})
     for found in findings:
         assert f"{found.file}: {found.problem} ({found.rule})" in str(caught.value)
 

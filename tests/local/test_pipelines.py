@@ -22,7 +22,7 @@ def test_auto_becomes_this_machine_and_nothing_else_changes(name):
 
 
 def test_what_the_user_names_is_kept():
-    given = Pipeline("ai_engineer").environment({"REGISTRY": "service:models", "TARGET": "kserve"})
+    given = Pipeline("ai-engineer").environment({"REGISTRY": "service:models", "TARGET": "kserve"})
     assert _all_local(given)["REGISTRY"] == "service:models"
     assert _all_local(given)["TARGET"] == "kserve"
 

@@ -61,12 +61,12 @@ def test_the_commands_print_one_line(tmp_path):
 
 
 def test_an_unknown_pipeline_parameter_is_refused_by_name():
-    with pytest.raises(InvalidParameter, match="Pipeline model_ops has no parameter SORUCE"):
-        pipelines.Pipeline("model_ops").environment({"SORUCE": "x"})
+    with pytest.raises(InvalidParameter, match="Pipeline model-ops has no parameter SORUCE"):
+        pipelines.Pipeline("model-ops").environment({"SORUCE": "x"})
 
 
 def test_defaults_of_pipeline_parameters_reach_a_local_run():
-    environment = pipelines.Pipeline("model_ops").environment({"MODEL_NAME": "mine"})
+    environment = pipelines.Pipeline("model-ops").environment({"MODEL_NAME": "mine"})
     assert environment["MODEL_NAME"] == "mine"
     assert environment["MODEL_VERSION"] == "1.0.0"
     assert "" not in environment.values(), "an empty default is the notebook's own"
@@ -74,7 +74,7 @@ def test_defaults_of_pipeline_parameters_reach_a_local_run():
 
 def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(tmp_path, capsys):
     with pytest.raises(StageFailed, match=r"failed in ingest_model: .*NotFound .*nowhere does not exist"):
-        pipelines.run("model_ops", tmp_path / "run", {"SOURCE": "nowhere", "REGISTRY": stack.up()})
+        pipelines.run("model-ops", tmp_path / "run", {"SOURCE": "nowhere", "REGISTRY": stack.up()})
     stack.down()
     assert "FAILED" in capsys.readouterr().out
     page = (tmp_path / "run" / "notebooks" / "ingest_model.html").read_text()
@@ -88,7 +88,7 @@ def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(tmp_pat
 def test_one_pipeline_takes_its_parameters_from_the_environment(tmp_path, monkeypatch, source, said):
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("SOURCE", source)
-    command = [sys.executable, "-m", "helpers.local.run_pipeline", "model_ops", "--runs", str(tmp_path)]
+    command = [sys.executable, "-m", "helpers.local.run_pipeline", "model-ops", "--runs", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     try:
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
@@ -96,7 +96,7 @@ def test_one_pipeline_takes_its_parameters_from_the_environment(tmp_path, monkey
         stack.down()
     assert done.returncode == 1
     assert said in done.stderr
-    assert list(tmp_path.glob("*-model_ops/notebooks/ingest_model.html"))
+    assert list(tmp_path.glob("*-model-ops/notebooks/ingest_model.html"))
 
 
 def test_lab_opens_the_workspace_with_its_runtime_images_and_the_registry(tmp_path):
@@ -121,7 +121,7 @@ def test_lab_opens_the_workspace_with_its_runtime_images_and_the_registry(tmp_pa
         images = {item["display_name"] for item in ask("elyra/metadata/runtime-images")["runtime-images"]}
         assert images == {"Assay stage", "Assay GuideLLM", "Assay lm-eval"}
         shown = {item["name"] for item in ask("api/contents/pipelines")["content"]}
-        assert {"model_ops.pipeline", "ai_engineer.pipeline"} <= shown
+        assert {"model-ops.pipeline", "ai-engineer.pipeline"} <= shown
         assert connect("local").versions() == []
     finally:
         os.killpg(lab.pid, signal.SIGTERM)

@@ -201,4 +201,4 @@ def test_a_stage_without_its_input_names_the_stage_before(folder):
 def test_no_record_to_compare_says_what_to_run(folder, registry_server):
     name, text = refused("compare_models", folder)
     assert name == "NotFound"
-    assert "ai_engineer" in text
+    assert "ai-engineer" in text

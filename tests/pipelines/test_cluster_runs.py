@@ -89,7 +89,7 @@ def platform(api):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, s3_server, image_environment):
-    """Run model_ops and then ai_engineer on what it published."""
+    """Run model-ops and then ai-engineer on what it published."""
     folder = tmp_path_factory.mktemp("cluster")
     sample = ensure_samples(ROOT / ".assay" / "samples")[MODEL]  # a volume that is mounted in the node
     pipelines, store = new_bucket(s3_server), new_bucket(s3_server)
@@ -120,8 +120,8 @@ def finished(tmp_path_factory, s3_server, image_environment):
         runtime_file(folder, patch, server.address, pipelines, PLAIN["pipelines_key"], PLAIN["pipelines_secret"])
         common = {"REGISTRY": registry.address, "RESOURCES": "cpu:2,memory:4Gi"}
         given = {
-            "model_ops": common | {"SOURCE": str(sample), "MODEL_NAME": MODEL},
-            "ai_engineer": common | {"MODEL_NAME": MODEL},
+            "model-ops": common | {"SOURCE": str(sample), "MODEL_NAME": MODEL},
+            "ai-engineer": common | {"MODEL_NAME": MODEL},
         }
         runs, submitted = {}, {}
         for name, parameters in given.items():

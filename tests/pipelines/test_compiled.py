@@ -156,7 +156,7 @@ def test_the_archives_hold_the_notebook_and_what_it_depends_on(name, build):
 
 def test_parameters_and_images_are_those_that_were_given(tmp_path):
     given = {"MODEL_NAME": "granite", "SLO_TTFT_MS": "250"}
-    path = compile_for_reading(Pipeline("ai_engineer"), tmp_path, given, "registry.example:5000/evaluation")
+    path = compile_for_reading(Pipeline("ai-engineer"), tmp_path, given, "registry.example:5000/evaluation")
     found = Compiled(path.read_text())
     declared = found.spec["root"]["inputDefinitions"]["parameters"]
     assert (declared["MODEL_NAME"]["defaultValue"], declared["SLO_TTFT_MS"]["defaultValue"]) == ("granite", 250)
@@ -166,7 +166,7 @@ def test_parameters_and_images_are_those_that_were_given(tmp_path):
 
 
 def test_for_a_runtime_the_file_and_the_archives_fit_together(runtime, s3_bucket, tmp_path):
-    path = compile_for(runtime, Pipeline("remove_expired"), tmp_path, {})
+    path = compile_for(runtime, Pipeline("remove-expired"), tmp_path, {})
     (archive,) = s3_bucket.keys()
     command = Compiled(path.read_text()).arguments(Compiled(path.read_text()).tasks()[0], {})[0]
     for part in (s3_bucket.endpoint, s3_bucket.name, *archive.split("/")):
@@ -175,7 +175,7 @@ def test_for_a_runtime_the_file_and_the_archives_fit_together(runtime, s3_bucket
 
 
 def test_what_elyra_refuses_is_told_with_the_node():
-    broken = Pipeline("remove_expired").for_elyra({}, "")
+    broken = Pipeline("remove-expired").for_elyra({}, "")
     broken["pipelines"][0]["nodes"][0]["app_data"]["component_parameters"]["filename"] = "notebooks/nowhere.ipynb"
     with pytest.raises(InvalidInput, match=r"Elyra refuses the pipeline: remove_deployment.*Correct it on the canvas"):
         processor.parse(broken)

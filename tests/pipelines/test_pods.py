@@ -79,7 +79,7 @@ def cluster(pods, tmp_path, write_runtime, s3_bucket):
 
 
 def test_a_secret_that_is_missing_keeps_the_pod_from_starting(cluster):
-    run = submitted(cluster, "model_ops", "odh_dsp")
+    run = submitted(cluster, "model-ops", "odh_dsp")
     first = run.tasks[0]
     assert (first.name, first.state) == ("ingest_model", "FAILED")
     assert first.message == 'CreateContainerConfigError: secret "assay-store" not found'
@@ -89,12 +89,12 @@ def test_a_secret_that_is_missing_keeps_the_pod_from_starting(cluster):
 
 def test_a_key_that_is_missing_in_a_secret_is_named(cluster, pods):
     pods.secrets["assay-store"] = STORE
-    run = submitted(cluster, "model_ops", "odh_dsp")
+    run = submitted(cluster, "model-ops", "odh_dsp")
     assert run.tasks[0].message == "CreateContainerConfigError: couldn't find key AWS_S3_ENDPOINT in Secret assay-store"
 
 
 def test_a_failed_nodes_notebook_is_in_the_bucket_with_what_to_do(cluster, s3_bucket):
-    run = submitted(cluster, "ai_engineer", "odh_dsp", {"REGISTRY": "ftp://registry.example"})
+    run = submitted(cluster, "ai-engineer", "odh_dsp", {"REGISTRY": "ftp://registry.example"})
     assert [task.state for task in run.tasks] == ["FAILED"] + ["SKIPPED"] * 6
     log = run.tasks[0].log.read_text()
     assert "is not an http:// or https:// address" in log
@@ -115,7 +115,7 @@ def test_the_sweep_removes_what_is_past_its_lifetime(cluster, pods, kubernetes_a
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
     kubernetes_api.put(an_inference_service("assay-new", later))
     pods.platform = harness.in_cluster(kubernetes_api.kubeconfig())
-    run = submitted(cluster, "remove_expired", "odh_dsp")
+    run = submitted(cluster, "remove-expired", "odh_dsp")
     assert run.state == "SUCCEEDED", run.tasks[0].log.read_text()
     assert [item["metadata"]["name"] for item in kubernetes_api.all("InferenceService")] == ["assay-new"]
     uploads = s3_bucket.keys()

@@ -17,10 +17,10 @@ from tests.conftest import notebook_files, pipeline_files
 
 every_pipeline = pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
 ORDER = {
-    "model_ops": "ingest_model deploy_model guidellm_sweep lm_eval_task log_results remove_deployment",
-    "ai_engineer": "registry_lookup deploy_model guidellm_sweep lm_eval_task log_results remove_deployment "
+    "model-ops": "ingest_model deploy_model guidellm_sweep lm_eval_task log_results remove_deployment",
+    "ai-engineer": "registry_lookup deploy_model guidellm_sweep lm_eval_task log_results remove_deployment "
     "compare_models",
-    "remove_expired": "remove_deployment",
+    "remove-expired": "remove_deployment",
 }
 # What the cluster must hold for a node to start: secret and key, as the platform's data connection names them.
 STORE = {

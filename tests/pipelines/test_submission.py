@@ -29,8 +29,8 @@ from tests.plugins.certificates import make_certificates
 from tests.plugins.pipelines_api import PipelinesApi, serving_pipelines
 from tests.plugins.stores import Bucket
 
-REMOVE = Pipeline("remove_expired")
-ENGINEER = Pipeline("ai_engineer")
+REMOVE = Pipeline("remove-expired")
+ENGINEER = Pipeline("ai-engineer")
 
 
 def nothing(_line):
@@ -96,7 +96,7 @@ def test_a_private_authority_is_trusted_where_a_workbench_names_it(write_runtime
 
 def test_a_pipeline_is_found_by_its_name_on_the_cluster_too():
     assert Pipeline("ai-engineer").file == ENGINEER.file
-    with pytest.raises(NotFound, match=r"There is no pipeline 'ai'. Name one of ai_engineer, model_ops"):
+    with pytest.raises(NotFound, match=r"There is no pipeline 'ai'. Name one of ai-engineer, model-ops"):
         Pipeline("ai")
 
 
@@ -149,7 +149,7 @@ def test_a_name_that_is_taken_is_said(pipelines_api, runtime):
 
 def test_other_refusals_say_what_the_server_says(pipelines_api, runtime):
     pipelines_api.refuse("POST /pipelines/upload", 400, 3, "Failed to parse the pipeline")
-    with pytest.raises(SubmissionFailed, match="refused remove_expired: 400 Failed to parse the pipeline"):
+    with pytest.raises(SubmissionFailed, match="refused remove-expired: 400 Failed to parse the pipeline"):
         submitting.submit(runtime, REMOVE, {}, say=nothing)
 
 
@@ -215,7 +215,7 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(given, images, mess
     ],
 )
 def test_a_node_that_cannot_start_is_refused(change, message):
-    pipeline = Pipeline("remove_expired")
+    pipeline = Pipeline("remove-expired")
     pipeline.nodes[0].update(change)
     with pytest.raises(InvalidInput, match=message):
         checks.check(pipeline, {}, "")
@@ -233,13 +233,13 @@ def test_a_run_that_fails_fails_the_command(pipelines_api, runtime):
     started = pipelines_api.wait()
     started.state, started.tasks[1].state = "FAILED", "FAILED"
     with pytest.raises(
-        StageFailed, match=r"ai_engineer failed in deploy_model.*Read the failed notebook's page in http"
+        StageFailed, match=r"ai-engineer failed in deploy_model.*Read the failed notebook's page in http"
     ):
         watching.follow(run, ENGINEER, runtimes.find(runtime), nothing, interval=0.05)
 
 
 def test_the_command_prints_the_link_and_nothing_secret(pipelines_api, runtime):
-    command = [sys.executable, "-m", "helpers.pipelines", "submit", "remove_expired", "--runtime", runtime, "--watch"]
+    command = [sys.executable, "-m", "helpers.pipelines", "submit", "remove-expired", "--runtime", runtime, "--watch"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (run,) = pipelines_api.runs

@@ -196,7 +196,7 @@ def test_without_rights_the_platforms_runtime_is_used(project, selection, name, 
     ({}, r"no ServingRuntime vllm-cuda-runtime in evaluation.*vllm-cuda-runtime-template"),
     ({"resources": "cpu:2,memory:4Gi"}, "no ServingRuntime vllm-cpu-x86-runtime"),
     ({"resources": "cpu:2,memory:4Gi,amd.com/gpu:1"}, "no ServingRuntime vllm-rocm-runtime"),
-    ({"runtime": "mine"}, r"no ServingRuntime mine.*RUNTIME"),
+    ({"serving_runtime": "mine"}, r"no ServingRuntime mine.*SERVING_RUNTIME"),
 ])  # fmt: skip
 def test_a_runtime_that_is_not_there_is_told_before_anything_is_made(project, selection, changes, said):
     project.rules.revoke("create", "servingruntimes")
@@ -206,7 +206,7 @@ def test_a_runtime_that_is_not_there_is_told_before_anything_is_made(project, se
 
 
 def test_an_unknown_accelerator_needs_a_runtime(project, selection):
-    with pytest.raises(errors.InvalidParameter, match=r"ServingRuntime for example\.com.*RUNTIME"):
+    with pytest.raises(errors.InvalidParameter, match=r"ServingRuntime for example\.com.*SERVING_RUNTIME"):
         serving.deploy(selection, settings(resources="cpu:2,memory:4Gi,example.com/npu:1"))
 
 

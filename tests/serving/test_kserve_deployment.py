@@ -122,14 +122,14 @@ FAILURES = {
         errors.InvalidDeployment, 'secret "x" not found',
     ),
     "quota": ([h.refused(QUOTA)], errors.NotAdmitted, r"exceeded quota: gpu-quota.*larger ResourceQuota"),
-    "security context": ([h.refused(SCC)], errors.NotAdmitted, "Take a RUNTIME that fits"),
+    "security context": ([h.refused(SCC)], errors.NotAdmitted, "Take a SERVING_RUNTIME that fits"),
     "storage key": ([h.refused('admission webhook denied: specified storage key x not found in storage secret')],
         errors.ModelUnavailable, "CONNECTION"),
     "quota in the status alone": ([h.not_ready("FailedCreate", QUOTA)], errors.NotAdmitted, "exceeded quota"),
     "runtime unknown": (
         [h.not_ready("", transition="InvalidSpec",
             lastFailureInfo={"reason": "RuntimeNotRecognized", "message": "Waiting for runtime"})],
-        errors.InvalidDeployment, r"RuntimeNotRecognized.*RUNTIME",
+        errors.InvalidDeployment, r"RuntimeNotRecognized.*SERVING_RUNTIME",
     ),
     "load failed, no pod left": (
         [h.not_ready("", transition="BlockedByFailedLoad", lastFailureInfo=STALE)],

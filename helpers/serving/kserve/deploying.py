@@ -63,7 +63,7 @@ def _taken_over(cluster: Cluster, selection: Selection, settings: Settings) -> O
         raise InvalidDeployment(
             f"{cluster.namespace} has an InferenceService {name} that is not Assay's", do="Remove or rename it"
         )
-    runtime = settings.runtime or service["spec"]["predictor"]["model"].get("runtime", "")
+    runtime = settings.serving_runtime or service["spec"]["predictor"]["model"].get("runtime", "")
     wanted = inference_service(selection, settings, runtime, now())
     equal = annotation(service, SPECIFICATION) == annotation(wanted, SPECIFICATION)
     left = (expires(service) or now()) - now()

@@ -53,7 +53,7 @@ def not_admitted(message: str) -> Failure:
     if "exceeded quota" in message:
         do = "Ask for less in RESOURCES, remove what the project no longer needs, or ask for a larger ResourceQuota"
     elif "security context constraint" in message:
-        do = "Take a RUNTIME that fits the project's security context constraints, or ask its administrator"
+        do = "Take a SERVING_RUNTIME that fits the project's security context constraints, or ask its administrator"
     elif "storage key" in message or "storage secret" in message:
         return Failure(errors.ModelUnavailable, f"its pod is refused ({message})", DO_CONNECTION, 10)
     else:
@@ -89,18 +89,18 @@ def crashed(pod: str, container: str, code: object, reason: str) -> Failure:
 def misconfigured(pod: str, container: str, reason: str, message: str) -> Failure:
     """Return the failure of a container that cannot be made."""
     what = f"{container} cannot be made ({reason}: {message})"
-    do = "Create the secret, ConfigMap or key that the message names, or choose another RUNTIME"
+    do = "Create the secret, ConfigMap or key that the message names, or choose another SERVING_RUNTIME"
     return Failure(errors.InvalidDeployment, what, do, 5, pod)
 
 
 def invalid(reason: str, message: str) -> Failure:
     """Return the failure of an InferenceService that KServe does not accept."""
     by_reason = {
-        "RuntimeNotRecognized": "Create that ServingRuntime in the project, or name another one in RUNTIME",
-        "NoSupportingRuntime": "Name a ServingRuntime that supports the format vLLM in RUNTIME",
-        "RuntimeDisabled": "Enable that ServingRuntime, or name another one in RUNTIME",
+        "RuntimeNotRecognized": "Create that ServingRuntime in the project, or name another one in SERVING_RUNTIME",
+        "NoSupportingRuntime": "Name a ServingRuntime that supports the format vLLM in SERVING_RUNTIME",
+        "RuntimeDisabled": "Enable that ServingRuntime, or name another one in SERVING_RUNTIME",
     }
-    do = by_reason.get(reason, "Correct RUNTIME, RESOURCES, TOLERATIONS or ENGINE_ARGS")
+    do = by_reason.get(reason, "Correct SERVING_RUNTIME, RESOURCES, TOLERATIONS or ENGINE_ARGS")
     return Failure(errors.InvalidDeployment, f"KServe does not accept it ({reason}: {message})", do)
 
 

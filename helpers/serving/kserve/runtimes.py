@@ -17,8 +17,10 @@ PLATFORM = "redhat-ods-applications"  # opendatahub where Open Data Hub is insta
 
 def provide_runtime(cluster: Cluster, selection: Selection, settings: Settings, expires: datetime) -> str:
     """Return the name of the ServingRuntime, created first where this account may. Raises InvalidDeployment."""
-    if settings.runtime:
-        return _existing(cluster, settings.runtime, "Name one of the project in RUNTIME, or leave it empty")
+    if settings.serving_runtime:
+        return _existing(
+            cluster, settings.serving_runtime, "Name one of the project in SERVING_RUNTIME, or leave it empty"
+        )
     ours = serving_runtime(selection, settings, expires)
     if ours and cluster.allowed("create", "ServingRuntime"):
         name = str(ours["metadata"]["name"])
@@ -29,7 +31,7 @@ def provide_runtime(cluster: Cluster, selection: Selection, settings: Settings, 
     if not (platform := PLATFORM_RUNTIME.get(vendor(settings))):
         raise InvalidParameter(
             f"Neither Assay nor OpenShift AI has a ServingRuntime for {vendor(settings)}",
-            do="Name one of the project in RUNTIME",
+            do="Name one of the project in SERVING_RUNTIME",
         )
     return _existing(
         cluster,
