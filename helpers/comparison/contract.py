@@ -45,6 +45,7 @@ class Standing(Contract):
         default={}, description="figures at the operating point, each repeat's"
     )
     noise: dict[str, Interval] = Field(default={}, description="interval of their means")
+    slo_repeats: tuple[int, int] | None = Field(default=None, description="repeats that met the SLO, and all of them")
     limited_by_load_generator: bool = False
     operating_point: str
     slo: str

@@ -42,6 +42,7 @@ def speed(sweep: Sweep) -> dict[str, Any]:
         "next_load": sweep.next_load,
         "repeats": repeats,
         "noise": noise,
+        "slo_repeats": (sum(point.meets_slo for point in sweep.repeats), len(sweep.repeats)) if sweep.repeats else None,
         "limited_by_load_generator": any(point.limited_by_load_generator for point in measured),
     }
 

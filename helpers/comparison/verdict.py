@@ -48,6 +48,7 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
         if outcomes[verdict]
     ]
     speed = "no load met the SLO" if standing.requests_per_second is None else f"holds {_speed(standing)}"
+    speed += f" and {missed}" if (missed := _missed(standing)) else ""
     return "; ".join([_alone(standing), *said, speed]) + "."
 
 
@@ -99,7 +100,7 @@ def _cost(first: Standing, second: Standing) -> str:
         )
     load = first.requests_per_second / second.requests_per_second
     speeds = f"{_speed(first)} against {_speed(second)}"
-    return f"; {first.label} holds {load:.2g} times the load within the SLO ({speeds}){_generator(first, second)}"
+    return f"; {first.label} holds {load:.2g} times the load within the SLO ({speeds}){_caveats(first, second)}"
 
 
 def _apart(higher: Standing, lower: Standing) -> bool:
@@ -116,18 +117,26 @@ def _latency(first: Standing, second: Standing) -> str:
     """Return whether TTFT differs by more than the repeats do among themselves."""
     p_value = welch(first.repeats.get("ttft_p95_ms", ()), second.repeats.get("ttft_p95_ms", ()))
     if p_value is None or first.ttft_p95_ms is None or second.ttft_p95_ms is None:
-        return _generator(first, second)
+        return _caveats(first, second)
     values = f"TTFT p95 {first.ttft_p95_ms:.0f} against {second.ttft_p95_ms:.0f} ms"
     level = 1 - first.interval.confidence
     known = (
         f"differs, Welch p {p_text(p_value)}" if p_value < level else "no difference beyond the noise of the repeats"
     )
-    return f"; {values}: {known}{_generator(first, second)}"
+    return f"; {values}: {known}{_caveats(first, second)}"
 
 
-def _generator(*rows: Standing) -> str:
+def _caveats(*rows: Standing) -> str:
     limited = [row.label for row in rows if row.limited_by_load_generator]
-    return f"; the load generator limited {' and '.join(limited)}" if limited else ""
+    told = [f"; {row.label} {missed}" for row in rows if (missed := _missed(row))]
+    return "".join([*told, f"; the load generator limited {' and '.join(limited)}" if limited else ""])
+
+
+def _missed(row: Standing) -> str:
+    """Return in how many repeats the SLO was met, "" where it was met in all of them."""
+    if not row.slo_repeats or row.slo_repeats[0] == row.slo_repeats[1]:
+        return ""
+    return "met the SLO in {} of {} repeats only".format(*row.slo_repeats)
 
 
 def _speed(row: Standing) -> str:

@@ -16,7 +16,7 @@ class Needs(Settings):
     min_accuracy: float = Field(default=0.0, ge=0, le=1, description="must-have; 0 asks for none")
     target_rate: float = Field(default=0.0, ge=0, description="requests/s to serve; 0 where it is not known")
     headroom: float = Field(default=0.2, ge=0, lt=1, description="share of each replica's load that is kept free")
-    quality_weight: float = Field(default=2.0, ge=0)
+    quality_weight: float = Field(default=4.0, ge=0)
     latency_weight: float = Field(default=1.0, ge=0)
     cost_weight: float = Field(default=1.0, ge=0)
     prices: Path = Path("prices.yaml")

@@ -40,14 +40,21 @@ def _unit_cost(hourly: float | None, per_second: float | None, units: float) -> 
     return None if hourly is None or not per_second else hourly / 3600 / per_second * units
 
 
+def _held(row: Standing) -> State:
+    """The operating point was chosen for meeting the SLO; whether it does so again is what its repeats say."""
+    if row.requests_per_second is None:
+        return "missed"
+    met, repeats = row.slo_repeats or (1, 1)
+    return "met" if met == repeats else "unsure" if met else "missed"
+
+
+def _seen(row: Standing) -> str:
+    repeats = "; {} of {} repeats met it".format(*row.slo_repeats) if row.slo_repeats else ""
+    return row.operating_point.rstrip(". ") + repeats
+
+
 def _gates(row: Standing, needs: Needs) -> list[Gate]:
-    met = row.requests_per_second is not None
-    load = Gate(
-        tier="system performance",
-        asked="a load within the SLO",
-        seen=row.operating_point,
-        state="met" if met else "missed",
-    )
+    load = Gate(tier="system performance", asked="a load within the SLO", seen=_seen(row), state=_held(row))
     if not needs.min_accuracy:
         return [load]
     state: State = "missed"

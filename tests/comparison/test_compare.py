@@ -242,6 +242,14 @@ def test_the_repeats_say_what_is_noise():
     assert "TTFT p95 91 against 80 ms: differs, Welch p" in clear.verdict
 
 
+def test_a_missed_slo_among_the_repeats_is_said():
+    sweep = _with_repeats(a_sweep(), 80, 95, 130)
+    missed = sweep.repeats[-1].model_copy(update={"meets_slo": False})
+    comparison = _speeds(sweep.model_copy(update={"repeats": (*sweep.repeats[:2], missed)}), a_sweep())
+    assert "small 1.0 met the SLO in 2 of 3 repeats only" in comparison.verdict
+    assert "met the SLO in 2 of 3 repeats only" in comparison.standings[-1].verdict
+
+
 def test_the_figures_are_those_of_the_repeats_with_their_interval():
     row = _speeds(_with_repeats(a_sweep(), 80, 95, 89), a_sweep()).standings[-1]
     assert row.ttft_p95_ms == pytest.approx(88)

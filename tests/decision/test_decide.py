@@ -15,7 +15,7 @@ PRICES = PriceList(date="2026-11-01", source="a quote", currency="EUR", per_hour
 N, TOO_SLOW = 208, "TTFT p95 over 500 ms at any load"
 
 
-def standing(name, right, *, rate=10.0, ttft=100.0, hardware="gpu-a", n=N):
+def standing(name, right, *, rate=10.0, ttft=100.0, hardware="gpu-a", n=N, slo_repeats=None):
     return Standing(
         label=name, name=name, version="1", digest="sha256:" + "a" * 64, record_id=name, purpose="use-case", task="t",
         dataset_digest="sha256:" + "b" * 64, accuracy=right / n, interval=wilson(right, n), n=n, failed=0,
@@ -23,7 +23,7 @@ def standing(name, right, *, rate=10.0, ttft=100.0, hardware="gpu-a", n=N):
         itl_p95_ms=None, e2e_p95_ms=None,
         operating_point="20 requests/s" if rate else TOO_SLOW,
         slo="{}", workload="chatbot", hardware=f"1 x {hardware}", hardware_type=hardware, hardware_count=1,
-        startup_seconds=60.0,
+        startup_seconds=60.0, slo_repeats=slo_repeats,
     )  # fmt: skip
 
 
@@ -75,6 +75,15 @@ def test_a_version_that_misses_a_gate_is_out_however_good_it_is():
     out = decision.options[-1]
     assert (out.label, out.rank, out.score, out.cost_per_thousand_requests) == ("good", None, None, None)
     assert "good misses a load within the SLO (TTFT p95 over 500 ms at any load)" in decision.sentence
+
+
+@pytest.mark.parametrize(("met", "state"), [(3, "met"), (1, "unsure"), (0, "missed")])
+def test_an_operating_point_that_misses_the_slo_when_repeated_is_doubted(met, state):
+    decision = decide(comparison({"m": first(180)}, m={"slo_repeats": (met, 3)}), Needs(), PRICES)
+    (gate,) = decision.options[0].gates
+    assert gate.state == state
+    assert f"{met} of 3 repeats met it" in gate.seen
+    assert decision.sure is (state == "met")
 
 
 def test_a_gate_met_by_less_than_the_uncertainty_is_not_sure():
