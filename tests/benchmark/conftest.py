@@ -12,11 +12,27 @@ from pathlib import Path
 import pytest
 
 from helpers.artifacts import Endpoint, Hardware, now
+from helpers.benchmark import Settings
 from helpers.polling import wait_for
 from helpers.serving.client import healthy
 
 TTFT_MS, ITL_MS = 60.0, 8.0
 TEMPLATE = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}<|assistant|>"
+
+
+def brief(**changes):
+    """Settings of a sweep that takes seconds."""
+    return Settings(
+        **{
+            "scale": 16 / 256,
+            "sweep_size": 3,
+            "max_seconds": 2,
+            "max_concurrency": 4,
+            "warmup": 2,
+            "repeats": 0,
+            **changes,
+        }
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from helpers.artifacts import Sweep
-from helpers.benchmark import Settings, process, sweep
+from helpers.benchmark import process, sweep
 from helpers.benchmark.command import SWEEP
+
+from .conftest import brief
 
 LOSES_ONE_MESSAGE = """
 from guidellm.scheduler.worker import WorkerProcess
@@ -62,20 +64,6 @@ def broken(monkeypatch, tmp_path):
     return break_it
 
 
-def brief(**changes):
-    return Settings(
-        **{
-            "scale": 16 / 256,
-            "sweep_size": 3,
-            "max_seconds": 2,
-            "max_concurrency": 4,
-            "warmup": 0,
-            "repeats": 0,
-            **changes,
-        }
-    )
-
-
 @pytest.mark.load
 @pytest.mark.parametrize(
     ("code", "said"),
@@ -88,7 +76,7 @@ def brief(**changes):
 def test_a_sweep_ends_although_guidellm_hangs(code, said, broken, mock_server, endpoint, tmp_path):
     broken(code)
     told = []
-    result = sweep(brief(), endpoint(mock_server.url), tmp_path / "out", told.append)
+    result = sweep(brief(warmup=0), endpoint(mock_server.url), tmp_path / "out", told.append)
     assert isinstance(result, Sweep)
     assert len(result.points) == 3
     assert all(point.successful for point in result.points)
@@ -119,7 +107,7 @@ def test_a_hang_that_nothing_else_ended_costs_one_more_attempt(monkeypatch, mock
         return None
 
     monkeypatch.setattr(process, "run", hangs_once)
-    result = sweep(brief(), endpoint(mock_server.url), tmp_path / "out", told.append)
+    result = sweep(brief(warmup=0), endpoint(mock_server.url), tmp_path / "out", told.append)
     assert len(result.points) == 3
     assert told[0].startswith("GuideLLM hung on a server that answers")
     assert (tmp_path / "out" / SWEEP.hung).read_text() == "stacks"

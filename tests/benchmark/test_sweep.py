@@ -12,30 +12,16 @@ from pathlib import Path
 import pytest
 
 from helpers.artifacts import Sweep
-from helpers.benchmark import Settings, sweep
+from helpers.benchmark import sweep
 from helpers.benchmark.command import REPEATS, SWEEP
 from helpers.errors import EndpointUnreachable, InvalidDataset, InvalidParameter, SweepFailed
 from helpers.polling import wait_for
 
-from .conftest import ITL_MS, TTFT_MS
+from .conftest import ITL_MS, TTFT_MS, brief
 
 pytestmark = pytest.mark.load
 
 KEY = "sk-0123456789-not-for-everyone"
-
-
-def brief(**changes):
-    return Settings(
-        **{
-            "scale": 16 / 256,
-            "sweep_size": 3,
-            "max_seconds": 2,
-            "max_concurrency": 4,
-            "warmup": 2,
-            "repeats": 0,
-            **changes,
-        }
-    )
 
 
 @pytest.fixture(scope="module")
