@@ -67,8 +67,11 @@ def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_mode
         serving.deploy(selection, known)
 
 
-@pytest.mark.stack
-def test_after_its_lifetime_it_is_gone_even_when_nobody_asks(tiny_model):
+def test_after_its_lifetime_it_is_gone_even_when_nobody_asks(tiny_model, monkeypatch, tmp_path):
+    slow = tmp_path / "python"
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")  # never up within its lifetime, however fast the machine
+    slow.chmod(0o755)
+    monkeypatch.setenv("ASSAY_VLLM_PYTHON", str(slow))
     with pytest.raises(DeploymentFailed, match=r"lifetime was over.*Raise LIFETIME_SECONDS"):
         serving.deploy(select(tiny_model), serve_settings(lifetime_seconds=10))
     assert processes.all_running() == []
