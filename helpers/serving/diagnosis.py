@@ -28,6 +28,7 @@ OLD_PROCESSOR = Cause(
     "the processor lacks an instruction set that this vLLM build needs",
     "Use a machine with AVX2 or AVX-512, or TARGET existing",
 )
+LIFETIME_OVER = 124  # how coreutils' timeout ends
 CAUSES: tuple[tuple[str, Cause], ...] = (
     (
         r"address already in use|Errno 98",
@@ -106,7 +107,7 @@ def _cause(text: str, code: int | None) -> Cause:
         return OLD_PROCESSOR
     if code in (-9, 137):
         return KILLED
-    if code in (124, 143, -15):
+    if code in (LIFETIME_OVER, 143, -15):
         return Cause("its lifetime was over before it was ready", "Raise LIFETIME_SECONDS", errors.StartTimedOut)
     if found := cause_of(text):
         return found

@@ -112,7 +112,9 @@ def _free_port() -> int:
 def _wait(running: processes.Running, selection: Selection, settings: Settings) -> None:
     def ready() -> bool:
         if (code := processes.exit_code(running)) is not None:
-            raise diagnosis.explain(running.log, code, selection.label)
+            # A server that does not end politely is killed at the end of its lifetime, which looks like no memory.
+            over = running.expires is not None and now() >= running.expires
+            raise diagnosis.explain(running.log, diagnosis.LIFETIME_OVER if over else code, selection.label)
         return client.healthy(running.url)
 
     try:

@@ -67,9 +67,10 @@ def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_mode
         serving.deploy(selection, known)
 
 
-def test_after_its_lifetime_it_is_gone_even_when_nobody_asks(tiny_model, monkeypatch, tmp_path):
-    slow = tmp_path / "python"
-    slow.write_text("#!/bin/sh\nexec sleep 600\n")  # never up within its lifetime, however fast the machine
+@pytest.mark.parametrize("manners", ["", "trap '' TERM; "], ids=["ends politely", "has to be killed"])
+def test_after_its_lifetime_it_is_gone_even_when_nobody_asks(manners, tiny_model, monkeypatch, tmp_path):
+    slow = tmp_path / "python"  # never up within its lifetime, however fast the machine
+    slow.write_text(f"#!/bin/sh\n{manners}exec sleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setenv("ASSAY_VLLM_PYTHON", str(slow))
     with pytest.raises(DeploymentFailed, match=r"lifetime was over.*Raise LIFETIME_SECONDS"):
