@@ -21,7 +21,7 @@ class TokenCounter:
         if not path.is_file():
             raise ArtifactMissing(
                 f"{path} is not there, so prompts cannot be made or counted",
-                do="Point ENDPOINT_TOKENIZER at the model's tokenizer, or ingest the model with its tokenizer files",
+                do="Ingest the model with its tokenizer files, then run deploy_model again",
             )
         self._folder = folder
         self._tokenizer = Tokenizer.from_file(str(path))

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from helpers.comparison.contract import Pair, Standing
 from helpers.statistics import Paired, welch
 
-MIRRORED = {"better": "worse", "worse": "better"}
-
 
 def overall(standings: Sequence[Standing], pairs: Sequence[Pair]) -> str:
     """Return the comparison in one sentence: the most accurate version against the next, and what it costs."""
@@ -36,7 +34,7 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
         if standing.label == pair.first:
             outcomes[pair.paired.verdict].append(pair.second)
         elif standing.label == pair.second:
-            outcomes[MIRRORED.get(pair.paired.verdict, pair.paired.verdict)].append(pair.first)
+            outcomes[pair.paired.mirrored].append(pair.first)
     said = [
         f"{words} {', '.join(outcomes[verdict])}"
         for verdict, words in (

@@ -11,8 +11,6 @@ from helpers.decision.needs import Needs
 from helpers.decision.options import option
 from helpers.decision.prices import PriceList
 
-MIRRORED = {"better": "worse", "worse": "better"}
-
 
 def decide(comparison: Comparison, needs: Needs, prices: PriceList) -> Decision:
     """Hold the versions against the needs, rank those that meet them, and say whether the first is sure.
@@ -65,7 +63,7 @@ def _doubts(first: Option, others: Sequence[Option], comparison: Comparison) -> 
     verdicts: dict[tuple[str, str], str] = {}
     for pair in comparison.pairs:
         verdicts[pair.first, pair.second] = pair.paired.verdict
-        verdicts[pair.second, pair.first] = MIRRORED.get(pair.paired.verdict, pair.paired.verdict)
+        verdicts[pair.second, pair.first] = pair.paired.mirrored
     said = {"worse": "is shown to be more accurate", "inconclusive": "is not shown to be less accurate"}
     found = {other.label: verdicts[first.label, other.label] for other in others}
     return [*doubts, *(f"{label} {said[verdict]}" for label, verdict in found.items() if verdict in said)]

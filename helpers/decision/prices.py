@@ -6,10 +6,11 @@ import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from helpers.artifacts import Contract
 from helpers.errors import InvalidParameter
+from helpers.yaml_files import read_yaml
 
 DO = "Correct the price table, or name another in PRICES"
 
@@ -29,16 +30,5 @@ class PriceList(Contract):
 
 
 def load_prices(path: Path) -> PriceList:
-    """Return the table in a YAML file. Raises InvalidParameter with the file and the field."""
-    import yaml
-
-    try:
-        return PriceList.model_validate(yaml.safe_load(path.read_bytes()))
-    except OSError as error:
-        raise InvalidParameter(f"The price table {path} cannot be read: {error.strerror}", do=DO) from error
-    except yaml.YAMLError as error:
-        raise InvalidParameter(f"The price table {path} is not YAML: {error}", do=DO) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        raise InvalidParameter(f"The price table {path}: {field}: {first['msg']}", do=DO) from error
+    """Return the table in a YAML file. Raises InvalidParameter with file, line and field."""
+    return read_yaml(path, PriceList, InvalidParameter, missing=DO, repair=DO)[0]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from helpers.artifacts import Contract
 from helpers.errors import InvalidPolicy
+from helpers.yaml_files import read_yaml
 
 
 class GatePolicy(Contract):
@@ -20,18 +21,7 @@ class GatePolicy(Contract):
 
 
 def load_gate_policy(path: Path | None) -> GatePolicy:
-    """Return the tolerances in a YAML file, the defaults without one. Raises InvalidPolicy with file and field."""
-    import yaml
-
+    """Return the tolerances in a YAML file, the defaults without one. Raises InvalidPolicy with line and field."""
     if path is None:
         return GatePolicy()
-    try:
-        return GatePolicy.model_validate(yaml.safe_load(path.read_bytes()) or {})
-    except OSError as error:
-        raise InvalidPolicy(f"{path} cannot be read: {error.strerror}", do="Give --policy a file") from error
-    except yaml.YAMLError as error:
-        raise InvalidPolicy(f"{path} is not YAML: {error}", do="Repair the policy") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        raise InvalidPolicy(f"{path}: {field}: {first['msg']}", do="Repair the policy") from error
+    return read_yaml(path, GatePolicy, InvalidPolicy, missing="Give --policy a file", repair="Repair the policy")[0]

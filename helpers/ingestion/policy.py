@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from helpers.artifacts.base import Contract
 from helpers.errors import InvalidPolicy
+from helpers.yaml_files import read_yaml
 
 GIB = 1024**3
 MIB = 1024**2
@@ -98,54 +99,7 @@ class Policy(Contract):
 
 def load_policy(path: Path) -> Policy:
     """Return the policy in a YAML file. Raises InvalidPolicy with file, line and field."""
-    import yaml
-
-    try:
-        data = path.read_bytes()
-        root = yaml.compose(data, Loader=yaml.SafeLoader)
-        _refuse_twice(path, root)
-        policy = Policy.model_validate(yaml.safe_load(data))
-    except OSError as error:
-        raise InvalidPolicy(f"{path} cannot be read: {error.strerror}", do="Give POLICY a policy file") from error
-    except yaml.YAMLError as error:
-        raise InvalidPolicy(f"{path} is not YAML: {error}", do="Repair the policy") from error
-    except ValidationError as error:
-        problems = [f"{path}:{_line(root, item['loc'])}: {_field(item)}" for item in error.errors()]
-        raise InvalidPolicy("; ".join(problems), do="Repair the policy") from error
+    given = {"missing": "Give POLICY a policy file", "repair": "Repair the policy"}
+    policy, data = read_yaml(path, Policy, InvalidPolicy, **given)
     policy._digest = "sha256:" + hashlib.sha256(data).hexdigest()
     return policy
-
-
-def _refuse_twice(path: Path, node: Any, place: str = "") -> None:
-    """Refuse a field that is there twice: YAML would take the last one, a reader the first."""
-    import yaml
-
-    seen: set[str] = set()
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        name = f"{place}{key.value}"
-        if name in seen:
-            raise InvalidPolicy(f"{path}:{key.start_mark.line + 1}: {name}: is there twice", do="Repair the policy")
-        seen.add(name)
-        _refuse_twice(path, value, f"{name}.")
-
-
-def _field(item: Any) -> str:
-    return f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
-
-
-def _line(node: Any, path: tuple[int | str, ...]) -> int:
-    """Return the line of the deepest key that exists on the way to `path`."""
-    import yaml
-
-    line = 1
-    for step in path:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == step]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            found = [(item, item) for item in node.value[step : step + 1]]
-        else:
-            found = []
-        if not found:
-            break
-        line, node = found[0][0].start_mark.line + 1, found[0][1]
-    return line

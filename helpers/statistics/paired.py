@@ -13,6 +13,7 @@ from helpers.statistics.power import detectable, questions_to_settle
 from helpers.statistics.proportion import wilson
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+MIRRORED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 
 
 class Paired(Contract):
@@ -32,6 +33,11 @@ class Paired(Contract):
     verdict: Verdict
     detectable: float | None = Field(description="smallest difference that these questions show four times in five")
     questions_to_settle: int | None
+
+    @property
+    def mirrored(self) -> Verdict:
+        """The verdict about the second."""
+        return MIRRORED.get(self.verdict, self.verdict)
 
     @property
     def flips(self) -> int:

@@ -146,7 +146,7 @@ def test_a_star_in_the_table_stands_for_anything_and_the_first_match_counts():
 def test_a_price_table_with_a_mistake_is_refused_with_its_field(tmp_path):
     path = tmp_path / "prices.yaml"
     path.write_text("date: 2026-11-01\nsource: a quote\ncurrency: EUR\nper_hour: {gpu-a: cheap}\n")
-    with pytest.raises(InvalidParameter, match=r"prices\.yaml: per_hour\.gpu-a"):
+    with pytest.raises(InvalidParameter, match=r"prices\.yaml:4: per_hour\.gpu-a"):
         load_prices(path)
 
 

@@ -95,7 +95,7 @@ def test_a_policy_with_a_mistake_is_refused_with_its_field(written, tmp_path, ca
     policy.write_text("accuracy: a little\n")
     path = written("baseline", range(100), STEADY)
     assert main([path, path, "--policy", str(policy)]) == 1
-    assert "gate.yaml: accuracy" in capsys.readouterr().err
+    assert "gate.yaml:1: accuracy" in capsys.readouterr().err
 
 
 def test_what_is_no_record_is_a_failure_with_its_name(tmp_path, capsys):
