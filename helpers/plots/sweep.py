@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ REPEATED = {
     "goodput": "goodput (requests/s)",
     "slo_attainment": "share within the SLO",
 }
+MOST = {"slo_attainment": 1.0}
 __all__ = ["latency_vs_throughput", "points_table", "repeats_table", "request_counts", "requests_over_time"]
 
 
@@ -43,17 +45,21 @@ def repeats_table(sweep: Sweep) -> DataFrame:
     rows = {}
     if sweep.chosen is not None and sweep.repeats:
         swept, repeats = figures(sweep.chosen), [figures(point) for point in sweep.repeats]
-        rows = {shown: _repeated(swept[name], [row[name] for row in repeats]) for name, shown in REPEATED.items()}
+        rows = {
+            shown: _repeated(swept[name], [row[name] for row in repeats], MOST.get(name, inf))
+            for name, shown in REPEATED.items()
+        }
     return DataFrame.from_dict(rows, orient="index")
 
 
-def _repeated(swept: float | None, values: list[float | None]) -> dict[str, str]:
+def _repeated(swept: float | None, values: list[float | None], most: float) -> dict[str, str]:
+    """Return one row; the interval of the mean ends where the figure cannot be, below 0 and above `most`."""
     known = [value for value in values if value is not None]
     mean = mean_interval(known) if len(known) == len(values) else None
     return {
         "swept": _short(swept),
         **{f"repeat {number}": _short(value) for number, value in enumerate(values, 1)},
-        "95% interval of the mean": f"{mean.low:.3g} to {mean.high:.3g}" if mean else "-",
+        "95% interval of the mean": f"{_short(max(mean.low, 0.0))} to {_short(min(mean.high, most))}" if mean else "-",
     }
 
 

@@ -135,3 +135,12 @@ def test_the_noise_is_shown_beside_what_was_swept(make):
     assert row["95% interval of the mean"] == "63.1 to 92.9"
     assert table.loc["goodput (requests/s)", "95% interval of the mean"] == "-"
     assert plots.repeats_table(sweep).empty
+
+
+def test_an_interval_does_not_reach_where_the_figure_cannot_be(make):
+    sweep = make()
+    again = [point("constant@5", 5, ttft, rate=5.0, slo_attainment=met) for ttft, met in ((5, 1), (30, 0.9), (900, 1))]
+    column = plots.repeats_table(sweep.model_copy(update={"repeats": tuple(again)}))["95% interval of the mean"]
+    assert column["TTFT p95 (ms)"].startswith("0 to ")
+    assert column["share within the SLO"].endswith(" to 1")
+    assert "e+" not in " ".join(column)
