@@ -33,6 +33,8 @@ AssayError
 │   │   ├── ServerCrashed       it ends again and again
 │   │   ├── DeploymentStopped   somebody stopped or removed it
 │   │   └── StartTimedOut       it was not ready in time
+│   ├── GateFailed          a candidate is worse than its baseline by more than the policy allows
+│   ├── GateInconclusive    too little was measured to tell
 │   ├── SubmissionFailed    a pipeline could not be compiled or submitted
 │   ├── DigestMismatch      what would be served is not what was registered
 │   ├── SignatureInvalid    nobody trusted has signed what would be served
@@ -182,6 +184,14 @@ class DeploymentStopped(DeploymentFailed):
 
 class StartTimedOut(DeploymentFailed):
     """The server was not ready in time."""
+
+
+class GateFailed(StageFailed):
+    """A candidate is worse than its baseline by more than the gate's policy allows."""
+
+
+class GateInconclusive(StageFailed):
+    """Too little was measured to tell whether a candidate is as good as its baseline."""
 
 
 class SubmissionFailed(StageFailed):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
-from helpers import storage
-from helpers.artifacts import Record
-from helpers.comparison.answers import read_answers
-from helpers.errors import ArtifactMissing, AssayError
-from helpers.gate.judging import Answers, judge, samples_of
+from helpers.errors import AssayError
+from helpers.gate.judging import judge
 from helpers.gate.policy import load_gate_policy
+from helpers.gate.reading import answers_of, read_record
 
 CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
 
@@ -27,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         policy = load_gate_policy(given.policy)
-        records = _record(given.candidate), _record(given.baseline)
-        answers = _answers(records[0], given.candidate), _answers(records[1], given.baseline)
+        records = read_record(given.candidate), read_record(given.baseline)
+        answers = answers_of(records[0], given.candidate.parent), answers_of(records[1], given.baseline.parent)
     except AssayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -37,29 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
     if given.report:
         given.report.write_text(judgement.markdown(), "utf-8")
     return CODES[judgement.state]
-
-
-def _record(path: Path) -> Record:
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtifactMissing(
-            f"{path} is no record: {reason}", do="Give the record.json that log_results wrote"
-        ) from error
-
-
-def _answers(record: Record, path: Path) -> Answers:
-    """Return the record's answers, from the log beside it or from the store."""
-    if log := samples_of(record, path):
-        return read_answers(log, record.evaluation.metric)
-    with tempfile.TemporaryDirectory(prefix="assay-gate-") as folder:
-        fetched = Path(folder) / "samples.jsonl"
-        name = record.evaluation.samples
-        if name not in record.raw:
-            raise ArtifactMissing(f"{path} does not say where its {name} is", do=f"Put {name} beside it")
-        fetched.write_bytes(storage.get(record.raw[name]))
-        return read_answers(fetched, record.evaluation.metric)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from helpers.artifacts import Contract, Record
+from helpers.artifacts import Artifact, Record
 from helpers.comparison.answers import Answer, Key
 from helpers.comparison.speed import figures
 from helpers.gate.checks import Check, State, accuracy, speed
@@ -16,8 +15,11 @@ Answers = Mapping[Key, Answer]
 SPEEDS = {"ttft_p95_ms": ("TTFT p95", 1), "itl_p95_ms": ("ITL p95", 1), "requests_per_second": ("requests/s", -1)}
 
 
-class Judgement(Contract):
+class Judgement(Artifact):
     """The checks and what they add up to."""
+
+    filename = "gate.json"
+    written_by = "regression_gate"
 
     candidate: str
     baseline: str
@@ -84,9 +86,3 @@ def _circumstances(candidate: Record, baseline: Record) -> str:
 
 def _repeats(record: Record, name: str) -> list[float]:
     return [value for point in record.sweep.repeats if (value := figures(point)[name]) is not None]
-
-
-def samples_of(record: Record, path: Path) -> Path | None:
-    """Return the per-question log beside a record's file, None where it is elsewhere."""
-    beside = path.parent / record.evaluation.samples
-    return beside if beside.is_file() else None

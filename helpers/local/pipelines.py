@@ -56,8 +56,8 @@ def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:
         (notebooks / f"{stage}.ipynb").parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "notebooks" / f"{stage}.ipynb", notebooks)
     shutil.copytree(ROOT / "datasets", notebooks / "datasets", dirs_exist_ok=True)
-    for file in ("policy.yaml", "prices.yaml"):
-        shutil.copy(ROOT / "pipelines" / file, notebooks)
+    for file in (ROOT / "pipelines").glob("*.yaml"):
+        shutil.copy(file, notebooks)
     (folder / "pipelines").mkdir(exist_ok=True)
     shutil.copy(pipeline.file, folder / "pipelines")
     (folder / "logs").mkdir(exist_ok=True)

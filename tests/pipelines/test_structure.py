@@ -20,6 +20,8 @@ ORDER = {
     "model-ops": "ingest_model deploy_model guidellm_sweep lm_eval_task log_results remove_deployment",
     "ai-engineer": "registry_lookup deploy_model guidellm_sweep lm_eval_task log_results remove_deployment "
     "compare_models",
+    "regression": "registry_lookup deploy_model guidellm_sweep lm_eval_task log_results remove_deployment "
+    "regression_gate",
     "remove-expired": "remove_deployment",
 }
 # What the cluster must hold for a node to start: secret and key, as the platform's data connection names them.
@@ -36,6 +38,7 @@ SECRETS = {
     "deploy_model": STORE | PUBLIC_KEY,
     "log_results": STORE,
     "compare_models": STORE,
+    "regression_gate": STORE,
 }
 
 
