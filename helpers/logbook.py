@@ -13,8 +13,9 @@ from helpers import parameters, records, storage
 from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
 from helpers.catalog import pack_catalog, write_catalog
 from helpers.comparison import Comparison, compare
+from helpers.earlier.standing import find_standing
 from helpers.errors import NotFound
-from helpers.ingestion.policy import load_policy
+from helpers.ingestion.policy import Policy, load_policy
 from helpers.registry import AttachedRecord, Registry
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -33,12 +34,29 @@ class Settings(parameters.Settings):
 def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     """Join the artifacts in `folder` and log them to store, catalog and registry; a second time changes nothing.
 
-    The raw files go first and the registry last, so that a record which can be found is complete.
+    Results that a record of this version, purpose and use case holds already are not logged again: that record stands.
+    A decision on the approval is made in any case.
     """
     policy = load_policy(settings.policy) if settings.decide_approval else None
-    selection = Selection.read(folder)
-    record = records.join(
-        selection,
+    joined = _join(settings, folder, policy)
+    record = find_standing(joined, registry) or joined
+    if policy:
+        record = record.model_copy(update={"approval": records.decide(record, policy.approval)})
+    if record.record_id == joined.record_id:
+        record = _write(record, settings, registry, folder)
+    else:
+        print(f"Record {record.record_id} of {record.selection.label} holds these results already and stands.")
+        write_catalog(record, folder / "catalog")
+    pack_catalog(folder / "catalog")
+    if policy and record.approval:
+        decided = (joined.selection.model_version_id, record.approval.state, record.approval.reasons)
+        registry.set_approval(*decided, policy_digest=policy.digest)
+    return record
+
+
+def _join(settings: Settings, folder: Path, policy: Policy | None) -> Record:
+    return records.join(
+        Selection.read(folder),
         Endpoint.read(folder),
         Sweep.read(folder),
         Evaluation.read(folder),
@@ -46,18 +64,18 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
         use_case=settings.use_case,
         settings={"decide_approval": settings.decide_approval, "policy_digest": policy.digest if policy else ""},
     )
+
+
+def _write(record: Record, settings: Settings, registry: Registry, folder: Path) -> Record:
+    """Write the record with its raw files; the registry comes last, so that a record which can be found is complete."""
+    selection = record.selection
     place = f"{storage.resolve(settings.store)}/records/{selection.name}/{selection.version}/{record.record_id}"
     raw = {name: storage.put(folder / name, f"{place}/{name}") for name in _raw_files(record, folder)}
-    approval = records.decide(record, policy.approval) if policy else None
-    record = record.model_copy(update={"raw": raw, "approval": approval})
+    record = record.model_copy(update={"raw": raw})
     for path in write_catalog(record, folder / "catalog"):
         storage.put(path, f"{place}/catalog/{path.name}")
-    pack_catalog(folder / "catalog")
     uri = storage.put(record.model_dump_json(indent=2).encode(), f"{place}/{Record.filename}")
     registry.attach_record(selection.model_version_id, record.record_id, uri, records.summary(record))
-    if policy and approval:
-        decided = (selection.model_version_id, approval.state, approval.reasons)
-        registry.set_approval(*decided, policy_digest=policy.digest)
     return record
 
 

@@ -10,7 +10,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any, Literal
 
 from helpers.artifacts import Approval, Endpoint, Evaluation, Parameter, Record, Selection, Sweep
 from helpers.errors import DigestMismatch
@@ -20,9 +20,9 @@ from helpers.workspace import ROOT
 # Where a thing lies or what a registry calls it does not change what was measured.
 _VARIES = {
     "selection": {"uri", "registry", "registered_model_id", "model_version_id", "model_artifact_id", "reason"},
-    "endpoint": {"url", "tokenizer", "expires", "handle", "auth"},
-    "sweep": {"report"},
-    "evaluation": {"report", "samples"},
+    "endpoint": {"url", "tokenizer", "expires", "handle", "auth", "kv_cache_gib"},
+    "sweep": {"report", "identity", "taken_from", "files"},
+    "evaluation": {"report", "samples", "identity", "answers_identity", "taken_from", "files"},
 }
 
 
@@ -66,11 +66,22 @@ def _identify(
         "use_case": use_case,
         "selection": selection.model_dump(mode="json", exclude=_VARIES["selection"]),
         "endpoint": endpoint.model_dump(mode="json", exclude=_VARIES["endpoint"]),
-        "sweep": sweep.model_dump(mode="json", exclude=_VARIES["sweep"]),
-        "evaluation": evaluation.model_dump(mode="json", exclude=_VARIES["evaluation"]),
+        **_measured(sweep, evaluation),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _measured(sweep: Sweep, evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "sweep": sweep.model_dump(mode="json", exclude=_VARIES["sweep"]),
+        "evaluation": evaluation.model_dump(mode="json", exclude=_VARIES["evaluation"]),
+    }
+
+
+def same_results(one: Record, other: Record) -> bool:
+    """Return whether both records hold the same two measurements, wherever these were taken over from."""
+    return _measured(one.sweep, one.evaluation) == _measured(other.sweep, other.evaluation)
 
 
 def git_commit() -> str:
@@ -126,6 +137,9 @@ def _properties(record: Record) -> Iterator[tuple[str, Parameter | None]]:
     yield "engine", f"{record.endpoint.engine} {record.endpoint.engine_version}"
     yield "startup_seconds", record.endpoint.startup_seconds
     yield "git_commit", record.git_commit
+    yield "sweep_identity", record.sweep.identity or None
+    yield "evaluation_identity", evaluation.identity or None
+    yield "answers_identity", evaluation.answers_identity or None
     yield "ended", max(record.sweep.ended, evaluation.ended).isoformat(timespec="seconds")
 
 

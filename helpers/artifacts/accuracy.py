@@ -41,3 +41,7 @@ class Evaluation(Artifact):
     request_seconds: float = Field(ge=0)
     versions: dict[str, str]
     settings: dict[str, Parameter]
+    identity: str = Field(default="", description="of what was asked of what; empty: never taken over")
+    answers_identity: str = Field(default="", description="what is the same where a single answer is: the model served")
+    taken_from: str = Field(default="", description="id of the record that this was taken over from")
+    files: dict[str, str] = Field(default={}, description="raw file beside this one -> its sha256")

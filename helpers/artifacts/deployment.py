@@ -61,6 +61,7 @@ class Endpoint(Artifact):
     engine_version: str
     engine_args: tuple[str, ...] = ()
     hardware: Hardware
+    kv_cache_gib: int | None = Field(default=None, gt=0, description="set for vLLM on a CPU, which no argument names")
     startup_seconds: float | None = Field(default=None, ge=0, description="None where the endpoint existed already")
     digest: str = Field(description="digest of the version that is served")
     digest_verified: bool = Field(
@@ -76,6 +77,16 @@ class Endpoint(Artifact):
         default="key",
         description="what opens it: ENDPOINT_API_KEY where that is set, or the pod's own token; neither is kept here",
     )
+
+    @property
+    def engine_options(self) -> list[list[str]]:
+        """The engine's arguments in the order of their names, each with its own values: the order says nothing."""
+        found: list[list[str]] = []
+        for word in self.engine_args:
+            if word.startswith("--") or not found:
+                found.append([])
+            found[-1].append(word)
+        return sorted(found, key=lambda option: option[0])
 
     def tokenizer_folder(self) -> Path:
         """Return the absolute path of the folder with the tokenizer's files, unpacked here where they are packed."""

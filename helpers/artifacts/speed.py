@@ -96,6 +96,9 @@ class Sweep(Artifact):
     ended: datetime
     versions: dict[str, str]
     settings: dict[str, Parameter]
+    identity: str = Field(default="", description="of what was measured, how, on what; empty: never taken over")
+    taken_from: str = Field(default="", description="id of the record that this was taken over from")
+    files: dict[str, str] = Field(default={}, description="raw file beside this one -> its sha256")
 
     @property
     def chosen(self) -> LoadPoint | None:

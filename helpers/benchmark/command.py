@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from helpers.artifacts import Endpoint, LoadPoint
 from helpers.benchmark.settings import Settings
 from helpers.benchmark.workload import Workload
+from helpers.environment import without_secrets
 
 Option = dict[str, Any]
 
@@ -120,7 +121,7 @@ def build_environment(
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
     return {
-        **environment,
+        **without_secrets(environment),
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore:resource_tracker",  # the driver ends without taking its pools down in order

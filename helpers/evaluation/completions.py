@@ -76,9 +76,12 @@ class Completions(LocalCompletionsAPI):
     ) -> list[list[Answer]]:
         """Ask for what the journal does not hold, in batches; one list of answers, in the order of `requests`."""
         method, nothing = ("generate_until", NO_ANSWER) if generate else ("loglikelihood", NO_LIKELIHOOD)
+        before = self.journal.taken.copy()
         answers = [self.journal.get(method, key) for key in cache_keys]
         todo = [index for index, answer in enumerate(answers) if answer is None and requests[index]]
         self.reused += sum(answer is not None for answer in answers)
+        for origin, count in (self.journal.taken - before).items():
+            print(f"{count} of {len(requests)} answers are taken over from {origin}", flush=True)
         started, progress = time.monotonic(), Progress(len(requests) - len(todo), len(requests))
         limit = asyncio.Semaphore(self.workers)
         connector = TCPConnector(limit=self.workers, ssl=self.verify_certificate)

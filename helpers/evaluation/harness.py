@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--with-defaults", action="store_true", help="index lm-eval's own tasks too")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one request")
     parser.add_argument("--allow-partial", action="store_true")
+    parser.add_argument("--known", type=Path, help="answers of earlier evaluations")
     return parser
 
 
@@ -60,7 +61,7 @@ def measure(options: argparse.Namespace) -> None:
 
     output = Path(options.output)
     tasks = _load(options)
-    with Journal(output / JOURNAL, _fingerprint(options)) as journal:
+    with Journal(output / JOURNAL, _fingerprint(options), options.known) as journal:
         model = Completions(
             url=options.url,
             tokenizer=Path(options.tokenizer),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,11 +19,20 @@ from helpers.errors import StoreFailed
 
 
 class Journal:
-    """Answers by question, valid for one `fingerprint` (model, engine, tokenizer); a torn line is left out."""
+    """Answers by question, valid for one `fingerprint` (model, engine, tokenizer); a torn line is left out.
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
+    `known` is a file of answers from earlier evaluations, written by `write_known`: they are given and not kept, and
+    `taken` counts how many each of those evaluations gave.
+    """
+
+    def __init__(self, path: Path, fingerprint: str, known: Path | None = None) -> None:
         self.path, self.fingerprint = path, fingerprint
         self._answers = dict(self._kept())
+        lines = known.read_text("utf-8").splitlines() if known else []
+        self._known: dict[str, tuple[Any, str]] = {
+            name: (answer, origin) for name, answer, origin in map(json.loads, lines)
+        }
+        self.taken: Counter[str] = Counter()
         lines = [json.dumps({"same": fingerprint}), *(json.dumps(item) for item in self._answers.items())]
         write_atomic(path, ("\n".join(lines) + "\n").encode())
         self._file = path.open("a", encoding="utf-8")
@@ -40,20 +50,21 @@ class Journal:
             return []
         return [(row[0], row[1]) for row in rows[1:]]
 
-    @staticmethod
-    def _name(method: str, key: Any) -> str:
-        return hashlib.sha256(json.dumps([method, key], default=str).encode()).hexdigest()[:32]
-
     def get(self, method: str, key: Any) -> Any:
         """Return the answer, or None."""
-        answer = self._answers.get(self._name(method, key)) if key is not None and _greedy(key) else None
+        if key is None or not greedy(key):
+            return None
+        answer = self._answers.get(name := name_of(method, key))
+        if answer is None and name in self._known:
+            answer, origin = self._known[name]
+            self.taken[origin] += 1
         return tuple(answer) if isinstance(answer, list) else answer
 
     def add(self, method: str, key: Any, answer: Any) -> None:
         """Write the answer down at once; raises StoreFailed when the disk refuses."""
         if key is not None:
             try:
-                self._file.write(json.dumps([self._name(method, key), answer]) + "\n")
+                self._file.write(json.dumps([name_of(method, key), answer]) + "\n")
                 self._file.flush()
             except OSError as error:
                 raise StoreFailed(
@@ -75,6 +86,11 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def _greedy(key: Any) -> bool:
+def name_of(method: str, key: Any) -> str:
+    """Name a question: the method, the whole prompt, and what is to be scored or how it is to be answered."""
+    return hashlib.sha256(json.dumps([method, key], default=str, sort_keys=True).encode()).hexdigest()
+
+
+def greedy(key: Any) -> bool:
     """Whether asking again would give the same answer; a sampled one is asked for again."""
     return not (isinstance(key[-1], dict) and key[-1].get("do_sample"))

@@ -32,6 +32,7 @@ def write(output: Path, options: argparse.Namespace, results: dict[str, Any], mo
         "dataset_digest": _digest(tasks["tasks"]),
         "request_seconds": model.request_seconds,
         "answers_reused": model.reused,
+        "answers_from": dict(model.journal.taken),
         "versions": {name: version(name) for name in VERSIONS},
     }
     lines = [json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) for sample in answered]

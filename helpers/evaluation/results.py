@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from helpers.artifacts import Endpoint, Evaluation, now
+from helpers.artifacts import Endpoint, Evaluation, Parameter, now
 from helpers.errors import ArtifactMissing, EvaluationFailed, IncompleteCoverage
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task
@@ -79,5 +79,12 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         ended=now(),
         request_seconds=about["request_seconds"],
         versions=about["versions"],
-        settings=settings.parameters() | {"answers_reused": about["answers_reused"]},
+        settings=settings.parameters() | _reused(about),
     )
+
+
+def _reused(about: dict[str, Any]) -> dict[str, Parameter]:
+    """Return how many answers were not asked for, and where those of earlier evaluations come from."""
+    count: int = about["answers_reused"]
+    origins = "; ".join(f"{number} from {origin}" for origin, number in sorted(about["answers_from"].items()))
+    return {"answers_reused": count, **({"answers_from": origins} if origins else {})}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from helpers import errors
 from helpers.artifacts import Endpoint, Evaluation, now
+from helpers.environment import without_secrets
 from helpers.evaluation.results import LOG, read_results
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task, check_task
@@ -22,21 +23,29 @@ from helpers.serving.client import access
 
 
 def evaluate(
-    settings: Settings, endpoint: Endpoint, folder: Path, *, show: Callable[[str], object] = print
+    settings: Settings,
+    endpoint: Endpoint,
+    folder: Path,
+    *,
+    known: Path | None = None,
+    show: Callable[[str], object] = print,
 ) -> Evaluation:
     """Score the endpoint's model on the task; lm-eval's report and its per-question log are left in `folder`.
 
+    What the file `known` answers (helpers.earlier.answers) is not asked.
     Raises UnknownTask, InvalidDataset and ArtifactMissing before anything starts, EndpointUnreachable, StoreFailed,
     IncompleteCoverage or EvaluationFailed after; answers that came before a failure stay in `folder`, and a second
     call goes on from there.
     """
     task = check_task(settings)
     started = now()
-    run(settings, endpoint, folder, task=task, show=show)
+    run(settings, endpoint, folder, task=task, known=known, show=show)
     return read_results(settings, endpoint, folder, task=task, started=started)
 
 
-def build_command(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task | None = None) -> list[str]:
+def build_command(
+    settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task | None = None, known: Path | None = None
+) -> list[str]:
     """Return the child's command line; it holds no secret."""
     command = [sys.executable, "-m", "helpers.evaluation.harness", "--task", settings.task]
     if settings.include_path:
@@ -62,13 +71,14 @@ def build_command(settings: Settings, endpoint: Endpoint, folder: Path, *, task:
     ]
     command += ["--num-concurrent", str(settings.num_concurrent), "--batch-size", str(settings.batch_size)]
     command += ["--timeout", f"{settings.request_timeout:g}", "--same", _fingerprint(endpoint)]
+    command += ["--known", str(known.resolve())] if known else []
     return command + (["--allow-partial"] if settings.allow_partial else [])
 
 
 def _fingerprint(endpoint: Endpoint) -> str:
     """Name what must be the same for an earlier answer to count as this model's answer."""
-    engine = [endpoint.digest, endpoint.model, endpoint.engine, endpoint.engine_version, sorted(endpoint.engine_args)]
-    return hashlib.sha256(json.dumps(engine).encode()).hexdigest()[:16]
+    engine = [endpoint.engine, endpoint.engine_version, endpoint.engine_options, endpoint.max_model_len]
+    return hashlib.sha256(json.dumps([endpoint.digest, endpoint.model, *engine]).encode()).hexdigest()[:16]
 
 
 def run(
@@ -77,6 +87,7 @@ def run(
     folder: Path,
     *,
     task: Task | None = None,
+    known: Path | None = None,
     show: Callable[[str], object] = print,
 ) -> None:
     """Run lm-eval in a process group of its own that never outlives this call; `show` gets a line every few seconds."""
@@ -89,7 +100,7 @@ def run(
         tempfile.TemporaryDirectory(prefix="assay-datasets-") as cache,
         (folder / LOG).open("ab") as log,
     ):
-        command = build_command(settings, endpoint, folder, task=task)
+        command = build_command(settings, endpoint, folder, task=task, known=known)
         with _child(command, _environment(task, Path(cache)), task.folder, log.fileno()) as lines:
             for line in lines:
                 if line.startswith("FAILURE "):
@@ -145,8 +156,12 @@ def _last_words(log: int) -> str:
 
 
 def _environment(task: Task, cache: Path) -> dict[str, str]:
-    """Return the child's environment: the endpoint's key under the name that lm-eval reads, and no one else's key."""
-    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+    """Return the child's environment: the endpoint's key under the name that lm-eval reads, and no one else's key.
+
+    The code of a task is a stranger's; only a task whose data lies on a hub gets the hub's token.
+    """
+    environment = without_secrets(os.environ, keep=() if task.local else ("HF_TOKEN", "HF_TOKEN_PATH"))
+    environment.pop("OPENAI_API_KEY", None)
     if key := os.environ.get("ENDPOINT_API_KEY"):
         environment["OPENAI_API_KEY"] = key
     root = str(Path(__file__).resolve().parents[2])

@@ -45,7 +45,7 @@ class Pipeline:
     @property
     def parameters(self) -> dict[str, str]:
         """Name and default of every pipeline parameter; Elyra's local processor would ignore them."""
-        return {item["name"]: str(item["default_value"]["value"]) for item in self._declared}
+        return {item["name"]: _text(item["default_value"]["value"]) for item in self._declared}
 
     @property
     def types(self) -> dict[str, str]:
@@ -83,13 +83,19 @@ class Pipeline:
         about = {"name": self.resource_name, "source": self.file.name, "runtime": "kfp", "runtime_config": runtime}
         primary["app_data"] |= about
         for parameter in primary["app_data"]["properties"]["pipeline_parameters"]:
-            parameter["default_value"]["value"] = given.get(parameter["name"], parameter["default_value"]["value"])
+            default = parameter["default_value"]
+            if (value := given.get(parameter["name"])) is not None:
+                default["value"] = value.lower() in ("true", "1") if default["type"] == "Bool" else value
         for node in primary["nodes"]:
             parameters = node["app_data"]["component_parameters"]
             file = (self.file.parent / parameters["filename"]).resolve()
             parameters["filename"] = str(file.relative_to(ROOT))
             parameters["runtime_image"] = _placed(parameters["runtime_image"], images)
         return content
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _resource_name(name: str) -> str:

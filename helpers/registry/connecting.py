@@ -28,7 +28,8 @@ def open_connection(address: str, author: str, timeout: float) -> Connection:
     return Connection(full, client, timeout)
 
 
-def _ca_file(address: str) -> str | None:
+def ca_file(address: str) -> str | None:
+    """Return the certificates to trust for the address, None for the usual ones. Raises InvalidParameter."""
     path = os.environ.get("REGISTRY_CA_FILE")
     if path and not os.path.isfile(path):
         raise InvalidParameter(f"REGISTRY_CA_FILE names {path}, which is not there", do="Name the CA's PEM file")
@@ -64,7 +65,7 @@ async def _get(url: str, token: str) -> int:
     import aiohttp
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    trust = ssl.create_default_context(cafile=_ca_file(url)) if url.startswith("https://") else True
+    trust = ssl.create_default_context(cafile=ca_file(url)) if url.startswith("https://") else True
     timeout = aiohttp.ClientTimeout(total=10)
     async with (
         aiohttp.ClientSession(trust_env=True, timeout=timeout) as session,
@@ -92,7 +93,7 @@ def _client(address: str, token: str, author: str) -> ModelRegistry:
             author=author,
             is_secure=address.startswith("https://"),
             user_token=token or None,
-            custom_ca=_ca_file(address),
+            custom_ca=ca_file(address),
             log_level=logging.ERROR,
             async_runner=run_async,
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from helpers import processes
 from helpers.artifacts import Endpoint, Selection, now
+from helpers.environment import without_secrets
 from helpers.errors import DeploymentFailed, TimedOut
 from helpers.ingestion.policy import load_policy
 from helpers.polling import wait_for
@@ -21,8 +22,6 @@ from helpers.serving.files import verified_folder
 from helpers.serving.hardware import this_machine
 from helpers.serving.settings import Settings
 from helpers.workspace import ROOT, home
-
-SECRETS = ("AWS_", "STORE_AWS_", "SOURCE_AWS_", "REGISTRY_", "SIGNING_", "SIGSTORE_", "HF_TOKEN")
 
 
 def deploy(selection: Selection, settings: Settings) -> Endpoint:
@@ -91,7 +90,7 @@ def _start(selection: Selection, settings: Settings, folder: Path, handle: str) 
 
 def _environment(settings: Settings) -> dict[str, str]:
     """Return the server's environment: the CPU build needs to be told so, and nothing may reach for a hub."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+    kept = without_secrets(os.environ)
     if key := kept.pop(client.KEY, ""):
         kept["VLLM_API_KEY"] = key
     return kept | {
@@ -151,6 +150,7 @@ def _endpoint(
         engine_version=client.version(running.url),
         engine_args=settings.arguments,
         hardware=this_machine(),
+        kv_cache_gib=settings.kv_cache_gib,
         startup_seconds=startup,
         digest=selection.digest,
         digest_verified=True,

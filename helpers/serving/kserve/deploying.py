@@ -18,7 +18,7 @@ from helpers.serving.kserve.login import logged_in
 from helpers.serving.kserve.model_source import check_connection, model_source
 from helpers.serving.kserve.names import SPECIFICATION, Object, annotation, expires, is_ours, service_name
 from helpers.serving.kserve.proving import Served, is_selected, startup_seconds, wait_until_served
-from helpers.serving.kserve.rendering import engine_arguments, inference_service
+from helpers.serving.kserve.rendering import engine_arguments, inference_service, vendor
 from helpers.serving.kserve.runtimes import provide_runtime
 from helpers.serving.kserve.state import is_ready
 from helpers.serving.settings import Settings
@@ -120,6 +120,7 @@ def _endpoint(
         engine_version=served.engine_version,
         engine_args=tuple(engine_arguments(selection, settings)[1:]),
         hardware=served_on(cluster, served.pods, settings),
+        kv_cache_gib=None if vendor(settings) else settings.kv_cache_gib,
         startup_seconds=startup,
         digest=selection.digest,
         digest_verified=proven,

@@ -1,0 +1,61 @@
+"""The records that a registry knows, and the raw files that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+from pydantic import ValidationError
+
+from helpers import storage
+from helpers.artifacts import Record
+from helpers.errors import AssayError, DigestMismatch, InvalidInput
+from helpers.registry.reading import Entry, read_records
+
+DO_MEASURE = "Measure again"
+
+
+class Archive:
+    """The registry's records, newest first and listed once; what cannot be had is no error here, but told."""
+
+    def __init__(self, registry: str) -> None:
+        self.registry = registry
+        self._trouble: AssayError | None = None
+
+    def records(self, **properties: str) -> Iterator[Record]:
+        """Yield every record that has these properties in the registry and can be read from the store."""
+        for entry in self._entries:
+            if properties.items() <= entry.summary.items() and (record := self._read(entry)):
+                yield record
+
+    def note(self, error: AssayError) -> None:
+        """Keep why something cannot be had, for `tell`; the first reason counts."""
+        self._trouble = self._trouble or error
+
+    def tell(self, say: Callable[[str], None]) -> bool:
+        """Say once why something could not be had, and return whether there was anything to say."""
+        if trouble := self._trouble:
+            say(f"No earlier result is taken over: {trouble.what.rstrip('. ')}.")
+        self._trouble = None
+        return trouble is not None
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        try:
+            return read_records(self.registry)[::-1]
+        except AssayError as error:
+            self.note(error)
+            return []
+
+    def _read(self, entry: Entry) -> Record | None:
+        try:
+            record = Record.model_validate_json(storage.get(entry.uri))
+            if record.record_id == entry.record_id:
+                return record
+            raise DigestMismatch(f"{entry.uri} is record {record.record_id}, not {entry.record_id}", do=DO_MEASURE)
+        except ValidationError as error:
+            what = f"record {entry.record_id} at {entry.uri} cannot be read ({error.error_count()} errors)"
+            self.note(InvalidInput(what, do=DO_MEASURE))
+        except AssayError as error:
+            self.note(error)
+        return None

@@ -1,0 +1,90 @@
+"""What must be the same for an earlier result to stand for a new one, as one sha256; empty where that is not known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from helpers import benchmark, datasets, evaluation
+from helpers.artifacts import Endpoint
+
+METHOD = 1  # raise it when a stage comes to measure otherwise: what was measured before is then measured again
+LM_EVAL = ("lm_eval", "datasets", "transformers", "tokenizers")
+# Where the prompts lie and how many processes send them changes nothing of what is sent.
+NOT_OF_THE_SWEEP = {"prompts", "workers"}
+CODE = (".yaml", ".yml", ".py")
+CACHES = {"__pycache__", ".ipynb_checkpoints"}
+
+
+def of_sweep(settings: benchmark.Settings, endpoint: Endpoint) -> str:
+    """Return the sweep's identity; raises InvalidDataset where the prompt file is missing."""
+    from_file = settings.workload == "prompts"
+    return _digest(
+        served=_served(endpoint),
+        tools={"guidellm": version("guidellm")},
+        tokens=None if from_file else settings.tokens,
+        prompts=datasets.digest(Path(settings.prompts)) if from_file else None,
+        settings=settings.model_dump(mode="json", exclude=NOT_OF_THE_SWEEP),
+    )
+
+
+def of_evaluation(settings: evaluation.Settings, endpoint: Endpoint, task: evaluation.Task) -> str:
+    """Return the evaluation's identity, "" where the task's data lies elsewhere. How hard it presses is no part of it.
+
+    Neither is the confidence: the interval is computed anew.
+    """
+    if not task.data:
+        return ""
+    return _digest(
+        served=_served(endpoint),
+        tokenizer=_tokenizer(endpoint),
+        tools={name: version(name) for name in LM_EVAL},
+        task=settings.task,
+        content=sorted(_content(settings, task)),
+        settings=settings.model_dump(mode="json", include={"num_fewshot", "limit", "seed"}),
+    )
+
+
+def of_answers(endpoint: Endpoint) -> str:
+    """Return what is the same wherever an answer to the same prompt is the same."""
+    return _digest(
+        served=_served(endpoint),
+        tokenizer=_tokenizer(endpoint),
+        tools={name: version(name) for name in LM_EVAL if name != "datasets"},
+    )
+
+
+def _digest(**parts: Any) -> str:
+    canonical = json.dumps({"method": METHOD, **parts}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _served(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "model": endpoint.digest,
+        "engine": [endpoint.engine, endpoint.engine_version],
+        "engine_args": endpoint.engine_options,
+        "max_model_len": endpoint.max_model_len,
+        "kv_cache_gib": endpoint.kv_cache_gib,
+        "hardware": [endpoint.hardware.type, endpoint.hardware.count],
+    }
+
+
+def _tokenizer(endpoint: Endpoint) -> str:
+    path = endpoint.tokenizer_folder() / "tokenizer.json"
+    return datasets.digest(path) if path.is_file() else ""
+
+
+def _content(settings: evaluation.Settings, task: evaluation.Task) -> Iterator[tuple[str, str]]:
+    """Yield a name, the same on every machine, and a digest for each file that makes the questions and the score."""
+    root = settings.include_path.resolve() if settings.include_path else None
+    for path in root.rglob("*") if root else ():
+        relative = path.relative_to(root)  # type: ignore[arg-type]
+        if path.suffix in CODE and path.is_file() and CACHES.isdisjoint(relative.parts):
+            yield relative.as_posix(), datasets.digest(path)
+    for number, path in enumerate(task.data):
+        yield f"data {number}: {path.name}", datasets.digest(path)
