@@ -19,8 +19,8 @@ MOST_LOGS = 10  # the newest ones: each is read whole
 KNOWN = "known.jsonl"
 
 
-def collect(alike: str, task: str, archive: Archive, folder: Path, scratch: Path) -> Path | None:
-    """Write what earlier evaluations with this `answers_identity` answered into `scratch`; None where nothing is known.
+def collect(alike: str, task: str, archive: Archive, folder: Path, scratch: Path) -> Path:
+    """Write what earlier evaluations with this `answers_identity` answered into a file in `scratch`.
 
     The working folder's own evaluation counts too. Of two answers to one question the newer one is taken.
     """
@@ -30,7 +30,7 @@ def collect(alike: str, task: str, archive: Archive, folder: Path, scratch: Path
             known.setdefault(name, [name, answer, origin])
     path = scratch / KNOWN
     path.write_text("".join(f"{json.dumps(item)}\n" for item in known.values()), "utf-8")
-    return path if known else None
+    return path
 
 
 def _logs(alike: str, task: str, archive: Archive, folder: Path, scratch: Path) -> Iterator[tuple[Path, str]]:

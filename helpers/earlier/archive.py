@@ -21,6 +21,7 @@ class Archive:
     def __init__(self, registry: str) -> None:
         self.registry = registry
         self._trouble: AssayError | None = None
+        self._told = False
 
     def records(self, **properties: str) -> Iterator[Record]:
         """Yield every record that has these properties in the registry and can be read from the store."""
@@ -33,11 +34,11 @@ class Archive:
         self._trouble = self._trouble or error
 
     def tell(self, say: Callable[[str], None]) -> bool:
-        """Say once why something could not be had, and return whether there was anything to say."""
-        if trouble := self._trouble:
-            say(f"No earlier result is taken over: {trouble.what.rstrip('. ')}.")
-        self._trouble = None
-        return trouble is not None
+        """Say why something could not be had, the first time only, and return whether there is anything to say."""
+        if self._trouble and not self._told:
+            say(f"No earlier result is taken over: {self._trouble.what.rstrip('. ')}.")
+            self._told = True
+        return self._trouble is not None
 
     @cached_property
     def _entries(self) -> list[Entry]:

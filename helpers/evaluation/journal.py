@@ -17,27 +17,28 @@ from typing import Any, Self
 from helpers.artifacts import write_atomic
 from helpers.errors import StoreFailed
 
+Row = list[Any]  # name of the question, answer, and whose answer it was where another evaluation's
+
 
 class Journal:
     """Answers by question, valid for one `fingerprint` (model, engine, tokenizer); a torn line is left out.
 
-    `known` is a file of answers from earlier evaluations, written by `write_known`: they are given and not kept, and
-    `taken` counts how many each of those evaluations gave.
+    `known` is a file of answers from earlier evaluations, one [name, answer, origin] a line (helpers.earlier.answers).
+    They are given too, and `taken` counts how many came from each origin. Without it none is, kept ones included.
     """
 
     def __init__(self, path: Path, fingerprint: str, known: Path | None = None) -> None:
         self.path, self.fingerprint = path, fingerprint
-        self._answers = dict(self._kept())
+        kept = [row for row in self._kept() if known or not row[2]]
+        self._rows: dict[str, Row] = {row[0]: row for row in kept}
         lines = known.read_text("utf-8").splitlines() if known else []
-        self._known: dict[str, tuple[Any, str]] = {
-            name: (answer, origin) for name, answer, origin in map(json.loads, lines)
-        }
+        self._known: dict[str, Row] = {row[0]: row for row in map(json.loads, lines)}
         self.taken: Counter[str] = Counter()
-        lines = [json.dumps({"same": fingerprint}), *(json.dumps(item) for item in self._answers.items())]
-        write_atomic(path, ("\n".join(lines) + "\n").encode())
+        head = {"same": fingerprint}
+        write_atomic(path, "".join(f"{json.dumps(item)}\n" for item in (head, *self._rows.values())).encode())
         self._file = path.open("a", encoding="utf-8")
 
-    def _kept(self) -> list[tuple[str, Any]]:
+    def _kept(self) -> list[Row]:
         if not self.path.exists():
             return []
         rows = []
@@ -46,30 +47,35 @@ class Journal:
                 rows.append(json.loads(line))
             except json.JSONDecodeError:
                 continue
-        if not rows or rows[0] != {"same": self.fingerprint}:
-            return []
-        return [(row[0], row[1]) for row in rows[1:]]
+        return rows[1:] if rows and rows[0] == {"same": self.fingerprint} else []
 
     def get(self, method: str, key: Any) -> Any:
         """Return the answer, or None."""
         if key is None or not greedy(key):
             return None
-        answer = self._answers.get(name := name_of(method, key))
-        if answer is None and name in self._known:
-            answer, origin = self._known[name]
-            self.taken[origin] += 1
-        return tuple(answer) if isinstance(answer, list) else answer
+        name = name_of(method, key)
+        if name not in self._rows and name in self._known:
+            self._write(self._known[name])
+        row = self._rows.get(name)
+        if row is None:
+            return None
+        self.taken.update([row[2]] if row[2] else [])
+        return tuple(row[1]) if isinstance(row[1], list) else row[1]
 
     def add(self, method: str, key: Any, answer: Any) -> None:
         """Write the answer down at once; raises StoreFailed when the disk refuses."""
         if key is not None:
-            try:
-                self._file.write(json.dumps([name_of(method, key), answer]) + "\n")
-                self._file.flush()
-            except OSError as error:
-                raise StoreFailed(
-                    f"Could not write {self.path}: {error.strerror}", do="Free some space, then run this stage again"
-                ) from error
+            self._write([name_of(method, key), answer, ""])
+
+    def _write(self, row: Row) -> None:
+        self._rows[row[0]] = row
+        try:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise StoreFailed(
+                f"Could not write {self.path}: {error.strerror}", do="Free some space, then run this stage again"
+            ) from error
 
     def __enter__(self) -> Self:
         return self

@@ -59,6 +59,7 @@ def run(folder: Path, models: tuple[str, ...]) -> None:
     for pipeline in PIPELINES:
         for model in models:
             given = {"SOURCE": f"sample://{model}"} if pipeline == "model-ops" else {"MODEL_NAME": model}
+            given |= {"FRESH": os.environ.get("FRESH") or "false"}
             pipelines.run(pipeline, folder / f"{pipeline}-{model}", given, title=f"{pipeline} {model}")
     write_atomic(folder / "summary.json", json.dumps(summarise(folder, models), indent=2).encode())
     _link_latest(folder)

@@ -72,6 +72,7 @@ def _get(url: str, address: str, timeout: float) -> dict[str, Any]:
             page: dict[str, Any] = json.load(reply)
             return page if isinstance(page.get("items"), list) else {"items": []}
     except urllib.error.HTTPError as error:
+        error.close()
         what = f"The registry at {address} answers HTTP {error.code}"
         raise RegistryUnreachable(what, do=refused_hint(address, error.code)) from error
     except (OSError, http.client.HTTPException) as error:

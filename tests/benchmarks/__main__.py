@@ -13,6 +13,7 @@ from tests.benchmarks import (
     node_start_seconds,
     pipeline_overhead,
     registry_lookup,
+    rerun_speedup,
     whole_runs,
 )
 
@@ -22,6 +23,7 @@ MEASURED = {
     "compile_seconds": compile_seconds.measure,
     "node_start_seconds": node_start_seconds.measure,
     "lm_eval_speedup": lm_eval_speedup.measure,
+    "rerun_speedup": rerun_speedup.measure,
     "pipeline_overhead": pipeline_overhead.measure,
     "whole_runs": whole_runs.measure,
 }

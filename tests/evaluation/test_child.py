@@ -57,6 +57,19 @@ def test_progress_is_shown_and_the_key_is_kept_to_itself(server, settings, endpo
     assert "sesame-1234" not in evaluation.model_dump_json()
 
 
+def test_the_code_of_a_task_gets_no_secret_of_store_registry_hub_or_signature(
+    settings, endpoint, questions, tmp_path, monkeypatch
+):
+    for name in ("STORE_AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "REGISTRY_TOKEN", "SIGNING_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, f"canary-of-{name}")
+    seen = tmp_path / "seen"
+    nosy = f"import os, pathlib\npathlib.Path({str(seen)!r}).write_text(str(dict(os.environ)))\n"
+    (questions / "questions.py").write_text((questions / "questions.py").read_text() + nosy)
+    evaluate(settings(), endpoint(), tmp_path / "artifacts")
+    assert "PYTHONPATH" in seen.read_text()
+    assert "canary-of-" not in seen.read_text()
+
+
 def test_a_missing_tokenizer_is_named_before_anything_starts(server, settings, endpoint, tmp_path):
     with pytest.raises(ArtifactMissing, match=r"no tokenizer of scripted in .*nowhere"):
         evaluate(settings(), endpoint(tokenizer=str(tmp_path / "nowhere")), tmp_path)

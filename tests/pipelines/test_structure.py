@@ -36,6 +36,8 @@ PUBLIC_KEY = {"SIGNING_PUBLIC_KEY": ("assay-signing", "SIGNING_PUBLIC_KEY")}
 SECRETS = {
     "ingest_model": STORE | PUBLIC_KEY | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
     "deploy_model": STORE | PUBLIC_KEY,
+    "guidellm_sweep": STORE,
+    "lm_eval_task": STORE,
     "log_results": STORE,
     "compare_models": STORE,
     "regression_gate": STORE,
@@ -86,6 +88,23 @@ def test_parameters_reach_a_notebook_that_has_them(path):
         assert not variables & declared, "a node's variable silently wins over the pipeline parameter of that name"
         used |= parameters
     assert used == declared
+
+
+@pytest.mark.parametrize("name", ["model-ops", "ai-engineer"])
+def test_what_is_known_is_measured_again_where_fresh_says_so(name):
+    pipeline = Pipeline(name)
+    measuring = [node for node in pipeline.nodes if Path(node["filename"]).stem in ("guidellm_sweep", "lm_eval_task")]
+    assert [{"REGISTRY", "FRESH"} <= set(node["pipeline_parameters"]) for node in measuring] == [True, True]
+    assert (pipeline.parameters["FRESH"], pipeline.types["FRESH"]) == ("false", "Bool")
+    for given, value in (("true", True), ("1", True), ("False", False)):
+        (fresh,) = (
+            item["default_value"]["value"]
+            for item in pipeline.for_elyra({"FRESH": given}, "")["pipelines"][0]["app_data"]["properties"][
+                "pipeline_parameters"
+            ]
+            if item["name"] == "FRESH"
+        )
+        assert fresh is value
 
 
 @every_pipeline

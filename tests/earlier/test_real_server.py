@@ -1,0 +1,65 @@
+"""How many prompts real vLLM counts when questions were added, and when nothing has changed."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from helpers import earlier, evaluation, logbook, processes, serving
+from helpers.registry import connect
+from helpers.workspace import ROOT
+from tests.plugins.models import select, serve_settings
+from tests.plugins.records import a_sweep
+
+pytestmark = pytest.mark.stack
+QUESTIONS = (ROOT / "datasets" / "ops-assistant" / "ops_assistant.jsonl").read_text("utf-8").splitlines()
+CHOICES, WARM_UP = 4, 1
+
+
+@pytest.fixture
+def endpoint(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield serving.deploy(select(tiny_model), serve_settings())
+    for running in processes.all_running():
+        processes.end(running)
+
+
+def prompts_counted(endpoint):
+    """How many prompts vLLM says that it has answered."""
+    text = httpx.get(f"{endpoint.url}/metrics", timeout=20).text
+    return sum(float(value) for value in re.findall(r"^vllm:request_success_total\{.*\} (\S+)$", text, re.MULTILINE))
+
+
+def test_ten_more_questions_send_forty_choices_and_a_rerun_sends_none(endpoint, questions, tmp_path, registry_server):
+    registry, settings = connect(registry_server.address), evaluation.Settings(include_path=questions)
+
+    def ask(folder, count, **known):
+        (questions / "ops_assistant.jsonl").write_text("\n".join(QUESTIONS[:count]) + "\n")
+        before = prompts_counted(endpoint)
+        chosen = earlier.Settings(registry=registry.address, **known)
+        result = earlier.evaluate(settings, endpoint, chosen, tmp_path / folder, [].append)
+        result.write(tmp_path / folder)
+        return result, prompts_counted(endpoint) - before
+
+    def log(folder):
+        for part in (selection, endpoint, a_sweep()):
+            part.write(tmp_path / folder)
+        (tmp_path / folder / "guidellm.json").write_text("{}")
+        return logbook.log(logbook.Settings(store=(tmp_path / "store").as_uri()), registry, tmp_path / folder)
+
+    selection = registry.register_candidate("tiny", "1.0.0", uri="file:///m", digest=endpoint.digest, size_bytes=1)
+    _, sent = ask("first", 150)
+    assert sent == 150 * CHOICES + WARM_UP
+    log("first")
+    more, sent = ask("more", 160)
+    assert sent == 10 * CHOICES + WARM_UP, "forty choices, and the one small request that wakes the server"
+    assert more.n == 160
+    record = log("more")
+    again, sent = ask("again", 160)
+    assert sent == 0
+    assert again == more.model_copy(update={"taken_from": record.record_id})
+    fresh, sent = ask("fresh", 160, fresh=True)
+    assert sent == 160 * CHOICES + WARM_UP
+    assert fresh.correct == more.correct
