@@ -13,10 +13,10 @@ from helpers import parameters, records, storage
 from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
 from helpers.catalog import pack_catalog, write_catalog
 from helpers.comparison import Comparison, compare
-from helpers.earlier.standing import find_standing
 from helpers.errors import NotFound
 from helpers.ingestion.policy import Policy, load_policy
 from helpers.registry import AttachedRecord, Registry
+from helpers.standing import find_standing
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 

@@ -1,4 +1,4 @@
-"""An evaluation against real vLLM, and the same one again in another folder, as another run of a pipeline asks for it."""
+"""An evaluation against real vLLM, and the same one again in another folder, as another run of a pipeline asks it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def measure() -> list[dict[str, object]]:
         tempfile.TemporaryDirectory(prefix="assay-rerun-") as folder,
     ):
         first, second = Path(folder, "first"), Path(folder, "second")
+        _stage(endpoint, Path(folder, "warm-up"), server.address, 20)
         fresh = _stage(endpoint, first, server.address)
         _log(endpoint, first, server.address)
         again = _stage(endpoint, second, server.address)
@@ -55,10 +56,10 @@ def measure() -> list[dict[str, object]]:
     return [figure]
 
 
-def _stage(endpoint: Endpoint, folder: Path, registry: str) -> float:
+def _stage(endpoint: Endpoint, folder: Path, registry: str, questions: int = QUESTIONS) -> float:
     endpoint.write(folder)
-    questions = ROOT / "datasets" / "ops-assistant"
-    command = [sys.executable, "-c", STAGE, str(folder), str(questions), registry, str(QUESTIONS)]
+    task = ROOT / "datasets" / "ops-assistant"
+    command = [sys.executable, "-c", STAGE, str(folder), str(task), registry, str(questions)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout.split()[-1])
 
