@@ -147,6 +147,20 @@ def test_the_registry_shows_baseline_use_case_and_approval(finished):
     assert len(registry.records()) == 4
 
 
+def test_the_second_pipeline_asks_no_question_again_and_measures_its_own_prompts(finished):
+    run, _, _ = finished
+    for model in MODELS:
+        first, second = (Record.read(artifacts(run, pipeline, model)) for pipeline in ("model-ops", "ai-engineer"))
+        assert second.evaluation == first.evaluation.model_copy(update={"taken_from": first.record_id})
+        for name in first.evaluation.files:
+            folders = [artifacts(run, pipeline, model) for pipeline in ("model-ops", "ai-engineer")]
+            assert folders[0].joinpath(name).read_bytes() == folders[1].joinpath(name).read_bytes()
+        assert second.sweep.identity != first.sweep.identity
+        assert not second.sweep.taken_from
+        said = (run / f"ai-engineer-{model}" / "logs" / "lm_eval_task.log").read_text()
+        assert f"record {first.record_id}, {model} 1.0.0) and is taken over; FRESH=true measures it again." in said
+
+
 def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
     run, _, _ = finished
     folder = artifacts(run, "ai-engineer", "ops-small")

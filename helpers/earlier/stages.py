@@ -62,11 +62,14 @@ def evaluate(
 
 
 def _verified(endpoint: Endpoint, say: Say) -> bool:
-    """Return whether it is known what is served, and on what; say so where it is not."""
-    verified = endpoint.target != "existing" and endpoint.digest_verified
-    if not verified:
+    """Return whether it is known what is served, by what and on what; say so where it is not."""
+    if endpoint.target == "existing" or not endpoint.digest_verified:
         say(f"Nobody verified which model {endpoint.url} serves, or on what hardware, so nothing is taken over.")
-    return verified
+        return False
+    if endpoint.engine_version == "unknown":
+        say(f"{endpoint.url} does not say which version of {endpoint.engine} it is, so nothing is taken over.")
+        return False
+    return True
 
 
 def _take(kind: Kind[Result], own: str, archive: Archive, folder: Path, say: Say) -> Result | None:

@@ -79,6 +79,13 @@ def test_what_nobody_verified_is_never_taken_over_and_says_why(recorded, tmp_pat
 
 
 @both
+def test_an_engine_that_hides_its_version_is_never_taken_over(recorded, tmp_path, name):
+    hidden = recorded.endpoint.model_copy(update={"engine_version": "unknown"})
+    (why,) = measures(recorded, name, tmp_path / "second", endpoint=hidden)
+    assert "does not say which version of vllm it is" in why
+
+
+@both
 def test_the_working_folders_own_result_stands_without_any_registry(recorded, tmp_path, name):
     said = []
     stands = ask(recorded, name, tmp_path / "first", said, known=earlier.Settings(registry="http://127.0.0.1:9"))

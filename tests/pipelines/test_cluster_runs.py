@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from helpers.artifacts import Record
 from helpers.local.samples import ensure_samples
 from helpers.pipelines import Pipeline, submitting
 from helpers.registry import connect
@@ -178,6 +179,15 @@ def test_model_record_and_raw_files_are_in_the_store(finished):
     assert len([key for key in keys if key.endswith("/record.json")]) == 2
     assert f'"{MODEL}"' in finished.records
     assert "approved" in finished.records
+
+
+def test_the_second_pipeline_takes_the_evaluation_over_from_the_first(finished):
+    keys = finished.store.keys()
+    records = [Record.model_validate_json(finished.store.get(key)) for key in keys if key.endswith("/record.json")]
+    (first,) = [record for record in records if record.purpose == "baseline"]
+    (second,) = [record for record in records if record.purpose == "use-case"]
+    assert second.evaluation == first.evaluation.model_copy(update={"taken_from": first.record_id})
+    assert not second.sweep.taken_from, "it has other prompts"
 
 
 def contents(name, data):

@@ -90,7 +90,7 @@ def test_parameters_reach_a_notebook_that_has_them(path):
     assert used == declared
 
 
-@pytest.mark.parametrize("name", ["model-ops", "ai-engineer"])
+@pytest.mark.parametrize("name", ["model-ops", "ai-engineer", "regression"])
 def test_what_is_known_is_measured_again_where_fresh_says_so(name):
     pipeline = Pipeline(name)
     measuring = [node for node in pipeline.nodes if Path(node["filename"]).stem in ("guidellm_sweep", "lm_eval_task")]
