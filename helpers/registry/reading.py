@@ -66,11 +66,12 @@ def _get(url: str, address: str, timeout: float) -> dict[str, Any]:
     if url.startswith("https://"):
         handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca_file(address))))
     try:
-        with urllib.request.build_opener(*handlers).open(
-            urllib.request.Request(url, headers=headers), None, timeout
-        ) as reply:
+        opener, request = urllib.request.build_opener(*handlers), urllib.request.Request(url, headers=headers)
+        with opener.open(request, timeout=timeout) as reply:
             page: dict[str, Any] = json.load(reply)
-            return page if isinstance(page.get("items"), list) else {"items": []}
+        if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+            raise ValueError("no list of artifacts")
+        return page
     except urllib.error.HTTPError as error:
         error.close()
         what = f"The registry at {address} answers HTTP {error.code}"
