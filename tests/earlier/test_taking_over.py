@@ -189,7 +189,8 @@ def test_a_file_name_in_a_record_leads_nowhere_else(recorded, tmp_path):
     record = recorded.record
     files = {"../escaped": next(iter(record.sweep.files.values())), **record.sweep.files}
     sweep = record.sweep.model_copy(update={"files": files, "report": "../escaped"})
-    storage.put(record.model_copy(update={"sweep": sweep}).model_dump_json().encode(), entry.uri)
+    raw = {**record.raw, "../escaped": record.raw["guidellm.json"]}
+    storage.put(record.model_copy(update={"sweep": sweep, "raw": raw}).model_dump_json().encode(), entry.uri)
     measures(recorded, "sweep", tmp_path / "second")
     assert not (tmp_path / "escaped").exists()
 
