@@ -29,38 +29,52 @@ def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "") -
     Raises StageFailed with the failed stage's own message. Executed notebooks and their HTML stay in either case.
     """
     pipeline = Pipeline(name)
-    environment = os.environ | _all_local(pipeline.environment(given))
-    if "SIGNING_KEY" not in environment:
-        make_own_key()
+    environment = os.environ | local_environment(pipeline.environment(given))
     notebooks = _copy_workspace(pipeline, folder)
     print(f"{title or name}: {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
     try:
         _run_elyra(pipeline, folder, environment)
     finally:
-        for removed in remove_owned(notebooks):  # a failed or interrupted pipeline never reaches remove_deployment
-            print(f"  {removed}")
-        for stage in pipeline.stages:
-            _keep_log_and_html(notebooks / f"{stage}.ipynb", folder / "logs")
+        clean_up(folder)
     return notebooks
 
 
-def _all_local(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters with this machine in the place of `auto`, which in a workbench would be the cluster."""
+def local_environment(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters with this machine in the place of `auto`, which in a workbench would be the cluster.
+
+    A key to sign with is made where none is given.
+    """
+    if "SIGNING_KEY" not in os.environ:
+        make_own_key()
     here = {name: "local" for name in PLACES if parameters.get(name) == "auto"}
     return {**parameters, **here}
 
 
-def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:
+def copy_inputs(folder: Path) -> Path:
+    """Put what all stages read into a new run's folder; return the folder in which its notebooks are to run."""
     notebooks = folder / "notebooks"
-    for stage in dict.fromkeys(pipeline.stages):
-        (notebooks / f"{stage}.ipynb").parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "notebooks" / f"{stage}.ipynb", notebooks)
     shutil.copytree(ROOT / "datasets", notebooks / "datasets", dirs_exist_ok=True)
     for file in (ROOT / "pipelines").glob("*.yaml"):
         shutil.copy(file, notebooks)
+    (folder / "logs").mkdir(exist_ok=True)
+    return notebooks
+
+
+def clean_up(folder: Path) -> None:
+    """End the servers that a failed or interrupted run left, and keep log and HTML of each executed notebook."""
+    notebooks = folder / "notebooks"
+    for removed in remove_owned(notebooks):
+        print(f"  {removed}")
+    for notebook in sorted(notebooks.glob("*.ipynb")):
+        _keep_log_and_html(notebook, folder / "logs")
+
+
+def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:
+    notebooks = copy_inputs(folder)
+    for stage in dict.fromkeys(pipeline.stages):
+        shutil.copy(ROOT / "notebooks" / f"{stage}.ipynb", notebooks)
     (folder / "pipelines").mkdir(exist_ok=True)
     shutil.copy(pipeline.file, folder / "pipelines")
-    (folder / "logs").mkdir(exist_ok=True)
     return notebooks
 
 

@@ -7,7 +7,7 @@ import pytest
 from helpers.errors import InvalidInput
 from helpers.ingestion.policy import load_policy
 from helpers.ingestion.sealing.keys import make_own_key, private_key
-from helpers.local.pipelines import _all_local
+from helpers.local.pipelines import local_environment
 from helpers.pipelines import Pipeline, names
 from tests.plugins.models import POLICY
 
@@ -15,7 +15,7 @@ from tests.plugins.models import POLICY
 @pytest.mark.parametrize("name", names())
 def test_auto_becomes_this_machine_and_nothing_else_changes(name):
     shipped = Pipeline(name).environment({})
-    local = _all_local(shipped)
+    local = local_environment(shipped)
     assert all(local[place] == "local" for place in ("REGISTRY", "STORE", "MODEL_STORE", "TARGET") if place in local)
     changed = {key for key in shipped if shipped[key] != local[key]}
     assert changed <= {"REGISTRY", "STORE", "MODEL_STORE", "TARGET"}
@@ -23,8 +23,8 @@ def test_auto_becomes_this_machine_and_nothing_else_changes(name):
 
 def test_what_the_user_names_is_kept():
     given = Pipeline("ai-engineer").environment({"REGISTRY": "service:models", "TARGET": "kserve"})
-    assert _all_local(given)["REGISTRY"] == "service:models"
-    assert _all_local(given)["TARGET"] == "kserve"
+    assert local_environment(given)["REGISTRY"] == "service:models"
+    assert local_environment(given)["TARGET"] == "kserve"
 
 
 def test_a_local_run_in_a_workbench_signs_with_the_workbenchs_own_key(monkeypatch, tmp_path):

@@ -19,6 +19,8 @@ def sample(name: str, policy: Policy) -> Plan:
     """Return the plan for one of the sample models. Raises InvalidParameter or NotFound."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise InvalidParameter(f"sample://{name} names no sample", do="Give sample://name")
+    if not (home() / "samples" / name).exists():
+        raise NotFound(f"There is no sample model {name} on this machine", do="Run make samples, which trains them")
     return plan(home() / "samples" / name, policy)
 
 

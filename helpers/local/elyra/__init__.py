@@ -1,0 +1,1 @@
+"""The runtime "This machine" on Elyra's canvas."""
