@@ -62,9 +62,10 @@ images: ## the runtime images by another name, in the dropdown and in the pipeli
 
 ##@ Work on it
 .PHONY: test
-test: setup lint .tools/docker-registry ## all tests, with real vLLM, GuideLLM, lm-eval and registry
+test: setup lint .tools/docker-registry .tools/chromium ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
 	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not build"
 	$(PY) -m pytest -m stack
+	@echo "screenshots of the canvas, the comparison and the report: build/screenshots"
 
 .PHONY: test-fast
 test-fast: setup .tools/docker-registry ## what needs no vLLM and no load test
@@ -123,6 +124,15 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 	@cd .tools && if command -v docker-registry > /dev/null; then ln -sf "$$(command -v docker-registry)" docker-registry; \
 		else { apt-get download -qq docker-registry || { apt-get update -qq && apt-get download -qq docker-registry; }; } \
 		&& dpkg-deb -x docker-registry_*.deb unpacked && mv unpacked/usr/bin/docker-registry . && rm -rf unpacked *.deb; fi
+
+# Chromium comes from Debian: Playwright's own builds come from a server that is not reachable everywhere.
+INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends
+.tools/chromium:
+	@mkdir -p .tools
+	@command -v chromium > /dev/null || { echo "setup: chromium"; test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
+		|| { echo "The browser tests need Chromium: run apt install chromium fonts-dejavu-core" >&2; exit 1; }; \
+		$(INSTALL) chromium fonts-dejavu-core || { apt-get update -qq && $(INSTALL) chromium fonts-dejavu-core; }; }
+	@ln -sf "$$(command -v chromium)" $@
 
 .uv/bin/uv:
 	@echo "setup: uv"
