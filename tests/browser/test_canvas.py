@@ -89,7 +89,9 @@ def test_the_pipeline_parameters_are_shown_with_their_defaults(lab, page):
     page.locator("input[value=MODEL_NAME]").wait_for()
     known = shipped["app_data"]["properties"]["pipeline_parameters"]
     names = page.locator("input[id^=root_][id$=_name]").evaluate_all("all => all.map(one => one.value)")
-    values = page.locator("input[id=root_value]").evaluate_all("all => all.map(one => one.value)")
+    values = page.locator("input[id=root_value]").evaluate_all(
+        "all => all.map(one => one.type != 'checkbox' ? one.value : one.checked ? 'True' : 'False')"
+    )
     assert names == [item["name"] for item in known]
     assert values == [str(item["default_value"]["value"]) for item in known]
     keep(page, "pipeline-parameters")
