@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from helpers.artifacts import Interval
 
 EDGE = 1e-12
+CACHED = 1 << 16  # many pairs of versions share a few hundred counts
 
 
+@lru_cache(maxsize=CACHED)
 def difference_interval(only_first: int, only_second: int, n: int, confidence: float = 0.95) -> Interval:
     """Return the score interval for the first share minus the second (Tango 1998, Statistics in Medicine 17:891-908).
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
 
 from helpers.artifacts import Contract, Interval
-from helpers.statistics.difference import difference_interval
+from helpers.statistics.difference import CACHED, difference_interval
 from helpers.statistics.power import detectable, questions_to_settle
 from helpers.statistics.proportion import wilson
 
@@ -45,6 +46,7 @@ class Paired(Contract):
         return self.only_first + self.only_second
 
 
+@lru_cache(maxsize=CACHED)
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided exact McNemar p-value: the discordant pairs against a fair coin."""
     from scipy.stats import binomtest
@@ -64,6 +66,13 @@ def compare(first: list[bool], second: list[bool], confidence: float = 0.95, mar
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     both, n = sum(a and b for a, b in zip(first, second, strict=True)), len(first)
+    return from_counts(both, only_first, only_second, n, confidence, margin)
+
+
+def from_counts(
+    both: int, only_first: int, only_second: int, n: int, confidence: float = 0.95, margin: float = 0.0
+) -> Paired:
+    """Compare two models by how many of n questions both, only the first and only the second answered correctly."""
     p_value = mcnemar(only_first, only_second)
     pair = Paired(
         n=n,

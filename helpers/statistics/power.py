@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+
+from helpers.statistics.difference import CACHED
 
 POWER = 0.8  # how often a real difference of that size is to be seen
 
@@ -23,6 +26,7 @@ def power(n: int, flips: float, difference: float, confidence: float = 0.95) -> 
     return float((binom.pmf(seen, n, flips) * where(critical < 0, 0.0, shown)).sum())
 
 
+@lru_cache(maxsize=CACHED)
 def detectable(n: int, flips: float, confidence: float = 0.95, wanted: float = POWER) -> float | None:
     """Return the smallest real difference that n questions would show with probability `wanted`, None where none is.
 
@@ -36,6 +40,7 @@ def detectable(n: int, flips: float, confidence: float = 0.95, wanted: float = P
     return float(brentq(missing, 1e-9, 1.0, xtol=1e-6)) if missing(1.0) >= 0 else None
 
 
+@lru_cache(maxsize=CACHED)
 def questions_to_settle(
     only_first: int, only_second: int, n: int, confidence: float = 0.95, wanted: float = POWER
 ) -> int | None:
