@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from helpers.artifacts import Artifact, Contract, Interval, Probability
+from helpers.artifacts import FOLDER, Artifact, Contract, Interval, Probability, write_atomic
 from helpers.statistics import Paired
 
 MOST = 12  # versions that figures and tables name and of which every two are told: 66 pairs
@@ -101,6 +102,11 @@ class Comparison(Artifact):
     verdict: str
     not_compared: tuple[str, ...] = ()
 
+    def write(self, folder: Path = FOLDER) -> Path:
+        """Write everything, also of 20,000 pairs; those without the white space that is for people."""
+        indent = 2 if len(self.standings) <= MOST else None
+        return write_atomic(folder / self.filename, (self.model_dump_json(indent=indent) + "\n").encode())
+
     @property
     def certainty(self) -> tuple[str, ...]:
         """One sentence for each pair with its test, and for each version that could not be compared.
@@ -122,12 +128,12 @@ class Comparison(Artifact):
         limits = {json.loads(row.slo).get(metric) for row in self.standings}
         return limits.pop() if len(limits) == 1 else None
 
-    def told(self, about: str | None, shown: Collection[str]) -> tuple[Pair, ...]:
-        """Return every pair; of more than MOST versions only those of one version with the others that are shown.
+    def told(self, about: str | None, shown: Collection[str], most: int = MOST) -> tuple[Pair, ...]:
+        """Return every pair; of more than `most` versions only those of one version with the others that are shown.
 
         Where there is no such version, the most accurate one stands in for it.
         """
-        if len(self.standings) <= MOST:
+        if len(self.standings) <= most:
             return self.pairs
         about = about or self.standings[0].label
         return tuple(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LINE = 100  # characters of the legend that fit in a line
 SPREAD = 0.7  # how much of a category's row the marks of many versions take
 
 
@@ -36,7 +37,8 @@ def categories(comparison: Comparison, shown: Sequence[str] = ()) -> Figure:
         axes.set_xlabel("Share answered correctly: further right is better")
         level = comparison.standings[0].interval.confidence
         axes.set_title(f"Accuracy by category, bars: {level:.0%} intervals, *: difference shown")
-        figure.legend(loc="outside lower center", ncols=min(len(rows), 3))
+        widest = max(len(style.short(row.label)) for row in rows)
+        figure.legend(loc="outside lower center", ncols=min(len(rows), max(1, LINE // (widest + 6))))
     return style.finished(figure)
 
 

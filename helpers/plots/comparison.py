@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,7 @@ __all__ = [
     "weights",
 ]
 
+NAMED = 4  # versions without an operating point that the figure names
 Latency = Literal["ttft_p95_ms", "e2e_p95_ms"]
 _NAMES = {"ttft_p95_ms": "Time to first token, p95", "e2e_p95_ms": "End-to-end latency, p95"}
 
@@ -114,7 +116,8 @@ def _frame(axes: Axes, comparison: Comparison, placed: Sequence[Standing], laten
         where: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "right", "va": "top"}
         axes.annotate(f"SLO {limit:g} ms", (limit, 1), (-5, -3), color=style.LIMIT, **where)
     missing = [row for row in comparison.standings if row not in placed]
-    names = [f"{style.short(row.label)} ({row.accuracy:.2f})" for row in missing[:4]]
-    more = [f"{len(missing) - 4} more"] if len(missing) > 4 else []
+    names = [f"{style.short(row.label)} ({row.accuracy:.2f})" for row in missing[:NAMED]]
+    more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
     if missing:
-        axes.text(0.02, 0.03, "No load met the SLO: " + ", ".join([*names, *more]), transform=axes.transAxes, wrap=True)
+        text = "No load met the SLO: " + ", ".join([*names, *more])
+        axes.text(0.02, 0.03, textwrap.fill(text, 80), transform=axes.transAxes, fontsize=9.5, bbox=style.BEHIND)

@@ -36,7 +36,7 @@ def distributions(waits: FirstTokens, comparison: Comparison, shown: Sequence[st
             tick.set_color(looks[label].ink)
         axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
-        axes.set_title("Every request at the operating point, repeats below (thin line: median, bar: p95)")
+        axes.set_title("Every request at the operating point, its repeats below")
         if not rows:
             axes.text(0.5, 0.5, "No requests to show", transform=axes.transAxes, ha="center")
     return style.finished(figure)
@@ -69,7 +69,7 @@ def _scale(axes: Axes, times: Sequence[float], slo: float | None) -> None:
     if known and max(known) > 20 * min(known):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlabel("Time to first token (ms, logarithmic)")
+        axes.set_xlabel("Time to first token (ms, logarithmic); thin line: median, bar: 95th percentile")
     else:
         axes.set_xlim(left=0)
-        axes.set_xlabel("Time to first token (ms)")
+        axes.set_xlabel("Time to first token (ms); thin line: median, bar: 95th percentile")

@@ -38,7 +38,13 @@ def in_a_column(axes: Axes, labels: Sequence[Label]) -> None:
             va="center",
             color=label.look.ink,
             fontsize=9.5,
-            arrowprops={"arrowstyle": "-", "color": label.look.colour, "linewidth": 0.7, "alpha": 0.6, "shrinkB": 6},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": label.look.colour,
+                "linewidth": 0.7,
+                "alpha": 0.6,
+                "relpos": (0, 0.5),
+            },
             annotation_clip=False,
         )
 

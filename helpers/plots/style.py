@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color Universal Design" (2008), without black and with yellow last: it is faint on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
-# The same hues for text: 4.5 to 1 and more on white (WCAG 2.2, 1.4.3), which yellow and light blue have not.
-INKS = ("#00629B", "#A84A00", "#006B4E", "#96457A", "#1B6E9E", "#855C00", "#6B6600")
+# Okabe and Ito, "Color Universal Design" (2008), without black and with Paul Tol's indigo for yellow, faint on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#332288")
+# The same hues for text: 4.5 to 1 and more on white (WCAG 2.2, 1.4.3), which light blue and orange have not.
+INKS = ("#00629B", "#A84A00", "#006B4E", "#96457A", "#1B6E9E", "#855C00", "#332288")
 # The shape tells what the colour does not: on grey paper, and where there are more models than colours.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 GREY, INK = "#8C8C8C", "#262626"
@@ -84,8 +84,10 @@ def use() -> None:
 
 
 def finished(figure: Figure) -> Figure:
-    """Take the figure out of pyplot's hands, so that a notebook shows it once."""
+    """Lay the figure out, once for all pictures of it, and take it out of pyplot's hands: a notebook shows it once."""
     from matplotlib import pyplot
 
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     pyplot.close(figure)
     return figure

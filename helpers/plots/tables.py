@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from helpers.comparison import Comparison, Standing
+from helpers.comparison import MOST, Comparison, Standing
 from helpers.plots.flips import COLUMNS, among
 from helpers.statistics import Paired
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 NOT_MEASURED = "\u2013"
+MARKS = {True: "\u2713", False: "\u2717"}
 
 
 def standings_table(comparison: Comparison, shown: Sequence[str] = ()) -> DataFrame:
@@ -51,15 +52,17 @@ def _number(value: float | None, digits: int) -> str:
     return NOT_MEASURED if value is None else f"{value:,.{digits}f}"
 
 
-def pairs_table(comparison: Comparison, about: str | None = None, shown: Sequence[str] = ()) -> DataFrame:
+def pairs_table(
+    comparison: Comparison, about: str | None = None, shown: Sequence[str] = (), most: int = MOST
+) -> DataFrame:
     """One row per two versions: the difference in accuracy with its interval, the test, and what it settles.
 
-    Of many versions only the pairs of `about` with the others that are shown.
+    Of more than `most` versions only the pairs of `about` with the others that are shown.
     """
     from pandas import DataFrame
 
     columns = ["difference", "interval", "p (adjusted)", "verdict", "would have shown", "questions to settle it"]
-    pairs = comparison.told(about, shown or comparison.leading)
+    pairs = comparison.told(about, shown or comparison.leading, most)
     rows = [dict(zip(columns, _pair(pair.paired), strict=True)) for pair in pairs]
     table = DataFrame(rows, columns=columns, index=[f"{pair.first} against {pair.second}" for pair in pairs])
     table.index.name = "versions"
@@ -79,10 +82,9 @@ def flips_table(comparison: Comparison, shown: Sequence[str] = ()) -> DataFrame:
 
     labels = [*(shown or comparison.leading)[:COLUMNS]]
     every = among(comparison.flips, labels)
-    marks = {True: "\u2713", False: "\u2717"}
     rows = [
         {"category": flip.category, "question": flip.text, "expected": flip.expected}
-        | {label: f"{marks[flip.correct[label]]} {flip.answers[label]}" for label in labels}
+        | {label: f"{MARKS[flip.correct[label]]} {flip.answers[label]}" for label in labels}
         for flip in every
     ]
     columns = ["category", "question", "expected", *labels]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from helpers.artifacts import LoadPoint, Record
 from helpers.plots import labels, style
@@ -45,8 +45,8 @@ def _scale(axes: Axes) -> None:
 def _limits(axes: Axes, records: Sequence[Record]) -> None:
     for limit in sorted({limit for record in records if (limit := record.sweep.slo.ttft_ms) is not None}):
         axes.axhline(limit, color=style.LIMIT, linestyle=":")
-        where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        axes.annotate(f"SLO {limit:g} ms", (0, limit), (4, 4), color=style.LIMIT, **where)  # type: ignore[arg-type]
+        where: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+        axes.annotate(f"SLO {limit:g} ms", (1, limit), (-4, 4), color=style.LIMIT, bbox=style.BEHIND, **where)
 
 
 def _achieved(point: LoadPoint, against: str) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILENAME = "report.html"
+EVERY_PAIR = 4  # versions; of more the pairs with the recommended one fit on paper
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def _sections(
         "Each pair with the exact McNemar test on the questions on which the two differ (Holm's correction for all "
         "pairs), and the smallest difference that so many questions show four times in five.",
         table=Table.of(
-            pairs_table(comparison, decision.recommended, decision.shown), "Differences in accuracy, and their tests"
+            pairs_table(comparison, decision.recommended, decision.shown, most=EVERY_PAIR),
+            "Differences in accuracy, and their tests",
         )
         if several
         else None,

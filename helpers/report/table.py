@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # A cell of a numeric column: a figure, perhaps with its interval or a bracket behind it, or none.
 FIGURE = re.compile(r"[+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?%?(?: (?:to .*|\(.*\)|and more))?|n/a|\u2013|-|")
+SHORT = 16  # characters that are not broken over lines
 CUT = 300  # characters of a cell: an answer may be a novel
 
 
@@ -37,6 +38,13 @@ class Table:
     def numeric(self) -> list[bool]:
         """Which columns hold figures, and are aligned to the right."""
         return [all(map(FIGURE.fullmatch, cells)) for cells in self._by_column()]
+
+    @property
+    def classes(self) -> list[str]:
+        """How the cells of each column are laid out."""
+        short = [max(map(len, cells), default=0) <= SHORT for cells in self._by_column()]
+        kinds = zip(self.numeric, short, strict=True)
+        return ["assay-number" if figure else "assay-short" if narrow else "" for figure, narrow in kinds]
 
     def _by_column(self) -> list[list[str]]:
         return [[row[place] for row in self.rows] for place in range(len(self.columns))]

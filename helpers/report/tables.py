@@ -5,6 +5,7 @@ from __future__ import annotations
 from helpers.comparison import Comparison, Flip, Standing
 from helpers.decision import Decision, Option
 from helpers.plots.decision import decision_table
+from helpers.plots.tables import MARKS
 from helpers.report.table import Table
 
 UNKNOWN = "n/a"
@@ -65,11 +66,16 @@ def flips(comparison: Comparison, decision: Decision) -> Table:
     first, second = decision.shown[:2]
     ways = [_right(comparison, first, second), _right(comparison, second, first)]
     rows = [
-        [flip.question, flip.text, flip.expected, flip.answers[first], flip.answers[second], right]
-        for right, way in zip((first, second), ways, strict=True)
+        [
+            flip.question,
+            flip.text,
+            flip.expected,
+            *(f"{MARKS[flip.correct[label]]} {flip.answers[label]}" for label in (first, second)),
+        ]
+        for way in ways
         for flip in way[:EACH_WAY]
     ]
-    columns = ["question", "text", "expected", first, second, "right"]
+    columns = ["question", "text", "expected", first, second]
     caption = f"Right on {len(ways[0])} and {len(ways[1])} questions that the other misses: {first} and {second}"
     return Table(caption, columns, rows, "All are in comparison.json.")
 

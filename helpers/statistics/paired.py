@@ -48,11 +48,10 @@ class Paired(Contract):
 
 @lru_cache(maxsize=CACHED)
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided exact McNemar p-value: the discordant pairs against a fair coin."""
-    from scipy.stats import binomtest
+    """Return the two-sided exact McNemar p-value: the discordant pairs against a fair coin, both tails alike."""
+    from scipy.stats import binom
 
-    flips = only_first + only_second
-    return float(binomtest(only_first, flips, 0.5).pvalue) if flips else 1.0
+    return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
 def compare(first: list[bool], second: list[bool], confidence: float = 0.95, margin: float = 0.0) -> Paired:
@@ -66,15 +65,19 @@ def compare(first: list[bool], second: list[bool], confidence: float = 0.95, mar
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     both, n = sum(a and b for a, b in zip(first, second, strict=True)), len(first)
-    return from_counts(both, only_first, only_second, n, confidence, margin)
+    pair = from_counts(both, only_first, only_second, n, confidence, margin)
+    return _judged(pair, pair.p_value, tests=1)
 
 
 def from_counts(
     both: int, only_first: int, only_second: int, n: int, confidence: float = 0.95, margin: float = 0.0
 ) -> Paired:
-    """Compare two models by how many of n questions both, only the first and only the second answered correctly."""
+    """Return two models by how many of n questions both, only the first and only the second answered correctly.
+
+    The verdict is open until the pair is judged, with the others that are tested together (see `adjusted`).
+    """
     p_value = mcnemar(only_first, only_second)
-    pair = Paired(
+    return Paired(
         n=n,
         both=both,
         only_first=only_first,
@@ -90,7 +93,6 @@ def from_counts(
         detectable=None,
         questions_to_settle=None,
     )
-    return _judged(pair, p_value, tests=1)
 
 
 def adjusted(pairs: Sequence[Paired]) -> list[Paired]:
