@@ -44,7 +44,7 @@ class Table:
         """How the cells of each column are laid out."""
         short = [max(map(len, cells), default=0) <= SHORT for cells in self._by_column()]
         kinds = zip(self.numeric, short, strict=True)
-        return ["assay-number" if figure else "assay-short" if narrow else "" for figure, narrow in kinds]
+        return ["assay-number" if figure else "assay-short" if narrow else "assay-text" for figure, narrow in kinds]
 
     def _by_column(self) -> list[list[str]]:
         return [[row[place] for row in self.rows] for place in range(len(self.columns))]

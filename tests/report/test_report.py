@@ -155,7 +155,7 @@ def test_names_and_answers_from_strangers_are_text(tmp_path):
                 [prompt, f" {HOSTILE} {place}"] for place, (prompt, _) in enumerate(sample["arguments"])
             ]
 
-    _, _, page = written(tmp_path, names=("a<b>&\"'", "$x$ </script>"), change=poison)
+    _, _, page = written(tmp_path, names=("a<b>&\"' $\\frac{$", "$x$ </script>"), change=poison)
     assert HOSTILE in page.text
     assert len(page.scripts) == len(page.all("script")) == 1
     assert len(page.all("style")) == 1
