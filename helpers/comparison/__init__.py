@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from helpers.comparison.answers import Answer, read_answers
 from helpers.comparison.compare import compare
-from helpers.comparison.contract import Category, Comparison, Flip, Pair, Standing
+from helpers.comparison.contract import MOST, Category, Comparison, Flip, Pair, Standing
 
-__all__ = ["Answer", "Category", "Comparison", "Flip", "Pair", "Standing", "compare", "read_answers"]
+__all__ = ["MOST", "Answer", "Category", "Comparison", "Flip", "Pair", "Standing", "compare", "read_answers"]

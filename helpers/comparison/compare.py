@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers.artifacts import Record
 from helpers.comparison.answers import Answer, Key, read_answers
-from helpers.comparison.contract import Category, Comparison, Flip, Standing
+from helpers.comparison.contract import Category, Comparison, Flip, Pair, Standing
 from helpers.comparison.pairing import all_pairs
 from helpers.comparison.speed import speed
 from helpers.comparison.verdict import overall, standing_verdict
@@ -38,7 +38,11 @@ def compare(
     answers = {_label(record): read_answers(samples[record.record_id], record.evaluation.metric) for record in group}
     standings = sorted((_standing(record, answers[_label(record)]) for record in group), key=lambda row: -row.accuracy)
     pairs = all_pairs(standings, answers, margin)
-    standings = [row.model_copy(update={"verdict": standing_verdict(row, pairs)}) for row in standings]
+    of_each: dict[str, list[Pair]] = {row.label: [] for row in standings}
+    for pair in pairs:
+        of_each[pair.first].append(pair)
+        of_each[pair.second].append(pair)
+    standings = [row.model_copy(update={"verdict": standing_verdict(row, of_each[row.label])}) for row in standings]
     return Comparison(
         standings=tuple(standings),
         pairs=pairs,

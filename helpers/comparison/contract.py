@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 
-from helpers.artifacts import Artifact, Contract, Interval, Probability
+from helpers.artifacts import FOLDER, Artifact, Contract, Interval, Probability, write_atomic
 from helpers.statistics import Paired
+
+MOST = 12  # versions that figures and tables name and of which every two are told: 66 pairs
 
 
 class Category(Contract):
@@ -64,8 +71,12 @@ class Pair(Contract):
     first: str
     second: str
     paired: Paired
-    categories: dict[str, Paired] = Field(default={}, description="on each category of questions, tested together")
-    sentence: str
+    categories: dict[str, Paired] = Field(
+        default={}, description="on each category of questions, tested together; see `sentence`"
+    )
+    sentence: str = Field(
+        default="", description="empty beyond MOST versions, except for pairs with the most accurate one"
+    )
 
 
 class Flip(Contract):
@@ -91,7 +102,40 @@ class Comparison(Artifact):
     verdict: str
     not_compared: tuple[str, ...] = ()
 
+    def write(self, folder: Path = FOLDER) -> Path:
+        """Write everything, also of 20,000 pairs; those without the white space that is for people."""
+        indent = 2 if len(self.standings) <= MOST else None
+        return write_atomic(folder / self.filename, (self.model_dump_json(indent=indent) + "\n").encode())
+
     @property
     def certainty(self) -> tuple[str, ...]:
-        """One sentence for each pair with its test, and for each version that could not be compared."""
-        return (*(pair.sentence for pair in self.pairs), *self.not_compared) or ("There is one model only.",)
+        """One sentence for each pair with its test, and for each version that could not be compared.
+
+        Of more than MOST versions not more than so many of either.
+        """
+        most = None if len(self.standings) <= MOST else MOST
+        told = [pair.sentence for pair in self.pairs if pair.sentence][:most]
+        told += [*self.not_compared[:most], "The others are in comparison.json."] if most else self.not_compared
+        return tuple(told) or ("There is one model only.",)
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The most accurate versions, as many as are shown by name."""
+        return tuple(row.label for row in self.standings[:MOST])
+
+    def limit(self, metric: Literal["ttft_ms", "itl_ms", "e2e_ms"]) -> float | None:
+        """Return the SLO's limit (ms), None where there is none or the versions were held to different ones."""
+        limits = {json.loads(row.slo).get(metric) for row in self.standings}
+        return limits.pop() if len(limits) == 1 else None
+
+    def told(self, about: str | None, shown: Collection[str], most: int = MOST) -> tuple[Pair, ...]:
+        """Return every pair; of more than `most` versions only those of one version with the others that are shown.
+
+        Where there is no such version, the most accurate one stands in for it.
+        """
+        if len(self.standings) <= most:
+            return self.pairs
+        about = about or self.standings[0].label
+        return tuple(
+            pair for pair in self.pairs if about in (pair.first, pair.second) and {pair.first, pair.second} <= {*shown}
+        )

@@ -5,53 +5,84 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from helpers.artifacts import Contract
 from helpers.comparison.answers import Answer, Key
-from helpers.comparison.contract import Pair, Standing
+from helpers.comparison.contract import MOST, Pair, Standing
 from helpers.comparison.verdict import sentence
 from helpers.errors import NotFound
-from helpers.statistics import Paired, adjusted
-from helpers.statistics import compare as paired
+from helpers.statistics import Paired, adjusted, from_counts
 
 Answers = Mapping[Key, Answer]
-Row = tuple[Answer, Answer]
+
+
+class Marks(Contract):
+    """Sets of questions as bits, so that two versions are counted against each other in a microsecond."""
+
+    asked: int
+    correct: int
 
 
 def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], margin: float) -> tuple[Pair, ...]:
-    """Return every two versions, the more accurate first, tested together."""
+    """Return every two versions, the more accurate first, tested together.
+
+    All pairs are one family for Holm's correction, however few of them are shown: which version is the best is seen in
+    the same answers, and the best of many equals beats the rest by chance. Of more than MOST versions only the pairs
+    with the most accurate one have a sentence and tests by category. Raises NotFound where two share no question.
+    """
+    marks, topics = _marks(answers)
     both = list(combinations(standings, 2))
-    common = [_common(first, second, answers) for first, second in both]
-    levels = [first.interval.confidence for first, _ in both]
-    tested = [_tested(rows, level, margin) for rows, level in zip(common, levels, strict=True)]
+    tested = [_tested(marks[a.label], marks[b.label], -1, a.interval.confidence, margin) for a, b in both]
+    for (first, second), result in zip(both, tested, strict=True):
+        _require(first, second, result)
+    judged = adjusted([result for result in tested if result])
+    in_full = {row.label for row in (standings if len(standings) <= MOST else standings[:1])}
     return tuple(
         Pair(
-            first=first.label,
-            second=second.label,
+            first=a.label,
+            second=b.label,
             paired=result,
-            categories=_categories(rows, result.confidence, margin),
-            sentence=sentence(first, second, result, len(both)),
+            categories=_categories(marks[a.label], marks[b.label], topics, result) if a.label in in_full else {},
+            sentence=sentence(a, b, result, len(both)) if a.label in in_full else "",
         )
-        for (first, second), rows, result in zip(both, common, adjusted(tested), strict=True)
+        for (a, b), result in zip(both, judged, strict=True)
     )
 
 
-def _common(first: Standing, second: Standing, answers: Mapping[str, Answers]) -> list[Row]:
-    """Return what both said to the questions that both were asked. Raises NotFound where there is none."""
-    mine, theirs = answers[first.label], answers[second.label]
-    common = sorted(key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest)
-    if not common:
+def _marks(answers: Mapping[str, Answers]) -> tuple[dict[str, Marks], dict[str, int]]:
+    """Return each version's questions, and each category's; the same question has the same text, too."""
+    every = sorted({(key, answer.digest) for mine in answers.values() for key, answer in mine.items()})
+    bits = {question: 1 << place for place, question in enumerate(every)}
+    topics: dict[str, int] = {}
+    marks = {}
+    for label, mine in answers.items():
+        asked = correct = 0
+        for key, answer in mine.items():
+            bit = bits[key, answer.digest]
+            asked |= bit
+            correct |= bit if answer.correct else 0
+            topics[answer.category] = topics.get(answer.category, 0) | bit
+        marks[label] = Marks(asked=asked, correct=correct)
+    return marks, dict(sorted(topics.items()))
+
+
+def _tested(mine: Marks, theirs: Marks, among: int, confidence: float, margin: float) -> Paired | None:
+    """Return the two on the questions `among` those that both were asked, None where there are none."""
+    common = mine.asked & theirs.asked & among
+    a, b = mine.correct & common, theirs.correct & common
+    counts = (a & b).bit_count(), (a & ~b).bit_count(), (b & ~a).bit_count(), common.bit_count()
+    return from_counts(*counts, confidence, margin) if common else None
+
+
+def _require(first: Standing, second: Standing, result: Paired | None) -> None:
+    if result is None:
         raise NotFound(
             f"{first.label} and {second.label} have no question in common",
             do="Run lm_eval_task for both with the same limit",
         )
-    return [(mine[key], theirs[key]) for key in common]
 
 
-def _tested(rows: Sequence[Row], confidence: float, margin: float) -> Paired:
-    return paired([a.correct for a, _ in rows], [b.correct for _, b in rows], confidence, margin)
-
-
-def _categories(rows: Sequence[Row], confidence: float, margin: float) -> dict[str, Paired]:
+def _categories(mine: Marks, theirs: Marks, topics: Mapping[str, int], whole: Paired) -> dict[str, Paired]:
     """Return the pair on each category of questions, all of them tested together."""
-    names = sorted({first.category for first, _ in rows})
-    parts = [[row for row in rows if row[0].category == name] for name in names]
-    return dict(zip(names, adjusted([_tested(part, confidence, margin) for part in parts]), strict=True))
+    tested = {name: _tested(mine, theirs, among, whole.confidence, whole.margin) for name, among in topics.items()}
+    known = {name: result for name, result in tested.items() if result}
+    return dict(zip(known, adjusted(list(known.values())), strict=True))

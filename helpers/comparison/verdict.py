@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from helpers.comparison.contract import Pair, Standing
+from helpers.comparison.contract import MOST, Pair, Standing
 from helpers.statistics import Paired, welch
 
 
@@ -13,17 +13,18 @@ def overall(standings: Sequence[Standing], pairs: Sequence[Pair]) -> str:
     best = standings[0]
     if len(standings) == 1:
         return f"{_alone(best)}; there is no other version on the same questions to compare it with."
-    said = next(pair for pair in pairs if pair.first == best.label and pair.second == standings[1].label).sentence
-    lower = [row for row in standings[2:] if _between(best, row, pairs).paired.verdict == "better"]
-    alike = [row for row in standings[2:] if _between(best, row, pairs).paired.verdict == "equivalent"]
-    open_ = [row for row in standings[2:] if row not in lower and row not in alike]
-    parts = [said]
+    against = {pair.second: pair for pair in pairs if pair.first == best.label}
+    verdicts = {row.label: against[row.label].paired.verdict for row in standings[2:]}
+    lower = [label for label, verdict in verdicts.items() if verdict == "better"]
+    alike = [label for label, verdict in verdicts.items() if verdict == "equivalent"]
+    open_ = [label for label in verdicts if label not in (*lower, *alike)]
+    parts = [against[standings[1].label].sentence]
     if lower:
-        parts.append(f"it is also shown to be more accurate than {_names(lower)}")
+        parts.append(f"it is also shown to be more accurate than {names(lower, ' and ')}")
     if alike:
-        parts.append(f"it is equivalent to {_names(alike)} within the margin")
+        parts.append(f"it is equivalent to {names(alike, ' and ')} within the margin")
     if open_:
-        parts.append(f"against {_names(open_)} the difference is inconclusive")
+        parts.append(f"against {names(open_, ' and ')} the difference is inconclusive")
     return "; ".join(parts) + "."
 
 
@@ -36,7 +37,7 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
         elif standing.label == pair.second:
             outcomes[pair.paired.mirrored].append(pair.first)
     said = [
-        f"{words} {', '.join(outcomes[verdict])}"
+        f"{words} {names(outcomes[verdict])}"
         for verdict, words in (
             ("better", "more accurate than"),
             ("worse", "less accurate than"),
@@ -147,9 +148,6 @@ def _alone(row: Standing) -> str:
     return f"{row.label} answers {row.accuracy:.0%} of {row.n} questions correctly ({bounds})"
 
 
-def _between(first: Standing, second: Standing, pairs: Sequence[Pair]) -> Pair:
-    return next(pair for pair in pairs if {pair.first, pair.second} == {first.label, second.label})
-
-
-def _names(rows: Sequence[Standing]) -> str:
-    return " and ".join(row.label for row in rows)
+def names(labels: Sequence[str], between: str = ", ") -> str:
+    """Return the names, or how many there are where no sentence could hold them."""
+    return f"{len(labels)} versions" if len(labels) > MOST else between.join(labels)

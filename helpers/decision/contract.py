@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from helpers.artifacts import Artifact, Contract, Interval, Probability
+from helpers.comparison import MOST
 
 State = Literal["met", "unsure", "missed"]
 
@@ -61,3 +62,15 @@ class Decision(Artifact):
     headroom: float
     prices: str = Field(description="date and source of the price table")
     currency: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Whom figures and tables name, best first: everyone, of more than MOST versions those that matter most.
+
+        These are the recommended and the most accurate one, then the Pareto front, then the rest by rank.
+        """
+        best = max(self.options, key=lambda option: option.accuracy).label
+        front = [option.label for option in self.options if option.on_front]
+        every = [option.label for option in self.options]
+        first = [label for label in dict.fromkeys([self.recommended, best, *front, *every]) if label][:MOST]
+        return tuple(label for label in every if label in first)

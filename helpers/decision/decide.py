@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from helpers.comparison import Comparison
+from helpers.comparison import MOST, Comparison
 from helpers.decision import ranking
 from helpers.decision.contract import Decision, Option
 from helpers.decision.needs import Needs
@@ -66,16 +66,24 @@ def _doubts(first: Option, others: Sequence[Option], comparison: Comparison) -> 
         verdicts[pair.second, pair.first] = pair.paired.mirrored
     said = {"worse": "is shown to be more accurate", "inconclusive": "is not shown to be less accurate"}
     found = {other.label: verdicts[first.label, other.label] for other in others}
-    return [*doubts, *(f"{label} {said[verdict]}" for label, verdict in found.items() if verdict in said)]
+    open_ = [label for label, verdict in found.items() if verdict in said]
+    if len(open_) <= MOST:
+        return [*doubts, *(f"{label} {said[found[label]]}" for label in open_)]
+    counts = {words: sum(found[label] == verdict for label in open_) for verdict, words in said.items()}
+    return [*doubts, *(f"{count} versions are{words.removeprefix('is')}" for words, count in counts.items() if count)]
 
 
 def _sentence(first: Option | None, others: Sequence[Option], rest: Sequence[Option], doubts: Sequence[str]) -> str:
     if first is None:
-        return "No version meets the must-haves: " + "; ".join(_missed(each) for each in rest) + "."
+        return f"No version meets the must-haves: {_out(rest)}."
     share = f" and in {first.first_share:.0%} of all weightings" if others else ""
-    out = f"; {'; '.join(_missed(each) for each in rest)}" if rest else ""
+    out = f"; {_out(rest)}" if rest else ""
     how = f"That is not sure: {'; '.join(doubts)}." if doubts else "The measurements are enough to be sure of that."
     return f"Take {first.label}: it ranks first for these weights{share}{out}. {how}"
+
+
+def _out(rest: Sequence[Option]) -> str:
+    return f"{len(rest)} versions miss one" if len(rest) > MOST else "; ".join(_missed(each) for each in rest)
 
 
 def _missed(each: Option) -> str:

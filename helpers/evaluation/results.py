@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from helpers.artifacts import Endpoint, Evaluation, Parameter, now
 from helpers.errors import ArtifactMissing, EvaluationFailed, IncompleteCoverage
 from helpers.evaluation.settings import Settings
@@ -22,7 +24,7 @@ YES_OR_NO = ("acc", "exact_match", "em", "pass@1", "acc_norm", "prompt_level_str
 def read_samples(path: Path) -> list[dict[str, Any]]:
     """Return lm-eval's per-question log; raises ArtifactMissing."""
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        return [from_json(line) for line in path.read_bytes().split(b"\n") if line.strip()]
     except FileNotFoundError as error:
         raise ArtifactMissing(f"{path} is not there", do="Run lm_eval_task first") from error
 

@@ -36,7 +36,9 @@ class Judgement(Artifact):
         marks = {"pass": "passes", "fail": "fails", "inconclusive": "is inconclusive"}
         rows = [f"| {c.name} | {c.allowed} | {c.seen} | {c.state} |" for c in self.checks]
         head = f"## {self.candidate} {marks[self.state]} against {self.baseline}"
-        return "\n".join([head, "", "| check | allowed | seen, 90% interval | result |", "| --- | --- | --- | --- |", *rows, ""])
+        return "\n".join(
+            [head, "", "| check | allowed | seen, 90% interval | result |", "| --- | --- | --- | --- |", *rows, ""]
+        )
 
 
 def judge(candidate: Record, baseline: Record, answers: tuple[Answers, Answers], policy: GatePolicy) -> Judgement:

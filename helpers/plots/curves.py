@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 METRICS = {"ttft_ms": "Time to first token", "itl_ms": "Time between tokens", "e2e_ms": "Whole request"}
 SHOWN = ("p50", "p95")
-BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}  # so that lines leave labels legible
 
 
 def latency_vs_throughput(sweep: Sweep) -> Figure:
@@ -45,7 +44,9 @@ def _curves(axes: Axes, sweep: Sweep, metric: str) -> None:
         axes.plot(reached, measured, line, marker="o", color=tint, label={"p50": "median"}.get(name, name))
     for point in points if metric == "ttft_ms" else ():
         where = (point.requests_per_second, getattr(point, metric).p95)
-        axes.annotate(_load(point), where, (0, 9), textcoords="offset points", fontsize=9, ha="center", bbox=BEHIND)
+        axes.annotate(
+            _load(point), where, (0, 9), textcoords="offset points", fontsize=9, ha="center", bbox=style.BEHIND
+        )
     chosen = sweep.chosen
     if chosen and (there := getattr(chosen, metric)):
         marker: dict[str, Any] = {"marker": "o", "markersize": 15, "markerfacecolor": "none", "markeredgewidth": 2}

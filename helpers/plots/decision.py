@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helpers.comparison.verdict import names
 from helpers.decision import Decision, Option
 from helpers.decision.ranking import criteria, score
-from helpers.plots import style
+from helpers.plots import labels, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,11 +18,13 @@ STEPS = 50
 
 
 def decision_table(decision: Decision) -> DataFrame:
-    """One row per version, best first: gates, capacity and cost; "n/a" where something has no price or measurement."""
+    """One row per version that is shown, best first: gates, capacity, cost; "n/a" without a price or a measurement."""
     from pandas import DataFrame
 
-    rows = [_row(option, decision.currency) for option in decision.options]
-    return DataFrame(rows, index=[option.label for option in decision.options])
+    options = [option for option in decision.options if option.label in decision.shown]
+    table = DataFrame([_row(option, decision.currency) for option in options], index=[each.label for each in options])
+    table.index.name = "version"
+    return table
 
 
 def _row(option: Option, currency: str) -> dict[str, str]:
@@ -39,7 +42,7 @@ def _row(option: Option, currency: str) -> dict[str, str]:
         f"{currency}/1,000 requests": _number(option.cost_per_thousand_requests, 4),
         f"{currency}/1M output tokens": _number(option.cost_per_million_output_tokens, 3),
         "cold start (s)": _number(option.startup_seconds, 0),
-        "beaten in everything by": ", ".join(option.dominated_by) or "none",
+        "beaten in everything by": names(option.dominated_by) or "none",
         "first in weightings": NOT_KNOWN if option.first_share is None else f"{option.first_share:.0%}",
     }
 
@@ -53,16 +56,20 @@ def weights(decision: Decision) -> Figure:
     from matplotlib import pyplot
 
     eligible = [option for option in decision.options if option.eligible]
-    labels = [option.label for option in decision.options]
+    looks = style.looks(decision.shown)
     shares, (quality, latency, cost) = criteria(eligible), decision.weights
     other = latency + cost
     split = (latency / other, cost / other) if other else (0.5, 0.5)
     places = [step / STEPS for step in range(STEPS + 1)]
     with pyplot.rc_context(style.RC):
-        figure, axes = pyplot.subplots(figsize=(10, 4), layout="constrained")
-        for label, share in shares.items():
-            heights = [score(share, (w, (1 - w) * split[0], (1 - w) * split[1])) for w in places]
-            axes.plot(places, heights, color=style.colour(label, labels), label=label)
+        figure, axes = pyplot.subplots(figsize=(10, max(4.0, labels.room(len(looks)) - 1)), layout="constrained")
+        ends = []
+        for label, look in looks.items():
+            if label not in shares:
+                continue
+            heights = [score(shares[label], (w, (1 - w) * split[0], (1 - w) * split[1])) for w in places]
+            axes.plot(places, heights, look.line, color=look.colour, marker=look.marker, markevery=5, markersize=5)
+            ends.append(labels.Label(1, heights[-1], style.short(label), look))
         axes.axvline(quality / (quality + other), color=style.INK, linestyle=":")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.05)
@@ -71,6 +78,5 @@ def weights(decision: Decision) -> Figure:
         )
         axes.set_ylabel("Score, 1 is best in everything")
         axes.set_title("How the ranking depends on the weights")
-        if shares:
-            figure.legend(loc="outside lower center", ncols=min(len(shares), 4))
+        labels.in_a_column(axes, ends)
     return style.finished(figure)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color Universal Design" (2008), without black and with yellow last: it is faint on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
+# Okabe and Ito, "Color Universal Design" (2008), without black and with Paul Tol's indigo for yellow, faint on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#332288")
+# The same hues for text: 4.5 to 1 and more on white (WCAG 2.2, 1.4.3), which light blue and orange have not.
+INKS = ("#00629B", "#A84A00", "#006B4E", "#96457A", "#1B6E9E", "#855C00", "#332288")
+# The shape tells what the colour does not: on grey paper, and where there are more models than colours.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 GREY, INK = "#8C8C8C", "#262626"
 LIMIT = "#A30000"  # objectives, in every plot
 GOOD, BAD, CUT_OFF = "#009E73", "#D55E00", "#BDBDBD"
@@ -33,12 +37,43 @@ RC: Any = {
     "legend.frameon": False,
     "lines.linewidth": 2,
     "lines.markersize": 7,
+    "text.parse_math": False,  # names, questions and answers come from others: a dollar sign is a dollar sign
 }
+# What a label stands on, so that lines and marks behind it leave it legible.
+BEHIND: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
 
 
-def colour(label: str, labels: Sequence[str]) -> str:
+class Look(NamedTuple):
+    """How a version is drawn: the same in every figure."""
+
+    colour: str
+    ink: str
+    marker: str
+    line: str
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Return each label's look among all of them, whatever their order; lines are dashed where colours repeat."""
+    count = len(COLOURS)
+    return {
+        label: Look(
+            COLOURS[place % count],
+            INKS[place % count],
+            MARKERS[place % len(MARKERS)],
+            "--" if place // count % 2 else "-",
+        )
+        for place, label in enumerate(sorted(set(labels)))
+    }
+
+
+def colour(label: str, labels: Iterable[str]) -> str:
     """Return the colour of `label` among all `labels`: the same in every plot, whatever their order."""
-    return COLOURS[sorted(set(labels)).index(label) % len(COLOURS)]
+    return looks(labels)[label].colour
+
+
+def short(label: str, most: int = 34) -> str:
+    """Return the label, its middle left out where it is too long for a plot: names differ in their ends."""
+    return label if len(label) <= most else f"{label[: most // 2 - 1]}\u2026{label[-(most // 2) :]}"
 
 
 def use() -> None:
@@ -49,8 +84,10 @@ def use() -> None:
 
 
 def finished(figure: Figure) -> Figure:
-    """Take the figure out of pyplot's hands, so that a notebook shows it once."""
+    """Lay the figure out, once for all pictures of it, and take it out of pyplot's hands: a notebook shows it once."""
     from matplotlib import pyplot
 
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     pyplot.close(figure)
     return figure

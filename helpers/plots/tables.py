@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from helpers.comparison import Comparison, Standing
+from helpers.comparison import MOST, Comparison, Standing
+from helpers.plots.flips import COLUMNS, among
 from helpers.statistics import Paired
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 NOT_MEASURED = "\u2013"
+MARKS = {True: "\u2713", False: "\u2717"}
 
 
-def standings_table(comparison: Comparison) -> DataFrame:
+def standings_table(comparison: Comparison, shown: Sequence[str] = ()) -> DataFrame:
     """One row per version, most accurate first: accuracy with its interval, and the speed at the operating point."""
     from pandas import DataFrame
 
-    table = DataFrame(
-        [_standing(row) for row in comparison.standings], index=[row.label for row in comparison.standings]
-    )
+    rows = [row for row in comparison.standings if row.label in (shown or comparison.leading)]
+    table = DataFrame([_standing(row) for row in rows], index=[row.label for row in rows])
     table.index.name = "version"
     return table
 
@@ -50,14 +52,21 @@ def _number(value: float | None, digits: int) -> str:
     return NOT_MEASURED if value is None else f"{value:,.{digits}f}"
 
 
-def pairs_table(comparison: Comparison) -> DataFrame:
-    """One row per two versions: the difference in accuracy with its interval, the test, and what it settles."""
+def pairs_table(
+    comparison: Comparison, about: str | None = None, shown: Sequence[str] = (), most: int = MOST
+) -> DataFrame:
+    """One row per two versions: the difference in accuracy with its interval, the test, and what it settles.
+
+    Of more than `most` versions only the pairs of `about` with the others that are shown.
+    """
     from pandas import DataFrame
 
     columns = ["difference", "interval", "p (adjusted)", "verdict", "would have shown", "questions to settle it"]
-    rows = [_pair(pair.paired) for pair in comparison.pairs]
-    index = [f"{pair.first} against {pair.second}" for pair in comparison.pairs]
-    return DataFrame([dict(zip(columns, row, strict=True)) for row in rows], columns=columns, index=index)
+    pairs = comparison.told(about, shown or comparison.leading, most)
+    rows = [dict(zip(columns, _pair(pair.paired), strict=True)) for pair in pairs]
+    table = DataFrame(rows, columns=columns, index=[f"{pair.first} against {pair.second}" for pair in pairs])
+    table.index.name = "versions"
+    return table
 
 
 def _pair(paired: Paired) -> tuple[str, ...]:
@@ -67,16 +76,16 @@ def _pair(paired: Paired) -> tuple[str, ...]:
     return f"{paired.difference:+.3f}", bounds, f"{paired.p_adjusted:.2g}", paired.verdict, shown, settle
 
 
-def flips_table(comparison: Comparison) -> DataFrame:
+def flips_table(comparison: Comparison, shown: Sequence[str] = ()) -> DataFrame:
     """Every question on which the versions differ, with each version's answer; a check mark where it was right."""
     from pandas import DataFrame
 
-    labels = [row.label for row in comparison.standings]
-    marks = {True: "\u2713", False: "\u2717"}
+    labels = [*(shown or comparison.leading)[:COLUMNS]]
+    every = among(comparison.flips, labels)
     rows = [
         {"category": flip.category, "question": flip.text, "expected": flip.expected}
-        | {label: f"{marks[flip.correct[label]]} {flip.answers[label]}" for label in labels}
-        for flip in comparison.flips
+        | {label: f"{MARKS[flip.correct[label]]} {flip.answers[label]}" for label in labels}
+        for flip in every
     ]
     columns = ["category", "question", "expected", *labels]
-    return DataFrame(rows, columns=columns, index=[flip.question for flip in comparison.flips])
+    return DataFrame(rows, columns=columns, index=[flip.question for flip in every])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.statistics.difference import difference_interval
-from helpers.statistics.paired import Paired, Verdict, adjusted, compare, mcnemar
+from helpers.statistics.paired import Paired, Verdict, adjusted, compare, from_counts, mcnemar
 from helpers.statistics.power import detectable, power, questions_to_settle
 from helpers.statistics.proportion import wilson
 from helpers.statistics.repeated import mean_interval, welch
@@ -15,6 +15,7 @@ __all__ = [
     "compare",
     "detectable",
     "difference_interval",
+    "from_counts",
     "mcnemar",
     "mean_interval",
     "power",

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from helpers.artifacts import Interval
 
 EDGE = 1e-12
+CACHED = 1 << 16  # many pairs of versions share a few hundred counts
 
 
+@lru_cache(maxsize=CACHED)
+def normal_quantile(share: float) -> float:
+    """Return where the standard normal distribution has `share` of its weight below."""
+    from scipy.stats import norm
+
+    return float(norm.ppf(share))
+
+
+@lru_cache(maxsize=CACHED)
 def difference_interval(only_first: int, only_second: int, n: int, confidence: float = 0.95) -> Interval:
     """Return the score interval for the first share minus the second (Tango 1998, Statistics in Medicine 17:891-908).
 
     It holds those differences that the score test does not reject, so it stays sound for few flips, and for none.
     """
-    from scipy.stats import norm
-
-    seen, limit = (only_first - only_second) / n, float(norm.ppf(0.5 + confidence / 2))
+    seen, limit = (only_first - only_second) / n, normal_quantile(0.5 + confidence / 2)
 
     def distance(difference: float) -> float:
         return abs(score(only_first, only_second, n, difference)) - limit

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
 
 from helpers.artifacts import Contract, Interval
-from helpers.statistics.difference import difference_interval
+from helpers.statistics.difference import CACHED, difference_interval
 from helpers.statistics.power import detectable, questions_to_settle
 from helpers.statistics.proportion import wilson
 
@@ -45,12 +46,12 @@ class Paired(Contract):
         return self.only_first + self.only_second
 
 
+@lru_cache(maxsize=CACHED)
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided exact McNemar p-value: the discordant pairs against a fair coin."""
-    from scipy.stats import binomtest
+    """Return the two-sided exact McNemar p-value: the discordant pairs against a fair coin, both tails alike."""
+    from scipy.stats import binom
 
-    flips = only_first + only_second
-    return float(binomtest(only_first, flips, 0.5).pvalue) if flips else 1.0
+    return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
 def compare(first: list[bool], second: list[bool], confidence: float = 0.95, margin: float = 0.0) -> Paired:
@@ -64,8 +65,19 @@ def compare(first: list[bool], second: list[bool], confidence: float = 0.95, mar
     only_first = sum(a and not b for a, b in zip(first, second, strict=True))
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     both, n = sum(a and b for a, b in zip(first, second, strict=True)), len(first)
+    pair = from_counts(both, only_first, only_second, n, confidence, margin)
+    return _judged(pair, pair.p_value, tests=1)
+
+
+def from_counts(
+    both: int, only_first: int, only_second: int, n: int, confidence: float = 0.95, margin: float = 0.0
+) -> Paired:
+    """Return two models by how many of n questions both, only the first and only the second answered correctly.
+
+    The verdict is open until the pair is judged, with the others that are tested together (see `adjusted`).
+    """
     p_value = mcnemar(only_first, only_second)
-    pair = Paired(
+    return Paired(
         n=n,
         both=both,
         only_first=only_first,
@@ -81,7 +93,6 @@ def compare(first: list[bool], second: list[bool], confidence: float = 0.95, mar
         detectable=None,
         questions_to_settle=None,
     )
-    return _judged(pair, p_value, tests=1)
 
 
 def adjusted(pairs: Sequence[Paired]) -> list[Paired]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any
+
+from helpers.statistics.difference import CACHED, normal_quantile
 
 POWER = 0.8  # how often a real difference of that size is to be seen
 
@@ -13,16 +17,26 @@ def power(n: int, flips: float, difference: float, confidence: float = 0.95) -> 
     `flips` is the share of questions on which the two really differ, `difference` the first's share of right answers
     minus the second's, at most `flips`. Exact: summed over how many of the n questions turn out to be flips.
     """
-    from numpy import arange, where
+    from numpy import where
     from scipy.stats import binom
 
-    seen = arange(n + 1)
-    critical = binom.ppf((1 - confidence) / 2, seen, 0.5)
-    critical = where(binom.cdf(critical, seen, 0.5) > (1 - confidence) / 2, critical - 1, critical)
+    seen, critical = _critical(n, confidence)
     shown = binom.sf(seen - critical - 1, seen, (flips + difference) / (2 * flips))
     return float((binom.pmf(seen, n, flips) * where(critical < 0, 0.0, shown)).sum())
 
 
+@lru_cache(maxsize=64)
+def _critical(n: int, confidence: float) -> tuple[Any, Any]:
+    """Return every possible number of flips, and for each the most that the second may win where the first is shown."""
+    from numpy import arange, where
+    from scipy.stats import binom
+
+    seen, tail = arange(n + 1), (1 - confidence) / 2
+    critical = binom.ppf(tail, seen, 0.5)
+    return seen, where(binom.cdf(critical, seen, 0.5) > tail, critical - 1, critical)
+
+
+@lru_cache(maxsize=CACHED)
 def detectable(n: int, flips: float, confidence: float = 0.95, wanted: float = POWER) -> float | None:
     """Return the smallest real difference that n questions would show with probability `wanted`, None where none is.
 
@@ -36,6 +50,7 @@ def detectable(n: int, flips: float, confidence: float = 0.95, wanted: float = P
     return float(brentq(missing, 1e-9, 1.0, xtol=1e-6)) if missing(1.0) >= 0 else None
 
 
+@lru_cache(maxsize=CACHED)
 def questions_to_settle(
     only_first: int, only_second: int, n: int, confidence: float = 0.95, wanted: float = POWER
 ) -> int | None:
@@ -44,11 +59,9 @@ def questions_to_settle(
     Connor (1987), Biometrics 43:207-211, for paired proportions, with p = only_first / n and q = only_second / n:
     n = (z(1 - alpha/2) * sqrt(p + q) + z(wanted) * sqrt(p + q - (p - q)^2))^2 / (p - q)^2.
     """
-    from scipy.stats import norm
-
     discordant, difference = (only_first + only_second) / n, (only_first - only_second) / n
     if not difference:
         return None
-    error, reach = float(norm.ppf(0.5 + confidence / 2)), float(norm.ppf(wanted))
+    error, reach = normal_quantile(0.5 + confidence / 2), normal_quantile(wanted)
     needed = (error * math.sqrt(discordant) + reach * math.sqrt(discordant - difference**2)) ** 2 / difference**2
     return max(math.ceil(needed), n + 1)

@@ -7,6 +7,7 @@ import json
 import sys
 
 from tests.benchmarks import (
+    compare_seconds,
     compile_seconds,
     ingest_throughput,
     lm_eval_speedup,
@@ -20,6 +21,7 @@ from tests.benchmarks import (
 MEASURED = {
     "registry_lookup": registry_lookup.measure,
     "ingest_throughput": ingest_throughput.measure,
+    "compare_seconds": compare_seconds.measure,
     "compile_seconds": compile_seconds.measure,
     "node_start_seconds": node_start_seconds.measure,
     "lm_eval_speedup": lm_eval_speedup.measure,

@@ -1,0 +1,61 @@
+"""Every request at a version's operating point, from GuideLLM's raw reports in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from helpers import storage
+from helpers.artifacts import Contract, Record
+from helpers.benchmark.report import name_of
+from helpers.errors import AssayError
+
+READERS = 4
+Times = tuple[float, ...]
+
+
+class FirstTokens(Contract):
+    """Times to first token (ms) by version: of the sweep first, then of each repeat; and why one has none."""
+
+    runs: dict[str, tuple[Times, ...]]
+    missing: tuple[str, ...] = ()
+
+
+def first_tokens(records: Sequence[Record]) -> FirstTokens:
+    """Return the times of every request that was answered at the operating point; what cannot be read is told."""
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(_read, records))
+    labels = [record.selection.label for record in records]
+    return FirstTokens(
+        runs={label: runs for label, runs in zip(labels, found, strict=True) if not isinstance(runs, str)},
+        missing=tuple(f"{label}: {why}" for label, why in zip(labels, found, strict=True) if isinstance(why, str)),
+    )
+
+
+def _read(record: Record) -> tuple[Times, ...] | str:
+    """Return the times of each run, or why there are none."""
+    chosen, sweep = record.sweep.chosen, record.sweep
+    if chosen is None:
+        return "no load met the SLO, so there is no operating point"
+    try:
+        swept = [part for part in _benchmarks(record, sweep.report) if _named(part) == chosen.strategy]
+        repeats = _benchmarks(record, sweep.repeats_report) if sweep.repeats else []
+        runs = tuple(_times(part) for part in (*swept[:1], *repeats))
+    except (AssayError, ValueError, KeyError, TypeError) as error:
+        return f"its requests cannot be read, {str(error) or type(error).__name__}"
+    return tuple(run for run in runs if run) or "its report holds no request at the operating point"
+
+
+def _benchmarks(record: Record, name: str) -> list[Mapping[str, Any]]:
+    return list(json.loads(storage.get(record.raw[name]))["benchmarks"])
+
+
+def _named(benchmark: Mapping[str, Any]) -> str:
+    return name_of(benchmark["config"]["strategy"])
+
+
+def _times(benchmark: Mapping[str, Any]) -> Times:
+    requests = benchmark["requests"]["successful"] or ()
+    return tuple(time for r in requests if (time := r["time_to_first_token_ms"]) is not None)
