@@ -103,22 +103,24 @@ def own_server(tmp_path):
         server.kill()
 
 
+def at(url, tokenizer, **changes):
+    """The endpoint of a mock server."""
+    values = {
+        "target": "existing",
+        "url": url,
+        "model": "mock",
+        "tokenizer": str(tokenizer),
+        "max_model_len": 512,
+        "engine": "mock",
+        "engine_version": "1",
+        "hardware": Hardware(type="cpu", count=2, memory_gib=4),
+        "digest": "unknown",
+        "digest_verified": False,
+        "started": now(),
+    }
+    return Endpoint(**{**values, **changes})
+
+
 @pytest.fixture
 def endpoint(tokenizer):
-    def at(url="http://127.0.0.1:9", **changes):
-        values = {
-            "target": "existing",
-            "url": url,
-            "model": "mock",
-            "tokenizer": str(tokenizer),
-            "max_model_len": 512,
-            "engine": "mock",
-            "engine_version": "1",
-            "hardware": Hardware(type="cpu", count=2, memory_gib=4),
-            "digest": "unknown",
-            "digest_verified": False,
-            "started": now(),
-        }
-        return Endpoint(**{**values, **changes})
-
-    return at
+    return lambda url="http://127.0.0.1:9", **changes: at(url, tokenizer, **changes)
