@@ -120,7 +120,7 @@ def test_at_both_ends_of_the_interval_the_score_test_just_rejects(table, confide
 @given(TABLES, st.sampled_from([0.02, 0.05, 0.1, 0.3]))
 @settings(deadline=None)
 def test_equivalent_is_what_two_one_sided_score_tests_say(table, margin):
-    both, first, second, _ = table
+    _, first, second, _ = table
     n = sum(table)
     above, below = score(first, second, n, -margin), score(first, second, n, margin)
     two = stats.norm.sf(above) < 0.05 and stats.norm.cdf(below) < 0.05

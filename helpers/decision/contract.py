@@ -18,6 +18,7 @@ class Gate(Contract):
     asked: str
     seen: str
     state: State
+    narrow: bool = Field(default=False, description="missed by less than the uncertainty")
 
 
 class Option(Contract):

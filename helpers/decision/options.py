@@ -9,6 +9,8 @@ from helpers.decision.contract import Gate, Option, State
 from helpers.decision.needs import Needs
 from helpers.decision.prices import PriceList
 
+NO_SLO = "{}"
+
 
 def option(row: Standing, needs: Needs, prices: PriceList) -> Option:
     """Return a version with what it takes to serve the target rate, and what that costs."""
@@ -44,7 +46,9 @@ def _held(row: Standing) -> State:
     """The operating point was chosen for meeting the SLO; whether it does so again is what its repeats say."""
     if row.requests_per_second is None:
         return "missed"
-    met, repeats = row.slo_repeats or (1, 1)
+    if row.slo_repeats is None:
+        return "unsure" if row.slo != NO_SLO else "met"
+    met, repeats = row.slo_repeats
     return "met" if met == repeats else "unsure" if met else "missed"
 
 
@@ -65,5 +69,6 @@ def _gates(row: Standing, needs: Needs) -> list[Gate]:
         asked=f"accuracy of {needs.min_accuracy:g} or more",
         seen=f"{row.accuracy:.3f} ({row.interval.low:.3f} to {row.interval.high:.3f})",
         state=state,
+        narrow=row.accuracy < needs.min_accuracy <= row.interval.high,
     )
     return [load, accuracy]
