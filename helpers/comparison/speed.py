@@ -44,6 +44,7 @@ def speed(sweep: Sweep) -> dict[str, Any]:
         "noise": noise,
         "slo_repeats": (sum(point.meets_slo for point in sweep.repeats), len(sweep.repeats)) if sweep.repeats else None,
         "limited_by_load_generator": any(point.limited_by_load_generator for point in measured),
+        "saturated": sweep.chosen.saturated,
     }
 
 

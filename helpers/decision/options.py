@@ -43,13 +43,16 @@ def _unit_cost(hourly: float | None, per_second: float | None, units: float) -> 
 
 
 def _held(row: Standing) -> State:
-    """The operating point was chosen for meeting the SLO; whether it does so again is what its repeats say."""
+    """The operating point was chosen for meeting the SLO; whether it does so again is what its repeats say.
+
+    What a saturated server was seen to do it does not keep up.
+    """
     if row.requests_per_second is None:
         return "missed"
     if row.slo_repeats is None:
-        return "unsure" if row.slo != NO_SLO else "met"
+        return "unsure" if row.saturated or row.slo != NO_SLO else "met"
     met, repeats = row.slo_repeats
-    return "met" if met == repeats else "unsure" if met else "missed"
+    return "met" if met == repeats and not row.saturated else "unsure" if met else "missed"
 
 
 def _seen(row: Standing) -> str:
@@ -58,7 +61,13 @@ def _seen(row: Standing) -> str:
 
 
 def _gates(row: Standing, needs: Needs) -> list[Gate]:
-    load = Gate(tier="system performance", asked="a load within the SLO", seen=_seen(row), state=_held(row))
+    load = Gate(
+        tier="system performance",
+        asked="a load within the SLO",
+        seen=_seen(row),
+        state=_held(row),
+        narrow=row.requests_per_second is not None,  # it met it once, and lower loads were not repeated
+    )
     if not needs.min_accuracy:
         return [load]
     state: State = "missed"

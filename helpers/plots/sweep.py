@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.artifacts import LoadPoint, Percentiles, Sweep
 from helpers.comparison.speed import figures
 from helpers.plots import style
-from helpers.plots.curves import latency_vs_throughput
+from helpers.plots.curves import NOTES, latency_vs_throughput
 from helpers.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def _row(point: LoadPoint, chosen: bool) -> dict[str, Any]:
         "cut off": point.incomplete,
         "SLO share": "-" if point.slo_attainment is None else f"{point.slo_attainment:.0%}",
         "meets SLO": "yes" if point.meets_slo else "no",
+        "note": ", ".join(label for name, label in NOTES.items() if getattr(point, name)),
     }
 
 

@@ -36,7 +36,8 @@ def _standing(row: Standing) -> dict[str, str]:
         "goodput (requests/s)": _noisy(row, "goodput", 1),
         "start-up (s)": _number(row.startup_seconds, 0),
         "hardware": row.hardware,
-        "operating point": row.operating_point,
+        "operating point": row.operating_point
+        + (" Limited by the load generator." if row.limited_by_load_generator else ""),
     }
 
 

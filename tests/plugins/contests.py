@@ -12,7 +12,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from helpers.artifacts import Hardware, Percentiles
-from helpers.benchmark.operating_point import operating_point
+from helpers.benchmark import Settings, operating_point
+from helpers.benchmark.repeating import stepped
+from helpers.benchmark.saturation import marked
 from helpers.comparison import compare
 from helpers.decision import Needs, PriceList, decide
 from helpers.records import join
@@ -97,12 +99,17 @@ def measured(model, load, noise, rng):
 
 def swept(model, noise, rng):
     """A sweep with its repeats."""
-    points = tuple(measured(model, load, noise, rng) for load in model.loads)
+    points = marked([measured(model, load, noise, rng) for load in model.loads])
     chosen = operating_point(points, TEMPLATE.slo)
-    repeats = ()
-    if chosen.index is not None:
-        repeats = tuple(measured(model, points[chosen.index].rate, noise, rng) for _ in range(REPEATS))
-    return TEMPLATE.model_copy(update={"points": points, "operating_point": chosen, "repeats": repeats})
+    if chosen.index is None:
+        return TEMPLATE.model_copy(update={"points": points, "operating_point": chosen})
+
+    def again(point, step):
+        return tuple(measured(model, point.rate, noise, rng) for _ in range(REPEATS)), ()
+
+    found = stepped(points, chosen, Settings(slo_ttft_ms=LIMIT), again)
+    known = {"operating_point": found.chosen, "repeats": found.repeats, "not_held": found.not_held}
+    return TEMPLATE.model_copy(update={"points": points, **known})
 
 
 def contest(models, n, noise, rng, needs=None, margin=0.0, categories=1):
