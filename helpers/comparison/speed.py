@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.artifacts import LoadPoint, Percentiles, Sweep
+from helpers.artifacts import Interval, LoadPoint, Percentiles, Sweep
 from helpers.statistics import mean_interval
 
 
@@ -34,7 +34,7 @@ def speed(sweep: Sweep) -> dict[str, Any]:
         return dict.fromkeys(["requests_per_second", "output_tokens_per_second", *_LATENCIES])
     once, repeats = figures(sweep.chosen), _repeats(sweep)
     means = {name: sum(values) / len(values) for name, values in repeats.items()}
-    noise = {name: interval for name, values in repeats.items() if (interval := mean_interval(values))}
+    noise = {name: _possible(name, found) for name, values in repeats.items() if (found := mean_interval(values))}
     measured = (sweep.chosen, *sweep.repeats)
     return {
         **once,
@@ -49,6 +49,12 @@ def speed(sweep: Sweep) -> dict[str, Any]:
 
 
 _LATENCIES = ("ttft_p95_ms", "itl_p95_ms", "e2e_p95_ms")
+
+
+def _possible(name: str, interval: Interval) -> Interval:
+    """Return the interval as far as the figure can be: none is below 0, and no share above 1."""
+    high = min(interval.high, 1.0) if name == "slo_attainment" else interval.high
+    return interval.model_copy(update={"low": max(interval.low, 0.0), "high": high})
 
 
 def _repeats(sweep: Sweep) -> dict[str, tuple[float, ...]]:

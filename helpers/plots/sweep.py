@@ -56,10 +56,11 @@ def _repeated(swept: float | None, values: list[float | None], most: float) -> d
     """Return one row; the interval of the mean ends where the figure cannot be, below 0 and above `most`."""
     known = [value for value in values if value is not None]
     mean = mean_interval(known) if len(known) == len(values) else None
+    interval = f"{_short(max(mean.low, 0.0))} to {_short(min(mean.high, most))}" if mean else "n/a"
     return {
         "swept": _short(swept),
         **{f"repeat {number}": _short(value) for number, value in enumerate(values, 1)},
-        "95% interval of the mean": f"{_short(max(mean.low, 0.0))} to {_short(min(mean.high, most))}" if mean else "-",
+        "95% interval of the mean": interval,
     }
 
 
