@@ -1,8 +1,8 @@
 """In contests whose best model is known the recommendation is right where it claims to be sure.
 
 What is best stands in `helpers.decision.decide`. Here it is taken strictly: the recommended model truly meets the SLO
-and the must-have; no other one that does is more accurate by the margin or more; and none has a higher score by its true
-accuracy, latency and cost (its price over the highest load that truly meets the SLO, not the highest that was measured).
+and the must-have; no other one that does is more accurate by the margin or more; and none has a higher score by its
+true accuracy, latency and cost: its price over the highest load that truly meets the SLO, not that was measured.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ def any_contest(rng):
     return order, int(rng.choice([100, 208, 600])), rng.choice([0.02, 0.05, 0.1]), needs, float(rng.choice([0, 0.05]))
 
 
-def test_who_claims_to_be_sure_is_right(record_property):
+def test_who_claims_to_be_sure_is_right():
     tally = held(any_contest, CONTESTS, seed=5)
     print(dict(tally))
     right = wilson(tally[""], tally["sure"])
-    assert right.low >= 0.95 or tally[""] / tally["sure"] >= 0.95
-    assert right.high >= 0.95
+    assert tally[""] / tally["sure"] >= 0.95
+    assert right.low >= 0.9
     assert tally["wrong"] <= 0.05 * CONTESTS
     assert tally["sure"] >= 0.1 * CONTESTS
 
@@ -141,7 +141,12 @@ CLEAR = {
     "one is too slow": ([Model("a", 0.7), Model("b", 0.85, 700)], Needs(), 0.0, 0.95),
     "one is too inaccurate": ([Model("a", 0.7, 180), Model("b", 0.5)], Needs(min_accuracy=0.6), 0.0, 0.5),
     "with prices": ([Model("a", 0.85, hourly=1.0), Model("b", 0.6, hourly=1.0)], Needs(), 0.0, 0.6),
-    "equivalent and twice as quick": ([Model("a", 0.9, 80), Model("b", 0.9, 160)], Needs(), 0.1, 0.8),
+    "equivalent, at half the price": (
+        [Model("a", 0.9, hourly=1.0), Model("b", 0.9, hourly=2.0)],
+        Needs(),
+        0.1,
+        0.8,
+    ),
 }
 
 

@@ -57,6 +57,16 @@ class LoadPoint(Contract):
     )
 
 
+NEARLY = 1.25  # times the limit: by more than that no noise between repeats has been seen to miss
+
+
+def nearly_meets(point: LoadPoint, slo: SLO) -> bool:
+    """Return whether a load missed the objective by so little that noise may have decided."""
+    limits = {name: limit for name, limit in slo.model_dump().items() if limit}
+    measured = [(getattr(point, name), limit) for name, limit in limits.items()]
+    return not point.meets_slo and all(m is not None and m.p95 <= NEARLY * limit for m, limit in measured)
+
+
 class PrefixCache(Contract):
     """vLLM's prefix cache over the whole sweep, from /metrics before and after, in tokens."""
 
@@ -95,7 +105,7 @@ class Sweep(Artifact):
     operating_point: OperatingPoint
     repeats: tuple[LoadPoint, ...] = Field(default=(), description="the operating point, measured again")
     not_held: tuple[LoadPoint, ...] = Field(
-        default=(), description="repeats of higher loads, which met the SLO once and missed it in most repeats"
+        default=(), description="repeats of loads that met the SLO once, or nearly, and missed it in most repeats"
     )
     prefix_cache: PrefixCache | None
     warnings: tuple[str, ...] = ()

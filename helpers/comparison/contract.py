@@ -46,6 +46,7 @@ class Standing(Contract):
     )
     noise: dict[str, Interval] = Field(default={}, description="interval of their means")
     slo_repeats: tuple[int, int] | None = Field(default=None, description="repeats that met the SLO, and all of them")
+    nearly_met: bool = Field(default=False, description="no load met the SLO, by so little that it may be noise")
     limited_by_load_generator: bool = False
     saturated: bool = Field(default=False, description="at the operating point, as under every load that met the SLO")
     operating_point: str

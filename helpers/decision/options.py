@@ -66,7 +66,8 @@ def _gates(row: Standing, needs: Needs) -> list[Gate]:
         asked="a load within the SLO",
         seen=_seen(row),
         state=_held(row),
-        narrow=row.requests_per_second is not None,  # it met it once, and lower loads were not repeated
+        # Where repeats miss what was met once, lower loads may hold.
+        narrow=row.nearly_met or row.requests_per_second is not None,
     )
     if not needs.min_accuracy:
         return [load]

@@ -101,8 +101,6 @@ def swept(model, noise, rng):
     """A sweep with its repeats."""
     points = marked([measured(model, load, noise, rng) for load in model.loads])
     chosen = operating_point(points, TEMPLATE.slo)
-    if chosen.index is None:
-        return TEMPLATE.model_copy(update={"points": points, "operating_point": chosen})
 
     def again(point, step):
         return tuple(measured(model, point.rate, noise, rng) for _ in range(REPEATS)), ()
