@@ -14,11 +14,14 @@ from functools import cache
 import pytest
 from numpy.random import default_rng
 
+from helpers.comparison import compare
 from helpers.decision import Needs
 from helpers.statistics import paired, wilson
-from tests.plugins.contests import LIMIT, Model, contest
+from tests.plugins.contests import LIMIT, Model, answers, contest, log
+from tests.plugins.records import a_record
 
 CONTESTS = 400
+FALSE = ("better", "worse")
 pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 
 
@@ -29,6 +32,12 @@ def fast(monkeypatch):
         monkeypatch.setattr(paired, name, lambda *_: None)
     for name in ("mcnemar", "difference_interval"):
         monkeypatch.setattr(paired, name, cache(getattr(paired, name)))
+
+
+def compared(logs):
+    """The comparison of models by what lm-eval logged."""
+    records = {name: a_record(name, samples=rows) for name, rows in logs.items()}
+    return compare(list(records.values()), {record.record_id: logs[name] for name, record in records.items()})
 
 
 def scores(model, sweep, needs, priced):
@@ -104,6 +113,21 @@ def test_who_claims_to_be_sure_is_right():
     assert right.low >= 0.9
     assert tally["wrong"] <= 0.05 * CONTESTS
     assert tally["sure"] >= 0.1 * CONTESTS
+
+
+@pytest.mark.parametrize(("count", "contests"), [(2, 600), (4, 240)])
+def test_of_equal_models_none_is_called_better_on_all_questions_or_on_a_category(count, contests):
+    """2,040 pairs in all."""
+    models, rng, tally = [Model(f"m{place}", 0.7) for place in range(count)], default_rng(count), Counter()
+    for _ in range(contests):
+        pairs = compared({name: log(right, categories=4) for name, right in answers(models, 120, rng).items()}).pairs
+        whole = any(pair.paired.verdict in FALSE for pair in pairs)
+        part = any(part.verdict in FALSE for pair in pairs for part in pair.categories.values())
+        tally += Counter(whole=whole, part=part, either=whole or part)
+    print(count, dict(tally))
+    for found in ("whole", "part", "either"):
+        assert wilson(tally[found], contests).low <= 0.05
+        assert tally[found] <= 0.05 * contests
 
 
 HARD = {

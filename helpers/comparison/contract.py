@@ -66,7 +66,7 @@ class Pair(Contract):
     first: str
     second: str
     paired: Paired
-    categories: dict[str, Paired] = Field(default={}, description="on each category of questions, tested together")
+    categories: dict[str, Paired] = Field(default={}, description="by category of questions, of all pairs together")
     sentence: str
 
 

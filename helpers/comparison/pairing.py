@@ -17,20 +17,21 @@ Row = tuple[Answer, Answer]
 
 
 def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], margin: float) -> tuple[Pair, ...]:
-    """Return every two versions, the more accurate first, tested together."""
+    """Return every two versions, the more accurate first, tested together; and so are all categories of all of them."""
     both = list(combinations(standings, 2))
     common = [_common(first, second, answers) for first, second in both]
     levels = [first.interval.confidence for first, _ in both]
     tested = [_tested(rows, level, margin) for rows, level in zip(common, levels, strict=True)]
+    topics = _together([_categories(rows, level, margin) for rows, level in zip(common, levels, strict=True)])
     return tuple(
         Pair(
             first=first.label,
             second=second.label,
             paired=result,
-            categories=_categories(rows, result.confidence, margin),
+            categories=parts,
             sentence=sentence(first, second, result, len(both)),
         )
-        for (first, second), rows, result in zip(both, common, adjusted(tested), strict=True)
+        for (first, second), parts, result in zip(both, topics, adjusted(tested), strict=True)
     )
 
 
@@ -51,7 +52,13 @@ def _tested(rows: Sequence[Row], confidence: float, margin: float) -> Paired:
 
 
 def _categories(rows: Sequence[Row], confidence: float, margin: float) -> dict[str, Paired]:
-    """Return the pair on each category of questions, all of them tested together."""
+    """Return the pair on each category of questions."""
     names = sorted({first.category for first, _ in rows})
     parts = [[row for row in rows if row[0].category == name] for name in names]
-    return dict(zip(names, adjusted([_tested(part, confidence, margin) for part in parts]), strict=True))
+    return dict(zip(names, [_tested(part, confidence, margin) for part in parts], strict=True))
+
+
+def _together(topics: Sequence[dict[str, Paired]]) -> list[dict[str, Paired]]:
+    """Return the pairs' categories as one family: of many, some would differ by chance."""
+    judged = iter(adjusted([result for parts in topics for result in parts.values()]))
+    return [{name: next(judged) for name in parts} for parts in topics]
