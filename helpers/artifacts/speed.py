@@ -49,6 +49,22 @@ class LoadPoint(Contract):
     goodput: float | None = Field(default=None, ge=0, description="requests/s that met the SLO")
     meets_slo: bool
     limited_by_load_generator: bool = False
+    saturated: bool = Field(
+        default=False,
+        description="more than the server keeps up with: GuideLLM's over-saturation detector says so; or it is its "
+        "`throughput` strategy; or fewer requests per second were answered than sent; or, where a number of requests "
+        "is kept in flight, more of them brought latency and hardly any throughput (helpers.benchmark.saturation)",
+    )
+
+
+NEARLY = 1.25  # times the limit: by more than that no noise between repeats has been seen to miss
+
+
+def nearly_meets(point: LoadPoint, slo: SLO) -> bool:
+    """Return whether a load missed the objective by so little that noise may have decided."""
+    limits = {name: limit for name, limit in slo.model_dump().items() if limit}
+    measured = [(getattr(point, name), limit) for name, limit in limits.items()]
+    return not point.meets_slo and all(m is not None and m.p95 <= NEARLY * limit for m, limit in measured)
 
 
 class PrefixCache(Contract):
@@ -88,10 +104,13 @@ class Sweep(Artifact):
     points: tuple[LoadPoint, ...]
     operating_point: OperatingPoint
     repeats: tuple[LoadPoint, ...] = Field(default=(), description="the operating point, measured again")
+    not_held: tuple[LoadPoint, ...] = Field(
+        default=(), description="repeats of loads that met the SLO once, or nearly, and missed it in most repeats"
+    )
     prefix_cache: PrefixCache | None
     warnings: tuple[str, ...] = ()
     report: str = Field(description="GuideLLM's JSON, beside this file")
-    repeats_report: str = Field(default="", description="GuideLLM's JSON of the repeats, beside this file")
+    repeats_report: str = Field(default="", description="GuideLLM's JSON of `not_held` and `repeats`, in this order")
     started: datetime
     ended: datetime
     versions: dict[str, str]
@@ -107,9 +126,9 @@ class Sweep(Artifact):
 
     @property
     def next_load(self) -> float | None:
-        """The lowest load (requests/s) above the operating point that was measured and missed the SLO."""
+        """The lowest load (requests/s) above the operating point that missed the SLO or saturated the server."""
         chosen = self.chosen
         if chosen is None:
             return None
-        higher = [p.requests_per_second for p in self.points if not p.meets_slo]
+        higher = [p.requests_per_second for p in (*self.points, *self.not_held) if p.saturated or not p.meets_slo]
         return min((load for load in higher if load > chosen.requests_per_second), default=None)

@@ -97,7 +97,14 @@ def _constraints(settings: Settings) -> list[Option]:
     limits: list[Option] = [{"kind": "max_duration", "seconds": settings.max_seconds}]
     if settings.max_requests:
         limits.append({"kind": "max_requests", "count": settings.max_requests})
-    return [*limits, {"kind": "max_error_rate", "rate": 0.5, "window": ERROR_WINDOW, "stopping_scope": "all"}]
+    errors = {"kind": "max_error_rate", "rate": 0.5, "window": ERROR_WINDOW, "stopping_scope": "all"}
+    return [*limits, errors, _over_saturation(settings)]
+
+
+def _over_saturation(settings: Settings) -> Option:
+    """GuideLLM's detector, which watches and does not stop; by default it would begin when a strategy is over."""
+    late = {"minimum_ttft": settings.slo_ttft_ms / 1000} if settings.slo_ttft_ms else {}
+    return {"kind": "over_saturation", "mode": "monitor", "min_seconds": min(30.0, settings.max_seconds / 2), **late}
 
 
 def _data(workload: Workload) -> Option:

@@ -10,16 +10,15 @@ from pathlib import Path
 from helpers.artifacts import (
     FOLDER,
     Endpoint,
-    LoadPoint,
-    OperatingPoint,
     Parameter,
     PrefixCache,
     Sweep,
     now,
 )
-from helpers.benchmark import command, workload
+from helpers.benchmark import command, saturation, workload
 from helpers.benchmark.operating_point import operating_point
 from helpers.benchmark.prefix_cache import between, read_prefix_cache
+from helpers.benchmark.repeating import repeated
 from helpers.benchmark.report import read_report
 from helpers.benchmark.running import Load
 from helpers.benchmark.settings import Settings
@@ -51,8 +50,8 @@ def _swept(settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[
     started, before = now(), read_prefix_cache(endpoint.url)
     load = Load(settings, endpoint, requests, folder.resolve(), say)
     points, warnings = read_report(load.measure(), settings.slo, settings.error_limit)
-    chosen = operating_point(points, settings.slo, settings.error_limit)
-    repeats, more = _repeat(load, points, chosen)
+    points = saturation.marked(points)
+    found = repeated(load, points, operating_point(points, settings.slo, settings.error_limit))
     cache = between(before, read_prefix_cache(endpoint.url))
     return Sweep(
         profile=settings.profile,
@@ -62,10 +61,11 @@ def _swept(settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[
         dataset_digest=requests.digest,
         slo=settings.slo,
         points=points,
-        operating_point=chosen,
-        repeats=repeats,
+        operating_point=found.chosen,
+        repeats=found.repeats,
+        not_held=found.not_held,
         prefix_cache=cache,
-        warnings=(*warnings, *more, *_cache_warning(cache)),
+        warnings=(*warnings, *found.warnings, *_cache_warning(cache)),
         report=command.SWEEP.report,
         repeats_report=command.REPEATS.report,
         started=started,
@@ -81,24 +81,6 @@ def _require_endpoint(endpoint: Endpoint) -> None:
             f"{endpoint.url}, which should serve {endpoint.model}, does not answer",
             do="Run deploy_model again, then this stage",
         )
-
-
-def _repeat(
-    load: Load, points: tuple[LoadPoint, ...], chosen: OperatingPoint
-) -> tuple[tuple[LoadPoint, ...], tuple[str, ...]]:
-    """Measure the operating point again, as often as asked: one measurement does not know its own noise."""
-    for old in command.REPEATS:
-        (load.folder / old).unlink(missing_ok=True)
-    if chosen.index is None or not load.settings.repeats:
-        # A pipeline's node hands on files by name: each has to be there.
-        (load.folder / command.REPEATS.report).write_text('{"benchmarks": []}')
-        return (), ()
-    point = points[chosen.index]
-    load.say(f"the operating point, {point.strategy}, is measured {load.settings.repeats} times more")
-    repeats, warnings = read_report(load.measure(point), load.settings.slo, load.settings.error_limit)
-    missed = sum(not repeat.meets_slo for repeat in repeats)
-    told = [f"The operating point missed the SLO in {missed} of {len(repeats)} repeats"] if missed else []
-    return repeats, (*told, *(f"repeat: {warning}" for warning in warnings))
 
 
 def _cache_warning(cache: PrefixCache | None) -> list[str]:

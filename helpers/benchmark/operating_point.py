@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import inf
 
 from helpers.artifacts import SLO, LoadPoint, OperatingPoint
 
 NAMES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "e2e_ms": "end-to-end latency"}
 
 
-def operating_point(points: Sequence[LoadPoint], slo: SLO, error_limit: float = 0.01) -> OperatingPoint:
-    """Return the highest measured load (requests/s achieved) that meets the objective, and why it is that one."""
-    fitting = [i for i, point in enumerate(points) if point.meets_slo]
+def operating_point(
+    points: Sequence[LoadPoint], slo: SLO, error_limit: float = 0.01, not_held: Mapping[int, str] | None = None
+) -> OperatingPoint:
+    """Return the highest measured load (requests/s achieved) that meets the objective, and why it is that one.
+
+    A saturated load is it only where no other one meets the objective. `not_held` are loads, by index, that met it once
+    and missed it when they were repeated, with how often: what is chosen lies below them.
+    """
+    tried = not_held or {}
+    below = min((points[i].requests_per_second for i in tried), default=inf)
+    fitting = [i for i, p in enumerate(points) if p.meets_slo and i not in tried and p.requests_per_second < below]
     if not fitting:
         return OperatingPoint(index=None, reason=f"No measured load meets {describe(slo)}. {_nearest(points, slo)}")
-    best = max(fitting, key=lambda i: points[i].requests_per_second)
+    sustained = [i for i in fitting if not points[i].saturated]
+    best = max(sustained or fitting, key=lambda i: points[i].requests_per_second)
     chosen = points[best]
     reason = f"{chosen.strategy} is the highest measured load ({chosen.requests_per_second:.3g} requests/s) that "
-    reason += f"meets {describe(slo)}{_measured(chosen, slo)}. {_beyond(points, chosen, slo, error_limit)}"
-    return OperatingPoint(index=best, reason=reason.strip())
+    reason += f"meets {describe(slo)}{_measured(chosen, slo)}. "
+    reason += "" if sustained else "It is saturated, as is every load that meets it. "
+    return OperatingPoint(index=best, reason=(reason + _beyond(points, chosen, slo, error_limit, tried)).strip())
 
 
 def describe(slo: SLO) -> str:
@@ -38,11 +49,18 @@ def _p95(point: LoadPoint, slo: SLO) -> dict[str, float | None]:
     return {name: getattr(getattr(point, name), "p95", None) for name in limited}
 
 
-def _beyond(points: Sequence[LoadPoint], chosen: LoadPoint, slo: SLO, error_limit: float) -> str:
-    higher = [p for p in points if p.requests_per_second > chosen.requests_per_second]
+def _beyond(
+    points: Sequence[LoadPoint], chosen: LoadPoint, slo: SLO, error_limit: float, not_held: Mapping[int, str]
+) -> str:
+    higher = [i for i, p in enumerate(points) if p.requests_per_second > chosen.requests_per_second]
     if not higher:
         return "No higher load was measured"
-    following = min(higher, key=lambda p: p.requests_per_second)
+    index = min(higher, key=lambda i: points[i].requests_per_second)
+    following = points[index]
+    if index in not_held:
+        return f"The next higher one, {following.strategy}, met it once, and missed it in {not_held[index]} repeats"
+    if following.meets_slo and following.saturated:
+        return f"The next higher one, {following.strategy}, meets it too and is saturated"
     return f"The next higher one, {following.strategy}, does not: {why_not(following, slo, error_limit)}"
 
 

@@ -84,6 +84,7 @@ def _point(benchmark: Raw, slo: SLO, error_limit: float) -> LoadPoint:
         and errors <= error_limit
         and not _cut_off_late(benchmark, slo),
         limited_by_load_generator=_limited_by_generator(benchmark),
+        saturated=_over_saturated(benchmark),
     )
 
 
@@ -133,6 +134,12 @@ def _limited_by_generator(benchmark: Raw) -> bool:
     room = _mean(benchmark["metrics"]["request_concurrency"], "total") < FULL * (strategy.get("max_concurrency") or 1)
     late = "root_late" in observed and bool(strategy.get("rate")) and room
     return late or observed.get("generation_delay_ttft", 0.0) > GENERATION_SHARE
+
+
+def _over_saturated(benchmark: Raw) -> bool:
+    """What GuideLLM's detector said last: requests in flight and TTFT both grew over the strategy."""
+    seen = benchmark.get("scheduler_state", {}).get("scheduler_constraints", {}).get("over_saturation") or {}
+    return bool(seen.get("metadata", {}).get("is_over_saturated"))
 
 
 def _warnings(benchmark: Raw, point: LoadPoint) -> list[str]:

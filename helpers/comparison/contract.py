@@ -53,7 +53,9 @@ class Standing(Contract):
     )
     noise: dict[str, Interval] = Field(default={}, description="interval of their means")
     slo_repeats: tuple[int, int] | None = Field(default=None, description="repeats that met the SLO, and all of them")
+    nearly_met: bool = Field(default=False, description="no load met the SLO, by so little that it may be noise")
     limited_by_load_generator: bool = False
+    saturated: bool = Field(default=False, description="at the operating point, as under every load that met the SLO")
     operating_point: str
     slo: str
     workload: str
@@ -72,7 +74,7 @@ class Pair(Contract):
     second: str
     paired: Paired
     categories: dict[str, Paired] = Field(
-        default={}, description="on each category of questions, tested together; see `sentence`"
+        default={}, description="by category of questions, of all these pairs together; see `sentence`"
     )
     sentence: str = Field(
         default="", description="empty beyond MOST versions, except for pairs with the most accurate one"

@@ -27,24 +27,28 @@ def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], mar
 
     All pairs are one family for Holm's correction, however few of them are shown: which version is the best is seen in
     the same answers, and the best of many equals beats the rest by chance. Of more than MOST versions only the pairs
-    with the most accurate one have a sentence and tests by category. Raises NotFound where two share no question.
+    with the most accurate one have a sentence and tests by category, and the categories of all these are one family
+    too. Raises NotFound where two share no question.
     """
-    marks, topics = _marks(answers)
+    marks, among = _marks(answers)
     both = list(combinations(standings, 2))
     tested = [_tested(marks[a.label], marks[b.label], -1, a.interval.confidence, margin) for a, b in both]
     for (first, second), result in zip(both, tested, strict=True):
         _require(first, second, result)
-    judged = adjusted([result for result in tested if result])
-    in_full = {row.label for row in (standings if len(standings) <= MOST else standings[:1])}
+    pairs = list(zip(both, adjusted([result for result in tested if result]), strict=True))
+    full = {row.label for row in (standings if len(standings) <= MOST else standings[:1])}
+    topics = _together(
+        [_categories(marks[a.label], marks[b.label], among, r) if a.label in full else {} for (a, b), r in pairs]
+    )
     return tuple(
         Pair(
             first=a.label,
             second=b.label,
             paired=result,
-            categories=_categories(marks[a.label], marks[b.label], topics, result) if a.label in in_full else {},
-            sentence=sentence(a, b, result, len(both)) if a.label in in_full else "",
+            categories=parts,
+            sentence=sentence(a, b, result, len(both)) if a.label in full else "",
         )
-        for (a, b), result in zip(both, judged, strict=True)
+        for ((a, b), result), parts in zip(pairs, topics, strict=True)
     )
 
 
@@ -82,7 +86,12 @@ def _require(first: Standing, second: Standing, result: Paired | None) -> None:
 
 
 def _categories(mine: Marks, theirs: Marks, topics: Mapping[str, int], whole: Paired) -> dict[str, Paired]:
-    """Return the pair on each category of questions, all of them tested together."""
+    """Return the pair on each category of questions."""
     tested = {name: _tested(mine, theirs, among, whole.confidence, whole.margin) for name, among in topics.items()}
-    known = {name: result for name, result in tested.items() if result}
-    return dict(zip(known, adjusted(list(known.values())), strict=True))
+    return {name: result for name, result in tested.items() if result}
+
+
+def _together(topics: Sequence[dict[str, Paired]]) -> list[dict[str, Paired]]:
+    """Return the pairs' categories as one family: of many, some would differ by chance."""
+    judged = iter(adjusted([result for parts in topics for result in parts.values()]))
+    return [{name: next(judged) for name in parts} for parts in topics]

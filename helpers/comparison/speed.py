@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from helpers.artifacts import LoadPoint, Percentiles, Sweep
+from helpers.artifacts import Interval, LoadPoint, Percentiles, Sweep
+from helpers.artifacts.speed import nearly_meets
 from helpers.statistics import mean_interval
 
 
@@ -31,10 +33,11 @@ def speed(sweep: Sweep) -> dict[str, Any]:
     The measurement that made a load the operating point was chosen for being good, its repeats were not.
     """
     if sweep.chosen is None:
-        return dict.fromkeys(["requests_per_second", "output_tokens_per_second", *_LATENCIES])
+        unknown = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *_LATENCIES])
+        return {**unknown, "slo_repeats": _held(sweep.not_held), "nearly_met": _nearly_met(sweep)}
     once, repeats = figures(sweep.chosen), _repeats(sweep)
     means = {name: sum(values) / len(values) for name, values in repeats.items()}
-    noise = {name: interval for name, values in repeats.items() if (interval := mean_interval(values))}
+    noise = {name: _possible(name, found) for name, values in repeats.items() if (found := mean_interval(values))}
     measured = (sweep.chosen, *sweep.repeats)
     return {
         **once,
@@ -42,12 +45,31 @@ def speed(sweep: Sweep) -> dict[str, Any]:
         "next_load": sweep.next_load,
         "repeats": repeats,
         "noise": noise,
-        "slo_repeats": (sum(point.meets_slo for point in sweep.repeats), len(sweep.repeats)) if sweep.repeats else None,
+        "slo_repeats": _held(sweep.repeats),
         "limited_by_load_generator": any(point.limited_by_load_generator for point in measured),
+        "saturated": sweep.chosen.saturated,
     }
 
 
 _LATENCIES = ("ttft_p95_ms", "itl_p95_ms", "e2e_p95_ms")
+
+
+def _nearly_met(sweep: Sweep) -> bool:
+    """Whether noise may have decided that no load met the SLO: no interval of the repeats lies beyond its limit."""
+    limits = {name: limit for name, limit in sweep.slo.model_dump().items() if limit}
+    p95s = {name: [m.p95 for point in sweep.not_held if (m := getattr(point, name))] for name in limits}
+    beyond = [found for name, limit in limits.items() if (found := mean_interval(p95s[name])) and found.low > limit]
+    return not beyond and any(nearly_meets(point, sweep.slo) for point in sweep.points)
+
+
+def _held(repeats: Sequence[LoadPoint]) -> tuple[int, int] | None:
+    return (sum(point.meets_slo for point in repeats), len(repeats)) if repeats else None
+
+
+def _possible(name: str, interval: Interval) -> Interval:
+    """Return the interval as far as the figure can be: none is below 0, and no share above 1."""
+    high = min(interval.high, 1.0) if name == "slo_attainment" else interval.high
+    return interval.model_copy(update={"low": max(interval.low, 0.0), "high": high})
 
 
 def _repeats(sweep: Sweep) -> dict[str, tuple[float, ...]]:

@@ -48,6 +48,8 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
     ]
     speed = "no load met the SLO" if standing.requests_per_second is None else f"holds {_speed(standing)}"
     speed += f" and {missed}" if (missed := _missed(standing)) else ""
+    speed += " and is saturated there" if standing.saturated else ""
+    speed += " (limited by the load generator)" if standing.limited_by_load_generator else ""
     return "; ".join([_alone(standing), *said, speed]) + "."
 
 
@@ -128,6 +130,7 @@ def _latency(first: Standing, second: Standing) -> str:
 def _caveats(*rows: Standing) -> str:
     limited = [row.label for row in rows if row.limited_by_load_generator]
     told = [f"; {row.label} {missed}" for row in rows if (missed := _missed(row))]
+    told += [f"; {row.label} is saturated under every load that meets the SLO" for row in rows if row.saturated]
     return "".join([*told, f"; the load generator limited {' and '.join(limited)}" if limited else ""])
 
 

@@ -19,6 +19,7 @@ class Gate(Contract):
     asked: str
     seen: str
     state: State
+    narrow: bool = Field(default=False, description="where it is missed: by less than the uncertainty")
 
 
 class Option(Contract):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from helpers.comparison import MOST, Comparison
 from helpers.decision import ranking
 from helpers.decision.contract import Decision, Option
+from helpers.decision.doubts import Evidence, doubts
 from helpers.decision.needs import Needs
 from helpers.decision.options import option
 from helpers.decision.prices import PriceList
@@ -15,19 +16,23 @@ from helpers.decision.prices import PriceList
 def decide(comparison: Comparison, needs: Needs, prices: PriceList) -> Decision:
     """Hold the versions against the needs, rank those that meet them, and say whether the first is sure.
 
-    Sure is only what a test says: the first is shown to be more accurate than every other that meets the gates, or
-    equivalent to it within the margin, and it meets its own gates by more than the uncertainty.
+    The best version truly meets every must-have and has, of those that do, the highest score by its true accuracy,
+    latency and cost at its operating point; where accuracies differ by less than the margin, latency and cost decide.
+    Sure is only what tests say. Against every other version that meets the must-haves, or misses one by less than the
+    uncertainty, the first is shown to be more accurate, or equivalent within the margin, and its score leads by more
+    than the noise; and it meets its own must-haves by more than the uncertainty.
     """
     options = [option(row, needs, prices) for row in comparison.standings]
     placed = _placed([each for each in options if each.eligible], needs)
     rest = [each for each in options if not each.eligible]
     first = placed[0] if placed else None
-    doubts = _doubts(first, placed[1:], comparison) if first else []
+    evidence = Evidence(comparison, prices, ranking.counting(placed, needs.weights))
+    found = doubts(first, placed[1:], rest, evidence) if first else []
     return Decision(
         options=(*placed, *rest),
         recommended=first.label if first else None,
-        sure=bool(first) and not doubts,
-        sentence=_sentence(first, placed[1:], rest, doubts),
+        sure=bool(first) and not found,
+        sentence=_sentence(first, placed[1:], rest, found),
         weights=needs.weights,
         target_rate=needs.target_rate,
         headroom=needs.headroom,
@@ -55,30 +60,12 @@ def _placed(eligible: Sequence[Option], needs: Needs) -> list[Option]:
     ]
 
 
-def _doubts(first: Option, others: Sequence[Option], comparison: Comparison) -> list[str]:
-    """Return why the first might not be the right one, in words."""
-    doubts = [
-        f"its {gate.tier} gate is met by less than the uncertainty" for gate in first.gates if gate.state == "unsure"
-    ]
-    verdicts: dict[tuple[str, str], str] = {}
-    for pair in comparison.pairs:
-        verdicts[pair.first, pair.second] = pair.paired.verdict
-        verdicts[pair.second, pair.first] = pair.paired.mirrored
-    said = {"worse": "is shown to be more accurate", "inconclusive": "is not shown to be less accurate"}
-    found = {other.label: verdicts[first.label, other.label] for other in others}
-    open_ = [label for label, verdict in found.items() if verdict in said]
-    if len(open_) <= MOST:
-        return [*doubts, *(f"{label} {said[found[label]]}" for label in open_)]
-    counts = {words: sum(found[label] == verdict for label in open_) for verdict, words in said.items()}
-    return [*doubts, *(f"{count} versions are{words.removeprefix('is')}" for words, count in counts.items() if count)]
-
-
-def _sentence(first: Option | None, others: Sequence[Option], rest: Sequence[Option], doubts: Sequence[str]) -> str:
+def _sentence(first: Option | None, others: Sequence[Option], rest: Sequence[Option], doubted: Sequence[str]) -> str:
     if first is None:
         return f"No version meets the must-haves: {_out(rest)}."
     share = f" and in {first.first_share:.0%} of all weightings" if others else ""
     out = f"; {_out(rest)}" if rest else ""
-    how = f"That is not sure: {'; '.join(doubts)}." if doubts else "The measurements are enough to be sure of that."
+    how = f"That is not sure: {'; '.join(doubted)}." if doubted else "The measurements are enough to be sure of that."
     return f"Take {first.label}: it ranks first for these weights{share}{out}. {how}"
 
 

@@ -9,6 +9,8 @@ from helpers.decision.contract import Gate, Option, State
 from helpers.decision.needs import Needs
 from helpers.decision.prices import PriceList
 
+NO_SLO = "{}"
+
 
 def option(row: Standing, needs: Needs, prices: PriceList) -> Option:
     """Return a version with what it takes to serve the target rate, and what that costs."""
@@ -41,11 +43,16 @@ def _unit_cost(hourly: float | None, per_second: float | None, units: float) -> 
 
 
 def _held(row: Standing) -> State:
-    """The operating point was chosen for meeting the SLO; whether it does so again is what its repeats say."""
+    """The operating point was chosen for meeting the SLO; whether it does so again is what its repeats say.
+
+    What a saturated server was seen to do it does not keep up.
+    """
     if row.requests_per_second is None:
         return "missed"
-    met, repeats = row.slo_repeats or (1, 1)
-    return "met" if met == repeats else "unsure" if met else "missed"
+    if row.slo_repeats is None:
+        return "unsure" if row.saturated or row.slo != NO_SLO else "met"
+    met, repeats = row.slo_repeats
+    return "met" if met == repeats and not row.saturated else "unsure" if met else "missed"
 
 
 def _seen(row: Standing) -> str:
@@ -54,7 +61,14 @@ def _seen(row: Standing) -> str:
 
 
 def _gates(row: Standing, needs: Needs) -> list[Gate]:
-    load = Gate(tier="system performance", asked="a load within the SLO", seen=_seen(row), state=_held(row))
+    load = Gate(
+        tier="system performance",
+        asked="a load within the SLO",
+        seen=_seen(row),
+        state=_held(row),
+        # Where repeats miss what was met once, lower loads may hold.
+        narrow=row.nearly_met or row.requests_per_second is not None,
+    )
     if not needs.min_accuracy:
         return [load]
     state: State = "missed"
@@ -65,5 +79,6 @@ def _gates(row: Standing, needs: Needs) -> list[Gate]:
         asked=f"accuracy of {needs.min_accuracy:g} or more",
         seen=f"{row.accuracy:.3f} ({row.interval.low:.3f} to {row.interval.high:.3f})",
         state=state,
+        narrow=row.accuracy < needs.min_accuracy <= row.interval.high,
     )
     return [load, accuracy]

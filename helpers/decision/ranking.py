@@ -24,6 +24,14 @@ def criteria(options: Sequence[Option]) -> dict[str, Weights]:
     return {option.label: (good / top, quick, cheap) for option, good, quick, cheap in rows}
 
 
+def counting(options: Sequence[Option], weights: Weights) -> Weights:
+    """Return the weights with 0 for latency or cost where not every option has it: that criterion says nothing."""
+    has_latency = all(option.ttft_p95_ms for option in options)
+    has_cost = all(option.cost_per_thousand_requests for option in options)
+    quality, latency, cost = weights
+    return quality, latency if has_latency else 0.0, cost if has_cost else 0.0
+
+
 def _shares(values: Sequence[float | None]) -> list[float]:
     known = [value for value in values if value]
     if len(known) < len(values):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 METRICS = {"ttft_ms": "Time to first token", "itl_ms": "Time between tokens", "e2e_ms": "Whole request"}
 SHOWN = ("p50", "p95")
+NOTES = {"saturated": "saturated", "limited_by_load_generator": "limited by the load generator"}
+MARKS = {"saturated": "x", "limited_by_load_generator": "s"}
 
 
 def latency_vs_throughput(sweep: Sweep) -> Figure:
@@ -47,6 +49,16 @@ def _curves(axes: Axes, sweep: Sweep, metric: str) -> None:
         axes.annotate(
             _load(point), where, (0, 9), textcoords="offset points", fontsize=9, ha="center", bbox=style.BEHIND
         )
+    for name, label in NOTES.items():
+        noted = [(p.requests_per_second, getattr(p, metric).p95) for p in points if getattr(p, name)]
+        if noted:
+            mark: dict[str, Any] = {
+                "marker": MARKS[name],
+                "markersize": 13,
+                "markerfacecolor": "none",
+                "markeredgewidth": 2,
+            }
+            axes.plot(*zip(*noted, strict=True), linestyle="", color=style.BAD, label=label, **mark)
     chosen = sweep.chosen
     if chosen and (there := getattr(chosen, metric)):
         marker: dict[str, Any] = {"marker": "o", "markersize": 15, "markerfacecolor": "none", "markeredgewidth": 2}

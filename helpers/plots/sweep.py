@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.artifacts import LoadPoint, Percentiles, Sweep
 from helpers.comparison.speed import figures
 from helpers.plots import style
-from helpers.plots.curves import latency_vs_throughput
+from helpers.plots.curves import NOTES, latency_vs_throughput
 from helpers.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ def _repeated(swept: float | None, values: list[float | None], most: float) -> d
     """Return one row; the interval of the mean ends where the figure cannot be, below 0 and above `most`."""
     known = [value for value in values if value is not None]
     mean = mean_interval(known) if len(known) == len(values) else None
+    interval = f"{_short(max(mean.low, 0.0))} to {_short(min(mean.high, most))}" if mean else "n/a"
     return {
         "swept": _short(swept),
         **{f"repeat {number}": _short(value) for number, value in enumerate(values, 1)},
-        "95% interval of the mean": f"{_short(max(mean.low, 0.0))} to {_short(min(mean.high, most))}" if mean else "-",
+        "95% interval of the mean": interval,
     }
 
 
@@ -84,6 +85,7 @@ def _row(point: LoadPoint, chosen: bool) -> dict[str, Any]:
         "cut off": point.incomplete,
         "SLO share": "-" if point.slo_attainment is None else f"{point.slo_attainment:.0%}",
         "meets SLO": "yes" if point.meets_slo else "no",
+        "note": ", ".join(label for name, label in NOTES.items() if getattr(point, name)),
     }
 
 

@@ -36,16 +36,20 @@ def _standing(row: Standing) -> dict[str, str]:
         "TTFT p95 (ms)": _noisy(row, "ttft_p95_ms", 0),
         "ITL p95 (ms)": _noisy(row, "itl_p95_ms", 1),
         "goodput (requests/s)": _noisy(row, "goodput", 1),
+        "share within the SLO": _noisy(row, "slo_attainment", 3),
         "start-up (s)": _number(row.startup_seconds, 0),
         "hardware": row.hardware,
-        "operating point": row.operating_point,
+        "operating point": row.operating_point
+        + (" Limited by the load generator." if row.limited_by_load_generator else ""),
     }
 
 
 def _noisy(row: Standing, name: str, digits: int) -> str:
-    """Return a figure with the interval of its repeats, where it was repeated."""
+    """Return a figure with the interval of its repeats, n/a where fewer than two repeats know no noise."""
     value, noise = _number(getattr(row, name), digits), row.noise.get(name)
-    return f"{value} ({max(noise.low, 0.0):,.{digits}f} to {noise.high:,.{digits}f})" if noise else value
+    if value == NOT_MEASURED:
+        return value
+    return f"{value} ({noise.low:,.{digits}f} to {noise.high:,.{digits}f})" if noise else f"{value} (n/a)"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -69,11 +69,37 @@ class MockServer:
         self.process.wait()
 
 
-def start(log: Path, *options: str) -> MockServer:
+LIMITED = """
+import asyncio, contextlib, itertools, sys
+from guidellm.mock_server.handlers import chat_completions
+
+answered, seen = chat_completions.ResponseStream, itertools.count()
+slots, after = asyncio.Semaphore(int(sys.argv.pop(1))), int(sys.argv.pop(1))
+
+def one_of_few(stream, **options):
+    async def held(response):
+        async with slots if next(seen) >= after else contextlib.nullcontext():
+            await stream(response)
+    return answered(held, **options)
+
+chat_completions.ResponseStream = one_of_few
+from guidellm.cli import cli
+
+cli()
+"""
+
+
+def start(log: Path, *options: str, slots: int = 0, after: int = 0) -> MockServer:
+    """A mock server; with `slots` it works on so many requests at once, which its own option leaves streams out of.
+
+    That begins when it has seen `after` requests.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "guidellm"), "mock-server", "--port", str(port), "--model", "mock"]
+    limited = [sys.executable, "-c", LIMITED, str(slots), str(after)]
+    program = limited if slots else [str(Path(sys.executable).parent / "guidellm")]
+    command = [*program, "mock-server", "--port", str(port), "--model", "mock"]
     with log.open("wb") as file:
         process = subprocess.Popen([*command, *options], stdout=file, stderr=file, start_new_session=True)
     server = MockServer(f"http://127.0.0.1:{port}", process)
@@ -94,8 +120,8 @@ def own_server(tmp_path):
     """Start a mock server that a test may kill."""
     servers = []
 
-    def begin(*options):
-        servers.append(start(tmp_path / "server.log", *options))
+    def begin(*options, **limits):
+        servers.append(start(tmp_path / "server.log", *options, **limits))
         return servers[-1]
 
     yield begin
@@ -103,22 +129,24 @@ def own_server(tmp_path):
         server.kill()
 
 
+def at(url, tokenizer, **changes):
+    """The endpoint of a mock server."""
+    values = {
+        "target": "existing",
+        "url": url,
+        "model": "mock",
+        "tokenizer": str(tokenizer),
+        "max_model_len": 512,
+        "engine": "mock",
+        "engine_version": "1",
+        "hardware": Hardware(type="cpu", count=2, memory_gib=4),
+        "digest": "unknown",
+        "digest_verified": False,
+        "started": now(),
+    }
+    return Endpoint(**{**values, **changes})
+
+
 @pytest.fixture
 def endpoint(tokenizer):
-    def at(url="http://127.0.0.1:9", **changes):
-        values = {
-            "target": "existing",
-            "url": url,
-            "model": "mock",
-            "tokenizer": str(tokenizer),
-            "max_model_len": 512,
-            "engine": "mock",
-            "engine_version": "1",
-            "hardware": Hardware(type="cpu", count=2, memory_gib=4),
-            "digest": "unknown",
-            "digest_verified": False,
-            "started": now(),
-        }
-        return Endpoint(**{**values, **changes})
-
-    return at
+    return lambda url="http://127.0.0.1:9", **changes: at(url, tokenizer, **changes)

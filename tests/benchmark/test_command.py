@@ -70,9 +70,10 @@ def test_each_workload_becomes_guidellms(workload, data, endpoint):
 def test_limits_and_objectives_reach_guidellm_under_its_names(endpoint):
     settings = Settings(max_seconds=4, max_requests=9, slo_ttft_ms=200, slo_itl_ms=0, slo_e2e_ms=900)
     command = build_command(settings, endpoint(), CHATBOT, FOLDER)
-    seconds, requests, errors = options(command, "constraint")
+    seconds, requests, errors, saturation = options(command, "constraint")
     assert (seconds, requests) == ({"kind": "max_duration", "seconds": 4}, {"kind": "max_requests", "count": 9})
     assert errors["kind"] == "max_error_rate"
+    assert saturation == {"kind": "over_saturation", "mode": "monitor", "min_seconds": 2, "minimum_ttft": 0.2}
     assert options(command, "metrics")[0]["slo"] == {"ttft_ms": 200, "e2el_ms": 900}
 
 

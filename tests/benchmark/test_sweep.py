@@ -17,7 +17,7 @@ from helpers.benchmark.command import REPEATS, SWEEP
 from helpers.errors import EndpointUnreachable, InvalidDataset, InvalidParameter, SweepFailed
 from helpers.polling import wait_for
 
-from .conftest import ITL_MS, TTFT_MS, brief
+from .conftest import ITL_MS, TTFT_MS, at, brief
 
 pytestmark = pytest.mark.load
 
@@ -32,25 +32,12 @@ def said():
 @pytest.fixture(scope="module")
 def measured(mock_server, tokenizer, tmp_path_factory, said):
     """One real sweep, looked at by several tests."""
-    from helpers.artifacts import Endpoint, Hardware, now
-
-    endpoint = Endpoint(
-        target="existing",
-        url=mock_server.url,
-        model="mock",
-        tokenizer=str(tokenizer),
-        max_model_len=512,
-        engine="mock",
-        engine_version="1",
-        hardware=Hardware(type="cpu", count=2, memory_gib=4),
-        digest="unknown",
-        digest_verified=False,
-        started=now(),
-    )
     folder = tmp_path_factory.mktemp("artifacts")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ENDPOINT_API_KEY", KEY)
-        return folder, sweep(brief(slo_ttft_ms=10 * TTFT_MS, repeats=3), endpoint, folder, said.append)
+        return folder, sweep(
+            brief(slo_ttft_ms=10 * TTFT_MS, repeats=3), at(mock_server.url, tokenizer), folder, said.append
+        )
 
 
 def test_latencies_come_back_as_they_were_set(measured):
@@ -75,7 +62,9 @@ def test_more_requests_in_flight_are_answered_faster_together(measured):
 def test_the_operating_point_meets_the_objective(measured):
     result = measured[1]
     assert result.chosen.meets_slo
-    assert result.chosen.requests_per_second == max(p.requests_per_second for p in result.points if p.meets_slo)
+    fitting = [p.requests_per_second for p in result.points if p.meets_slo and not p.saturated]
+    assert result.chosen.requests_per_second == max(fitting)
+    assert [p.saturated for p in result.points[:2]] == [False, True]
     assert result.chosen.slo_attainment > 0.9
     assert result.chosen.goodput == pytest.approx(result.chosen.requests_per_second, rel=0.2)
     assert f"TTFT p95 ≤ {10 * TTFT_MS:g} ms" in result.operating_point.reason

@@ -260,3 +260,45 @@ def test_a_load_that_the_generator_limited_is_marked():
     limited = [point.model_copy(update={"limited_by_load_generator": True}) for point in a_sweep().points]
     comparison = _speeds(a_sweep().model_copy(update={"points": tuple(limited)}), a_sweep())
     assert "the load generator limited small 1.0" in comparison.verdict
+
+
+def _with_shares(sweep, *shares):
+    again = [sweep.chosen.model_copy(update={"slo_attainment": share, "goodput": 16 * share}) for share in shares]
+    return sweep.model_copy(update={"repeats": tuple(again)})
+
+
+def test_goodput_and_slo_attainment_have_the_interval_of_their_repeats():
+    row = _speeds(_with_shares(a_sweep(), 0.90, 0.91, 0.92), a_sweep()).standings[-1]
+    assert row.slo_attainment == pytest.approx(0.91)
+    assert row.goodput == pytest.approx(16 * 0.91)
+    half = 4.302653 * 0.01 / 3**0.5  # Student's t with two degrees of freedom
+    for name, scale in (("slo_attainment", 1), ("goodput", 16)):
+        found = row.noise[name]
+        assert (found.high - found.low) / 2 / scale == pytest.approx(half, rel=1e-5)
+
+
+def test_no_interval_leaves_what_the_figure_can_be():
+    rows = _speeds(_with_shares(a_sweep(), 1.0, 0.99, 1.0), _with_shares(a_sweep(), 0.0, 0.3, 0.05)).standings
+    assert all(0 <= row.noise["slo_attainment"].low <= row.noise["slo_attainment"].high <= 1 for row in rows)
+    assert all(row.noise["goodput"].low >= 0 for row in rows)
+
+
+def test_fewer_than_two_repeats_know_no_interval():
+    comparison = _speeds(_with_shares(a_sweep(), 0.98), a_sweep())
+    assert all("goodput" not in row.noise for row in comparison.standings)
+
+
+def test_a_saturated_operating_point_is_said():
+    sweep = a_sweep()
+    points = [point.model_copy(update={"saturated": True}) for point in sweep.points]
+    comparison = _speeds(sweep.model_copy(update={"points": tuple(points)}), a_sweep())
+    assert "small 1.0 is saturated under every load that meets the SLO" in comparison.verdict
+    assert "and is saturated there" in comparison.standings[-1].verdict
+    assert not comparison.standings[0].saturated
+
+
+def test_a_saturated_load_bounds_the_load_as_a_missed_slo_does():
+    sweep = a_sweep(rates=(1, 2, 4, 8))
+    points = [*sweep.points, sweep.points[-1].model_copy(update={"requests_per_second": 11.0, "saturated": True})]
+    row = _speeds(sweep.model_copy(update={"points": tuple(points)}), a_sweep()).standings[-1]
+    assert row.next_load == 11.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from numpy.random import default_rng
 
 from helpers.comparison import Comparison, Pair, Standing
 from helpers.decision import Needs, PriceList, decide, load_prices
@@ -15,16 +14,24 @@ PRICES = PriceList(date="2026-11-01", source="a quote", currency="EUR", per_hour
 N, TOO_SLOW = 208, "TTFT p95 over 500 ms at any load"
 
 
-def standing(name, right, *, rate=10.0, ttft=100.0, hardware="gpu-a", n=N, slo_repeats=None):
-    return Standing(
+def repeated(rate, ttft, noise=0.01):
+    """Three repeats around their mean."""
+    around = (1 - noise, 1.0, 1 + noise)
+    figures = {"requests_per_second": rate, "ttft_p95_ms": ttft}
+    return {name: tuple(value * each for each in around) for name, value in figures.items()} if rate else {}
+
+
+def standing(name, right, *, rate=10.0, ttft=100.0, hardware="gpu-a", n=N, **about):
+    made = Standing(
         label=name, name=name, version="1", digest="sha256:" + "a" * 64, record_id=name, purpose="use-case", task="t",
         dataset_digest="sha256:" + "b" * 64, accuracy=right / n, interval=wilson(right, n), n=n, failed=0,
         requests_per_second=rate, output_tokens_per_second=rate and rate * 50, ttft_p95_ms=rate and ttft,
         itl_p95_ms=None, e2e_p95_ms=None,
         operating_point="20 requests/s" if rate else TOO_SLOW,
         slo="{}", workload="chatbot", hardware=f"1 x {hardware}", hardware_type=hardware, hardware_count=1,
-        startup_seconds=60.0, slo_repeats=slo_repeats,
+        startup_seconds=60.0, next_load=rate and 1.2 * rate, repeats=repeated(rate, ttft),
     )  # fmt: skip
+    return made.model_copy(update=about)
 
 
 def comparison(answers, margin=0.0, **about):
@@ -150,17 +157,61 @@ def test_a_price_table_with_a_mistake_is_refused_with_its_field(tmp_path):
         load_prices(path)
 
 
-@pytest.mark.load
-@pytest.mark.parametrize("truth", [(0.75, 0.74, 0.6), (0.8, 0.65, 0.5), (0.7, 0.7, 0.7)])
-def test_who_claims_to_be_sure_is_right(truth):
-    rng, contests = default_rng(round(sum(truth) * 100)), 150
-    claims, wrong = 0, 0
-    for _ in range(contests):
-        drawn = {f"m{place}": list(map(bool, rng.random(N) < share)) for place, share in enumerate(truth)}
-        decision = decide(comparison(drawn, m0={}, m1={}, m2={}), Needs(), PRICES)
-        claims += decision.sure
-        best = [f"m{place}" for place, share in enumerate(truth) if share == max(truth)]
-        wrong += decision.sure and best != [decision.recommended]
-    assert wrong <= 0.05 * contests
-    if truth == (0.8, 0.65, 0.5):
-        assert claims > 0.6 * contests
+def near(margin=0.05, **about):
+    """Two versions whose accuracies are equivalent."""
+    answers = {"a": first(180), "b": [*first(178, 180), True, *[False] * 27]}
+    return comparison(answers, margin=margin, **about)
+
+
+@pytest.mark.parametrize(
+    ("about", "doubt"),
+    [
+        ({"b": {"ttft": 101.0}}, "is equivalent in accuracy and not shown to be slower or dearer"),
+        ({"b": {"rate": 9.0}}, "b is equivalent in accuracy and not shown to be slower or dearer"),
+        ({"b": {"ttft": 200.0, "repeats": {}}}, "the speed of b was not repeated, so that its noise is not known"),
+        ({"b": {"rate": 5.0, "next_load": None}}, "no load was too much for b, so that it may cost less"),
+        ({"b": {"ttft": 200.0, "workload": "rag"}}, "the speed of b was measured under another workload"),
+        ({"b": {"ttft": 200.0, "limited_by_load_generator": True}}, "the load generator limited b"),
+        ({"b": {"ttft": 200.0}}, None),
+        ({"b": {"rate": 5.0}}, None),
+    ],
+)
+def test_where_accuracy_does_not_decide_speed_and_cost_must_lead_by_more_than_the_noise(about, doubt):
+    decision = decide(near(**about), Needs(), PRICES)
+    assert decision.recommended == "a"
+    assert decision.sure is (doubt is None)
+    assert doubt is None or doubt in decision.sentence
+
+
+def test_where_only_accuracy_counts_nothing_else_is_doubted():
+    needs = Needs(latency_weight=0, cost_weight=0)
+    assert decide(near(b={"repeats": {}}), needs, PRICES).sure
+    assert not decide(near(margin=0.0, b={"repeats": {}}), needs, PRICES).sure
+
+
+def test_a_faster_one_may_outweigh_what_is_shown_to_be_more_accurate():
+    about = {"poor": {"ttft": 50.0, "rate": 12.0}}
+    decision = decide(comparison({"good": first(180), "poor": first(150)}, **about), Needs(quality_weight=6), PRICES)
+    assert decision.recommended == "good"
+    assert "for these weights the speed and cost of poor may outweigh its lower accuracy" in decision.sentence
+
+
+def test_what_misses_a_gate_by_less_than_the_uncertainty_may_be_the_best():
+    about = {"nearly": {"ttft": 20.0}}
+    answers = {"enough": first(150), "nearly": [*first(144, 180), *[True] * 4, *[False] * 24]}
+    decision = decide(comparison(answers, margin=0.1, **about), Needs(min_accuracy=0.72), PRICES)
+    assert decision.recommended == "enough"
+    assert "nearly misses a gate by less than the uncertainty" in decision.sentence
+    far = decide(comparison({"enough": first(160), "far": first(60)}), Needs(min_accuracy=0.6), PRICES)
+    assert far.sure
+
+
+def test_meeting_an_slo_once_without_a_repeat_is_doubted():
+    decision = decide(comparison({"m": first(180)}, m={"slo": '{"ttft_ms":500.0}'}), Needs(), PRICES)
+    assert decision.options[0].gates[0].state == "unsure"
+
+
+def test_a_saturated_operating_point_is_doubted():
+    decision = decide(comparison({"m": first(180)}, m={"saturated": True, "slo_repeats": (3, 3)}), Needs(), PRICES)
+    assert decision.options[0].gates[0].state == "unsure"
+    assert not decision.sure

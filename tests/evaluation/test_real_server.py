@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from helpers import processes, serving
+from helpers.comparison import compare
+from helpers.decision import Needs, decide, load_prices
 from helpers.errors import EndpointUnreachable
 from helpers.evaluation import Settings, evaluate
 from helpers.evaluation.results import JOURNAL, SAMPLES, read_samples
 from helpers.workspace import ROOT
 from tests.plugins.models import select, serve_settings
+from tests.plugins.records import a_record
 
 pytestmark = pytest.mark.stack
 OPS = ROOT / "datasets" / "ops-assistant"
@@ -56,6 +59,22 @@ def test_every_question_gets_the_same_mark_as_from_the_lm_eval_command(endpoint,
     assert ours.n == one.n >= 150
     assert answers(pressed / SAMPLES) == answers(slow / SAMPLES)
     assert answers(pressed / SAMPLES) == by_the_command_line(endpoint, questions, tmp_path / "command")
+    assert_no_difference((ours, pressed / SAMPLES), (one, slow / SAMPLES))
+
+
+def assert_no_difference(*runs):
+    """The same model, evaluated twice, once under load and once question by question, is not told apart."""
+    records = [a_record(name, evaluation=run) for name, (run, _) in zip(("once", "again"), runs, strict=True)]
+    logs = {record.record_id: path for record, (_, path) in zip(records, runs, strict=True)}
+    comparison = compare(records, logs)
+    (pair,) = comparison.pairs
+    assert pair.paired.verdict == "inconclusive"
+    assert pair.paired.flips <= 0.02 * pair.paired.n
+    assert all(part.verdict == "inconclusive" for part in pair.categories.values())
+    assert comparison.verdict.startswith("No difference in accuracy is shown between")
+    assert not decide(
+        comparison, Needs(latency_weight=0, cost_weight=0), load_prices(ROOT / "pipelines/prices.yaml")
+    ).sure
 
 
 def test_vllm_killed_during_the_evaluation_is_named_and_what_it_answered_is_kept(endpoint, questions, tmp_path):

@@ -133,7 +133,7 @@ def test_the_noise_is_shown_beside_what_was_swept(make):
     row = table.loc["TTFT p95 (ms)"]
     assert (row["swept"], row["repeat 1"], row["repeat 3"]) == ("75", "72", "84")
     assert row["95% interval of the mean"] == "63.1 to 92.9"
-    assert table.loc["goodput (requests/s)", "95% interval of the mean"] == "-"
+    assert table.loc["goodput (requests/s)", "95% interval of the mean"] == "n/a"
     assert plots.repeats_table(sweep).empty
 
 
@@ -144,3 +144,16 @@ def test_an_interval_does_not_reach_where_the_figure_cannot_be(make):
     assert column["TTFT p95 (ms)"].startswith("0 to ")
     assert column["share within the SLO"].endswith(" to 1")
     assert "e+" not in " ".join(column)
+
+
+def test_what_is_saturated_or_limited_is_marked_in_table_and_figure(make):
+    sweep = make()
+    marked = sweep.points[0].model_copy(update={"limited_by_load_generator": True})
+    full = point("throughput", 9, 29, saturated=True)
+    sweep = sweep.model_copy(update={"points": (marked, sweep.points[1], full)})
+    notes = list(plots.points_table(sweep)["note"])
+    assert notes == ["limited by the load generator", "", "saturated"]
+    figure = plots.latency_vs_throughput(sweep)
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"saturated", "limited by the load generator"} <= set(told)
+    assert "saturated" not in [text.get_text() for text in plots.latency_vs_throughput(make()).legends[0].get_texts()]
