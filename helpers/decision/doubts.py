@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
-from helpers.comparison import Comparison, Standing
+from helpers.comparison import MOST, Comparison, Pair, Standing
 from helpers.decision.contract import Option
 from helpers.decision.lead import is_beyond_noise, quality, speed
 from helpers.decision.prices import PriceList
@@ -16,20 +17,27 @@ ACCURACY = {"worse": "is shown to be more accurate", "inconclusive": "is not sho
 UNLIKE = {"workload": "workload", "slo": "SLO"}
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True)
+class Evidence:
     """What doubts are drawn from; a weight is 0 where its criterion says nothing about these versions."""
 
     comparison: Comparison
     prices: PriceList
     weights: Weights
 
-    def row(self, label: str) -> Standing:
-        """The figures of a version."""
-        return next(row for row in self.comparison.standings if row.label == label)
+    @cached_property
+    def rows(self) -> dict[str, Standing]:
+        """The figures of each version."""
+        return {row.label: row for row in self.comparison.standings}
+
+    @cached_property
+    def pairs(self) -> dict[frozenset[str], Pair]:
+        """Every two versions."""
+        return {frozenset((pair.first, pair.second)): pair for pair in self.comparison.pairs}
 
     def paired(self, first: str, other: str) -> Paired:
         """Two versions on the same questions, about `first`."""
-        pair = next(pair for pair in self.comparison.pairs if {pair.first, pair.second} == {first, other})
+        pair = self.pairs[frozenset((first, other))]
         if pair.first == first:
             return pair.paired
         found = pair.paired
@@ -53,7 +61,13 @@ def doubts(first: Option, others: Sequence[Option], missing: Sequence[Option], k
         for each in narrow
         if _between(first.label, each.label, known)
     ]
-    return [*own, *ahead, *kept_out]
+    return [*own, *_few(ahead), *_few(kept_out)]
+
+
+def _few(told: Sequence[str]) -> list[str]:
+    """Return the doubts about a few versions, and how many more there are: nobody reads two hundred."""
+    shown = told if len(told) <= MOST else told[:3]
+    return [*shown, *([f"{len(told) - 3} more versions are in doubt too"] if len(shown) < len(told) else [])]
 
 
 def _between(first: str, other: str, known: Evidence) -> str | None:
@@ -63,7 +77,7 @@ def _between(first: str, other: str, known: Evidence) -> str | None:
         return f"{other} {ACCURACY[paired.verdict]}"
     if not any(known.weights[1:]):
         return None
-    mine, theirs = known.row(first), known.row(other)
+    mine, theirs = known.rows[first], known.rows[other]
     plus = speed(mine, known.weights, known.hourly(mine))
     minus = speed(theirs, known.weights, known.hourly(theirs), ceiling=True)
     if plus is None or minus is None or _unlike(mine, theirs):
