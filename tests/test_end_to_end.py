@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from helpers.artifacts import Record, Sweep
+from helpers.gate import Judgement
 from helpers.local.pipelines import Pipeline
 from helpers.polling import wait_for
 from helpers.registry import connect
@@ -159,6 +160,21 @@ def test_the_second_pipeline_asks_no_question_again_and_measures_its_own_prompts
         assert not second.sweep.taken_from
         said = (run / f"ai-engineer-{model}" / "logs" / "lm_eval_task.log").read_text()
         assert f"record {first.record_id}, {model} 1.0.0) and is taken over; FRESH=true measures it again." in said
+
+
+def test_the_regression_pipeline_measures_nothing_anew_and_stops_where_the_model_is_worse(finished):
+    run, _, home = finished
+    given = {"MODEL_NAME": "ops-small", "BASELINE_NAME": "ops-large"}
+    command = [sys.executable, "-m", "helpers.local.run_pipeline", "regression", "--runs", run.parent / "regression"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(home) | given, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"failed in regression_gate: .*ops-small 1.0.0 .* is worse than ops-large 1.0.0", done.stderr)
+    (folder,) = (run.parent / "regression").iterdir()
+    earlier = Record.read(artifacts(run, "ai-engineer", "ops-small"))
+    record = Record.read(folder / "notebooks" / "artifacts")
+    assert record.record_id == earlier.record_id
+    assert Judgement.read(folder / "notebooks" / "artifacts").checks[0].state == "fail"
+    assert not processes_of(home, "vllm")
 
 
 def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
