@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -79,7 +80,7 @@ def test_every_stage_is_told_in_one_line_with_its_time(finished):
 
 
 def test_the_summary_has_what_a_reader_needs(finished):
-    run, _, _ = finished
+    run, printed, _ = finished
     summary = json.loads((run / "summary.json").read_text())
     assert [entry["name"] for entry in summary["models"]] == list(MODELS)
     for entry in summary["models"]:
@@ -94,6 +95,8 @@ def test_the_summary_has_what_a_reader_needs(finished):
         assert all(entry["registry"].values())
         assert entry["verdict"]
     assert (run / summary["comparison"]).is_file()
+    assert summary["decision"] in html.unescape((run / summary["report"]).read_text())
+    assert summary["decision"] in printed
 
 
 def test_the_larger_model_is_really_better(finished):

@@ -16,6 +16,7 @@ from typing import Any
 
 from helpers.artifacts import Record, Selection, write_atomic
 from helpers.comparison import Comparison
+from helpers.decision import Decision
 from helpers.errors import AssayError
 from helpers.local import pipelines, stack
 from helpers.workspace import ROOT, home
@@ -80,19 +81,18 @@ def _artifacts(folder: Path, pipeline: str, model: str) -> Path:
 
 def summarise(folder: Path, models: tuple[str, ...]) -> dict[str, Any]:
     """Return one entry per model from what the notebooks left in `folder`, and the comparison's verdict."""
-    comparison = Comparison.read(_artifacts(folder, "ai-engineer", models[-1]))
+    last = _artifacts(folder, "ai-engineer", models[-1])
+    comparison = Comparison.read(last)
     verdicts = {row.record_id: row.verdict for row in comparison.standings}
     found = [Record.read(_artifacts(folder, "ai-engineer", model)) for model in models]
     return {
         "run": folder.name,
+        "decision": Decision.read(last).sentence,
         "verdict": comparison.verdict,
-        "comparison": str(_comparison(folder, models).relative_to(folder)),
+        "comparison": str(last.parent.relative_to(folder) / "compare_models.html"),
+        "report": str(last.relative_to(folder) / "report.html"),
         "models": [_entry(record, verdicts.get(record.record_id, "not compared")) for record in found],
     }
-
-
-def _comparison(folder: Path, models: tuple[str, ...]) -> Path:
-    return _artifacts(folder, "ai-engineer", models[-1]).parent / "compare_models.html"
 
 
 def _entry(record: Record, verdict: str) -> dict[str, Any]:
@@ -145,8 +145,9 @@ def _report(folder: Path, seconds: float) -> None:
         for entry in summary["models"]
     ]
     print(f"\n{pd.DataFrame(rows).to_string(index=False, float_format='{:.1f}'.format, na_rep='n/a')}\n")
-    print(f"{summary['verdict']}\n")
+    print(f"{summary['decision']}\n\n{summary['verdict']}\n")
     print(f"comparison  {_short(folder / summary['comparison'])}")
+    print(f"report      {_short(folder / summary['report'])}")
     print(f"summary     {_short(folder / 'summary.json')}")
     print(f"everything  {_short(folder)}, in {seconds:.0f} s")
 
