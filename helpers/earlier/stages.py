@@ -28,7 +28,7 @@ def sweep(
     settings: benchmark.Settings, endpoint: Endpoint, known: Settings, folder: Path = FOLDER, say: Say = _say
 ) -> Sweep:
     """Return the sweep of this identity where one is known, else measure as `benchmark.sweep` does, and raise as it."""
-    own = identity.of_sweep(settings, endpoint) if _verified(endpoint, say) else ""
+    own = identity.of_sweep(settings, endpoint) if _verified(endpoint, say) and _named(endpoint, say) else ""
     if own and not known.fresh and (taken := _take(SWEEP, own, Archive(known.registry), folder, say)):
         return taken
     measured = benchmark.sweep(settings, endpoint, folder, say)
@@ -70,6 +70,15 @@ def _verified(endpoint: Endpoint, say: Say) -> bool:
         say(f"{endpoint.url} does not say which version of {endpoint.engine} it is, so nothing is taken over.")
         return False
     return True
+
+
+def _named(endpoint: Endpoint, say: Say) -> bool:
+    """Return whether the hardware is known by its product, which a speed depends on; say so where it is not."""
+    hardware = endpoint.hardware.type
+    named = hardware != "CPU" and "/" not in hardware
+    if not named:
+        say(f"The hardware of {endpoint.url} is known as {hardware} only, not by its product, so it is measured.")
+    return named
 
 
 def _take(kind: Kind[Result], own: str, archive: Archive, folder: Path, say: Say) -> Result | None:

@@ -85,6 +85,16 @@ def test_an_engine_that_hides_its_version_is_never_taken_over(recorded, tmp_path
     assert "does not say which version of vllm it is" in why
 
 
+@pytest.mark.parametrize("hardware", ["CPU", "nvidia.com/gpu"])
+def test_a_sweep_on_hardware_without_a_name_is_measured_and_its_answers_are_not(recorded, tmp_path, hardware):
+    some = recorded.endpoint.hardware.model_copy(update={"type": hardware})
+    nameless = recorded.endpoint.model_copy(update={"hardware": some})
+    (why,) = measures(recorded, "sweep", tmp_path / "second", endpoint=nameless)
+    assert f"is known as {hardware} only" in why
+    said = measures(recorded, "evaluation", tmp_path / "third", endpoint=nameless)
+    assert not any("known as" in line for line in said)
+
+
 @both
 def test_the_working_folders_own_result_stands_without_any_registry(recorded, tmp_path, name):
     said = []
