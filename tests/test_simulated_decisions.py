@@ -138,8 +138,9 @@ HARD = {
     "equivalent, a little cheaper": (
         [Model("a", 0.8, hourly=1.0), Model("b", 0.8, hourly=1.02)], 600, Needs(latency_weight=0), 0.06,
     ),
-    "better, and for its speed nearly not worth it": (
-        [Model("a", 0.75, 100), Model("b", 0.65, 100 * (0.65 / 0.75) ** 4 * 1.01)], 600, Needs(), 0.0,
+    "better, and by a little not worth its price": (
+        [Model("a", 0.75, hourly=1.01 * (0.75 / 0.65) ** 4), Model("b", 0.65, hourly=1.0)], 600,
+        Needs(latency_weight=0), 0.0,
     ),
     "hardly too inaccurate": ([Model("a", 0.6), Model("b", 0.699)], 208, Needs(min_accuracy=0.7), 0.0),
     "the best one hardly accurate enough": (
