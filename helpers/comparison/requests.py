@@ -41,7 +41,8 @@ def _read(record: Record) -> tuple[Times, ...] | str:
         return "no load met the SLO, so there is no operating point"
     try:
         swept = [part for part in _benchmarks(record, sweep.report) if _named(part) == chosen.strategy]
-        repeats = _benchmarks(record, sweep.repeats_report) if sweep.repeats else []
+        # Before these stand the repeats of higher loads that did not hold.
+        repeats = _benchmarks(record, sweep.repeats_report)[-len(sweep.repeats) :] if sweep.repeats else []
         runs = tuple(_times(part) for part in (*swept[:1], *repeats))
     except (AssayError, ValueError, KeyError, TypeError) as error:
         return f"its requests cannot be read, {str(error) or type(error).__name__}"

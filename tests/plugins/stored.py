@@ -44,7 +44,7 @@ def stored(record, samples, folder, source=None):
     place, sweep = folder / record.record_id, record.sweep
     place.mkdir(parents=True)
     raw = {record.evaluation.samples: write_samples(samples, place / record.evaluation.samples).as_uri()}
-    for name, points in ((sweep.report, sweep.points), (sweep.repeats_report, sweep.repeats)):
+    for name, points in ((sweep.report, sweep.points), (sweep.repeats_report, (*sweep.not_held, *sweep.repeats))):
         if name:
             data = json.dumps(raw_report(points, source)).encode()
             raw[name] = storage.put(data, (place / name).as_uri())

@@ -191,6 +191,15 @@ def test_raw_files_that_are_gone_are_told_and_the_rest_is_shown(tmp_path):
     assert first_tokens(records).missing[1].startswith("b 1.0: its requests cannot be read")
 
 
+def test_repeats_of_a_load_that_did_not_hold_are_not_shown_as_the_operating_points(tmp_path):
+    log, sweep = some_samples(0.5), repeated(a_sweep())
+    sweep = sweep.model_copy(update={"not_held": (sweep.points[-1],) * 3})
+    record, _ = stored(a_record("a", samples=log, sweep=sweep), log, tmp_path)
+    waits = first_tokens([record]).runs["a 1.0"]
+    assert len(waits) == 4
+    assert max(map(max, waits)) < 5 * sweep.chosen.ttft_ms.p50
+
+
 def test_many_versions_leave_one_page(tmp_path):
     names = [f"model-{number:02}" for number in range(14)]
     comparison, decision, page = written_many(tmp_path, names)
