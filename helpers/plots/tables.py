@@ -31,16 +31,14 @@ def _standing(row: Standing) -> dict[str, str]:
         "accuracy": f"{row.accuracy:.3f}",
         f"{row.interval.confidence:.0%} interval": f"{row.interval.low:.3f} to {row.interval.high:.3f}",
         "questions": f"{row.n}" + (f" (+{row.failed} unanswered)" if row.failed else ""),
-        "requests/s": _noisy(row, "requests_per_second", 1),
+        "requests/s": _noisy(row, "requests_per_second", 1)
+        + (", limited by the load generator" if row.limited_by_load_generator else ""),
         "output tokens/s": _noisy(row, "output_tokens_per_second", 0),
         "TTFT p95 (ms)": _noisy(row, "ttft_p95_ms", 0),
         "ITL p95 (ms)": _noisy(row, "itl_p95_ms", 1),
         "goodput (requests/s)": _noisy(row, "goodput", 1),
         "share within the SLO": _noisy(row, "slo_attainment", 3),
         "start-up (s)": _number(row.startup_seconds, 0),
-        "hardware": row.hardware,
-        "operating point": row.operating_point
-        + (" Limited by the load generator." if row.limited_by_load_generator else ""),
     }
 
 

@@ -41,6 +41,8 @@ def facts(record: Record) -> dict[str, str]:
         "record": record.record_id,
         "record's address": record.raw.get(Record.filename, UNKNOWN),
         "measured": f"{sweep.started:%Y-%m-%d %H:%M} to {max(sweep.ended, evaluation.ended):%Y-%m-%d %H:%M %Z}",
+        "taken over from": ", ".join(sorted({sweep.taken_from, evaluation.taken_from} - {""})) or "nothing",
+        "operating point": sweep.operating_point.reason,
         "model's digest": selection.digest,
         "digest verified before serving": "yes" if endpoint.digest_verified else "no",
         "model's files": f"{selection.uri} ({selection.size_bytes:,} bytes, licence {selection.license})",
