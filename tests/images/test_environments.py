@@ -19,8 +19,8 @@ from tests.plugins.containerfiles import IMAGES, SOURCES
 
 pytestmark = pytest.mark.load
 every_image = pytest.mark.parametrize("name", IMAGES)
-# Function-level imports of a stage that runs elsewhere: joining records needs no task to be loaded.
-NOT_IN_STAGE = {"lm_eval.tasks"}
+# Function-level imports of stages that run elsewhere: joining and comparing records needs no task and no prompt.
+NOT_IN_STAGE = {"lm_eval.tasks", "tokenizers"}
 
 
 def stages():

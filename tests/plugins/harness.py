@@ -202,7 +202,10 @@ def gone(pid: int) -> bool:
 
 def _end_all(mark: str) -> None:
     """End every process of a pod, known by its TMPDIR: kernels and servers have sessions of their own."""
+    killed = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("TMPDIR") == mark:
                 process.kill()
+                killed.append(process)
+    psutil.wait_procs(killed, timeout=10)
