@@ -10,7 +10,7 @@ from typing import Any
 from helpers import storage
 from helpers.artifacts import Contract, Record
 from helpers.benchmark.report import name_of
-from helpers.errors import AssayError
+from helpers.errors import AssayError, NotFound
 
 READERS = 4
 Times = tuple[float, ...]
@@ -45,11 +45,13 @@ def _read(record: Record) -> tuple[Times, ...] | str:
         repeats = _benchmarks(record, sweep.repeats_report)[-len(sweep.repeats) :] if sweep.repeats else []
         runs = tuple(_times(part) for part in (*swept[:1], *repeats))
     except (AssayError, ValueError, KeyError, TypeError) as error:
-        return f"its requests cannot be read, {str(error) or type(error).__name__}"
+        return f"its requests cannot be read: {str(error) or type(error).__name__}"
     return tuple(run for run in runs if run) or "its report holds no request at the operating point"
 
 
 def _benchmarks(record: Record, name: str) -> list[Mapping[str, Any]]:
+    if name not in record.raw:
+        raise NotFound(f"The record names no place for {name}", do="Run guidellm_sweep and log_results again")
     return list(json.loads(storage.get(record.raw[name]))["benchmarks"])
 
 
