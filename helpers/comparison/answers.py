@@ -48,7 +48,7 @@ def read_answers(samples: Path | Iterable[dict[str, Any]], metric: str) -> dict[
 
 
 def _answer(row: dict[str, Any], metric: str) -> Answer:
-    document = row["doc"]
+    document, choices = row["doc"], _choices(row)
     return Answer(
         task=row["task"],
         document=row["doc_id"],
@@ -56,8 +56,8 @@ def _answer(row: dict[str, Any], metric: str) -> Answer:
         question=str(document.get("id", row["doc_id"])),
         category=str(document.get("category") or document.get("subject") or row["task"]),
         text=str(document.get("question") or document.get("query") or row["arguments"][0][0]),
-        expected=_expected(row),
-        given=_given(row),
+        expected=_expected(row["target"], choices),
+        given=_given(row["filtered_resps"], choices),
         choices=0 if isinstance(row["filtered_resps"][0], str) else len(row["arguments"]),
         correct=bool(row[metric]),
     )
@@ -67,16 +67,13 @@ def _choices(row: dict[str, Any]) -> list[str]:
     return [str(arguments[1]).strip() for arguments in row["arguments"] if isinstance(arguments[1], str)]
 
 
-def _expected(row: dict[str, Any]) -> str:
-    choices = _choices(row)
-    target = row["target"]
+def _expected(target: Any, choices: list[str]) -> str:
     return choices[target] if isinstance(target, int) and target < len(choices) else str(target)
 
 
-def _given(row: dict[str, Any]) -> str:
+def _given(answers: list[Any], choices: list[str]) -> str:
     """Return the generated text, or the choice with the highest log-likelihood, which is what `acc` scores."""
-    answers = row["filtered_resps"]
     if isinstance(answers[0], str):
         return answers[0]
     likelihoods = [float(answer[0]) for answer in answers]
-    return _choices(row)[likelihoods.index(max(likelihoods))]
+    return choices[likelihoods.index(max(likelihoods))]
