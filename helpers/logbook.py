@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -112,10 +114,27 @@ def compare_all(registry: Registry, settings: Filter) -> Comparison:
             f"No {settings.purpose} record for {settings.use_case} and {settings.task} is in the registry",
             do="Run the ai-engineer pipeline, or correct USE_CASE, TASK, PURPOSE and MODELS",
         )
-    with tempfile.TemporaryDirectory(prefix="assay-samples-") as folder, ThreadPoolExecutor(READERS) as readers:
+    scratch = tempfile.TemporaryDirectory(prefix="assay-samples-")
+    with _without_collector(), scratch as folder, ThreadPoolExecutor(READERS) as readers:
         loaded = list(readers.map(_load, found))
         logs = readers.map(lambda record: _samples(record, Path(folder)), loaded)
         return compare(loaded, {r.record_id: log for r, log in zip(loaded, logs, strict=True)}, settings.margin)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python's garbage collector away: of the many objects made here all stay, and it would visit each many times.
+
+    For 200 records that is a quarter of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
 
 
 def _newest(found: list[AttachedRecord]) -> list[AttachedRecord]:

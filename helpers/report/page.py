@@ -64,9 +64,11 @@ def write_report(
     records: Sequence[Record],
     waits: FirstTokens | None = None,
     folder: Path = FOLDER,
+    headline: Figure | None = None,
 ) -> Report:
     """Write `report.html` into `folder`; records are those of the versions that are shown, `waits` their requests.
 
+    `headline` is the figure of accuracy against latency, where it is drawn already.
     Raises StoreFailed where the disk refuses it.
     """
     best = comparison.standings[0]
@@ -78,7 +80,7 @@ def write_report(
         best=best,
         use_cases=sorted({record.use_case for record in records}),
         measured=max((max(record.sweep.ended, record.evaluation.ended) for record in records), default=None),
-        headline=_headline(comparison, decision),
+        headline=_headline(comparison, decision, headline),
         candidates=candidates(comparison, decision),
         sections=list(_sections(comparison, decision, records, waits or FirstTokens(runs={}))),
         provenance=Provenance(records).html(),
@@ -87,8 +89,8 @@ def write_report(
     return Report(write_atomic(folder / FILENAME, page.encode()))
 
 
-def _headline(comparison: Comparison, decision: Decision) -> Drawing:
-    figure = plots.accuracy_vs_latency(comparison, decision=decision)
+def _headline(comparison: Comparison, decision: Decision, figure: Figure | None) -> Drawing:
+    figure = figure or plots.accuracy_vs_latency(comparison, decision=decision)
     seen = [row for row in comparison.standings if row.label in decision.shown]
     points = [f"{row.label}: {row.accuracy:.2f} at {_ms(row.ttft_p95_ms)}" for row in seen]
     return _drawn(figure, "Accuracy against time to first token, p95. " + "; ".join(points))
