@@ -7,23 +7,14 @@ import re
 import httpx
 import pytest
 
-from helpers import earlier, evaluation, logbook, processes, serving
+from helpers import earlier, evaluation, logbook
 from helpers.registry import connect
 from helpers.workspace import ROOT
-from tests.plugins.models import select, serve_settings
 from tests.plugins.records import a_sweep
 
 pytestmark = pytest.mark.stack
 QUESTIONS = (ROOT / "datasets" / "ops-assistant" / "ops_assistant.jsonl").read_text("utf-8").splitlines()
 CHOICES, WARM_UP = 4, 1
-
-
-@pytest.fixture
-def endpoint(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    yield serving.deploy(select(tiny_model), serve_settings())
-    for running in processes.all_running():
-        processes.end(running)
 
 
 def prompts_counted(endpoint):
@@ -32,24 +23,24 @@ def prompts_counted(endpoint):
     return sum(float(value) for value in re.findall(r"^vllm:request_success_total\{.*\} (\S+)$", text, re.MULTILINE))
 
 
-def test_ten_more_questions_send_forty_choices_and_a_rerun_sends_none(endpoint, questions, tmp_path, registry_server):
+def test_ten_more_questions_send_forty_choices_and_a_rerun_none(tiny_endpoint, questions, tmp_path, registry_server):
     registry, settings = connect(registry_server.address), evaluation.Settings(include_path=questions)
 
     def ask(folder, count, **known):
         (questions / "ops_assistant.jsonl").write_text("\n".join(QUESTIONS[:count]) + "\n")
-        before = prompts_counted(endpoint)
+        before = prompts_counted(tiny_endpoint)
         chosen = earlier.Settings(registry=registry.address, **known)
-        result = earlier.evaluate(settings, endpoint, chosen, tmp_path / folder, [].append)
+        result = earlier.evaluate(settings, tiny_endpoint, chosen, tmp_path / folder, [].append)
         result.write(tmp_path / folder)
-        return result, prompts_counted(endpoint) - before
+        return result, prompts_counted(tiny_endpoint) - before
 
     def log(folder):
-        for part in (selection, endpoint, a_sweep()):
+        for part in (selection, tiny_endpoint, a_sweep()):
             part.write(tmp_path / folder)
         (tmp_path / folder / "guidellm.json").write_text("{}")
         return logbook.log(logbook.Settings(store=(tmp_path / "store").as_uri()), registry, tmp_path / folder)
 
-    selection = registry.register_candidate("tiny", "1.0.0", uri="file:///m", digest=endpoint.digest, size_bytes=1)
+    selection = registry.register_candidate("tiny", "1.0.0", uri="file:///m", digest=tiny_endpoint.digest, size_bytes=1)
     _, sent = ask("first", 150)
     assert sent == 150 * CHOICES + WARM_UP
     log("first")

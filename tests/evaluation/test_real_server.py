@@ -12,26 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from helpers import processes, serving
+from helpers import processes
 from helpers.comparison import compare
 from helpers.decision import Needs, decide, load_prices
 from helpers.errors import EndpointUnreachable
 from helpers.evaluation import Settings, evaluate
 from helpers.evaluation.results import JOURNAL, SAMPLES, read_samples
 from helpers.workspace import ROOT
-from tests.plugins.models import select, serve_settings
 from tests.plugins.records import a_record
 
 pytestmark = pytest.mark.stack
 OPS = ROOT / "datasets" / "ops-assistant"
-
-
-@pytest.fixture
-def endpoint(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    yield serving.deploy(select(tiny_model), serve_settings())
-    for running in processes.all_running():
-        processes.end(running)
 
 
 def answers(path):
@@ -51,14 +42,14 @@ def by_the_command_line(endpoint, questions, folder):
     return {(row := json.loads(line))["doc_id"]: row["acc"] for line in path.read_text().splitlines()}
 
 
-def test_every_question_gets_the_same_mark_as_from_the_lm_eval_command(endpoint, questions, tmp_path):
+def test_every_question_gets_the_same_mark_as_from_the_lm_eval_command(tiny_endpoint, questions, tmp_path):
     shutil.copy(OPS / "ops_assistant.jsonl", questions)
     pressed, slow = tmp_path / "pressed", tmp_path / "slow"
-    ours = evaluate(Settings(include_path=questions), endpoint, pressed)
-    one = evaluate(Settings(include_path=questions, num_concurrent=1, batch_size=1), endpoint, slow)
+    ours = evaluate(Settings(include_path=questions), tiny_endpoint, pressed)
+    one = evaluate(Settings(include_path=questions, num_concurrent=1, batch_size=1), tiny_endpoint, slow)
     assert ours.n == one.n >= 150
     assert answers(pressed / SAMPLES) == answers(slow / SAMPLES)
-    assert answers(pressed / SAMPLES) == by_the_command_line(endpoint, questions, tmp_path / "command")
+    assert answers(pressed / SAMPLES) == by_the_command_line(tiny_endpoint, questions, tmp_path / "command")
     assert_no_difference((ours, pressed / SAMPLES), (one, slow / SAMPLES))
 
 
@@ -77,7 +68,7 @@ def assert_no_difference(*runs):
     ).sure
 
 
-def test_vllm_killed_during_the_evaluation_is_named_and_what_it_answered_is_kept(endpoint, questions, tmp_path):
+def test_vllm_killed_during_the_evaluation_is_named_and_what_it_answered_is_kept(tiny_endpoint, questions, tmp_path):
     shutil.copy(OPS / "ops_assistant.jsonl", questions)
     seen = []
 
@@ -88,8 +79,8 @@ def test_vllm_killed_during_the_evaluation_is_named_and_what_it_answered_is_kept
             os.killpg(running.pid, signal.SIGKILL)
 
     settings = Settings(include_path=questions, num_concurrent=1, batch_size=1)
-    with pytest.raises(EndpointUnreachable, match=endpoint.url):
-        evaluate(settings, endpoint, tmp_path / "artifacts", show=kill_it_midway)
+    with pytest.raises(EndpointUnreachable, match=tiny_endpoint.url):
+        evaluate(settings, tiny_endpoint, tmp_path / "artifacts", show=kill_it_midway)
     kept = (tmp_path / "artifacts" / JOURNAL).read_text().splitlines()
     assert 1 < len(kept) < 832
     assert not (tmp_path / "artifacts" / SAMPLES).exists()

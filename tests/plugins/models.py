@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from helpers import ingestion, serving, storage
-from helpers.artifacts import Selection
+from helpers import ingestion, processes, serving, storage
+from helpers.artifacts import Endpoint, Selection
 from helpers.ingestion.copying import copy_hashed
 from helpers.ingestion.policy import load_policy
 from helpers.ingestion.publication import publish
@@ -72,3 +73,12 @@ def serve_settings(**changes: object) -> serving.Settings:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model's folder; a test that changes it copies it first."""
     return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def tiny_endpoint(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """The tiny model behind a real vLLM of the test's own; the test's folder is the working folder."""
+    monkeypatch.chdir(tmp_path)
+    yield serving.deploy(select(tiny_model), serve_settings())
+    for running in processes.all_running():
+        processes.end(running)
