@@ -14,7 +14,8 @@ from helpers.workspace import ROOT
 from tests.plugins.environments import torch_index, wheel_folders
 
 TOOLS = ROOT / ".tools" / "buildah"
-PACKAGES = ("buildah", "mmdebstrap", "golang-github-containers-common", "golang-github-containers-image")
+PACKAGES = ("buildah", "mmdebstrap", "golang-github-containers-common", "golang-github-containers-image", "libgpgme11")
+LIBRARIES = TOOLS / "usr" / "lib" / "x86_64-linux-gnu"
 # What UBI's image has and the Containerfiles rely on: bash as sh, an environment in /opt/app-root, user 1001.
 LAYOUT = """ln -sf bash "$1/bin/sh"
 mkdir -p "$1/opt" && chroot "$1" python3 -m venv /opt/app-root && mkdir "$1/opt/app-root/src"
@@ -44,7 +45,7 @@ class Buildah:
     def __call__(self, command: str, *arguments: object) -> str:
         places = ["--root", self.store / "root", "--runroot", self.store / "run", "--storage-driver", "overlay"]
         places += ["--registries-conf", TOOLS / "etc" / "containers" / "registries.conf"]
-        environment = os.environ | {"BUILDAH_ISOLATION": "chroot"}
+        environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "LD_LIBRARY_PATH": str(LIBRARIES)}
         words = [TOOLS / "usr" / "bin" / "buildah", *places, command, *arguments]
         done = subprocess.run(
             [str(word) for word in words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500
