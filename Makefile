@@ -76,7 +76,7 @@ test-cluster: setup ## both pipelines as their pods run them: compiled, submitte
 	$(PY) -m pytest tests/pipelines/test_cluster_runs.py
 
 .PHONY: test-build
-test-build: setup ## build the light image for real, with buildah, as root on Debian
+test-build: setup ## build the images for real, with buildah, as root on Debian
 	$(PY) -m pytest -m build
 
 .PHONY: lint

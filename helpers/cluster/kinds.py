@@ -41,6 +41,7 @@ KINDS = {
     "Event": Kind("", "v1", "events"),
     "PersistentVolumeClaim": Kind("", "v1", "persistentvolumeclaims"),
     "ResourceQuota": Kind("", "v1", "resourcequotas"),
+    "LimitRange": Kind("", "v1", "limitranges"),
     "ServiceAccount": Kind("", "v1", "serviceaccounts"),
     "Node": Kind("", "v1", "nodes", namespaced=False),
     "Namespace": Kind("", "v1", "namespaces", namespaced=False),

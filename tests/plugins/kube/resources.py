@@ -34,7 +34,7 @@ RESOURCES = [
         for plural, kind in {
             "pods": "Pod", "services": "Service", "secrets": "Secret", "configmaps": "ConfigMap", "events": "Event",
             "persistentvolumeclaims": "PersistentVolumeClaim", "resourcequotas": "ResourceQuota",
-            "serviceaccounts": "ServiceAccount",
+            "limitranges": "LimitRange", "serviceaccounts": "ServiceAccount",
         }.items()
     ),
     Resource("", "v1", "nodes", "Node", namespaced=False),
