@@ -63,6 +63,9 @@ def build(name: str, folder: Path) -> ImageEnvironment:
     with held(CACHE / f"{name}.lock"):
         _locked_packages(name)
         shutil.copytree(CACHE / name, folder, symlinks=True, copy_function=_link)
+    utils = folder / "bin" / "utils"
+    (utils / "bootstrapper.py").rename(utils / "elyra_bootstrapper.py")
+    shutil.copy(SOURCES / "builder" / "bootstrapper.py", utils)
     wheels, python = folder / "build" / "wheels", folder / "bin" / "python3"
     source = copy_sources(name, folder / "build")
     _uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", wheels, source)
