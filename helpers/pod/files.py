@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.artifacts import FOLDER, run
-from helpers.errors import ArtifactMissing
+from helpers.errors import ArtifactMissing, InvalidInput, StoreFailed
 from helpers.pod.partial import Partial
 from helpers.pod.reasons import reason
 from helpers.pod.refusals import Refusals
@@ -28,7 +28,7 @@ class InRun(FileOpBase):
         super().__init__(**parameters)
         self.archive = str(parameters["cos-dependencies-archive"])
         self.exit_task = os.environ.get("ASSAY_EXIT_TASK") == "true"
-        self.run = run.current(FOLDER)
+        self.run = _run()
         self.store = Store(self.cos_client, self.cos_endpoint.netloc, self.cos_bucket)
         node = self.archive.removesuffix(".tar.gz")  # its file and its id: two nodes may share a notebook
         self.partial = Partial(self.store, self.get_object_storage_filename(f"partial/{node}"))
@@ -37,15 +37,14 @@ class InRun(FileOpBase):
 
     def get_object_storage_filename(self, filename: str) -> str:
         """Return a file's place in the bucket."""
-        return str(
-            super().get_object_storage_filename(filename if filename == self.archive else f"{self.run}/{filename}")
-        )
+        place = filename if filename == self.archive else f"{self.run}/{filename}"
+        return str(super().get_object_storage_filename(place))
 
     def get_file_from_object_storage(self, file_to_get: str) -> None:
         """Fetch the archive or an input; an exit task does without what was never written."""
         try:
             self.store.ask(lambda: super(InRun, self).get_file_from_object_storage(file_to_get), file_to_get)
-        except ArtifactMissing as error:
+        except (ArtifactMissing, StoreFailed) as error:  # some stores refuse to say that a file is missing
             if not self.exit_task or file_to_get == self.archive:
                 raise
             print(error)
@@ -92,3 +91,14 @@ class InRun(FileOpBase):
             store()
         except Exception as error:  # noqa: BLE001, the error that made the node fail is the one that counts
             print(f"{what} was not stored: {type(error).__name__}: {error}")
+
+
+def _run() -> str:
+    """Return the run's id. Raises InvalidInput where the platform gave none, for all runs would share one folder."""
+    found = run.current(FOLDER)
+    if not found or "{{" in found:
+        raise InvalidInput(
+            f"This pod does not know its run: {run.VARIABLE} is {found!r}",
+            do="Run the pipeline on Data Science Pipelines 2, where Argo puts the run's id in",
+        )
+    return found

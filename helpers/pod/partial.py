@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from helpers.artifacts import FOLDER
+from helpers.errors import StoreFailed
 from helpers.pod.store import Store
 
 PARTIAL = FOLDER / "partial"
@@ -26,10 +27,14 @@ class Partial:
     def bring_back(self) -> None:
         """Fetch what an earlier attempt of this node had measured."""
         client, bucket = self.store.client, self.store.bucket
-        found = self.store.ask(
-            lambda: [item.object_name for item in client.list_objects(bucket, prefix=self.prefix, recursive=True)],
-            self.prefix,
-        )
+        try:
+            found = self.store.ask(
+                lambda: [item.object_name for item in client.list_objects(bucket, prefix=self.prefix, recursive=True)],
+                self.prefix,
+            )
+        except StoreFailed as error:  # keys that may read and write need not be allowed to list
+            print(f"Whether an earlier attempt left partial work is not known: {error}")
+            return
         for key in found:
             path = self.folder / key.removeprefix(self.prefix)
             self.store.ask(partial(client.fget_object, bucket, key, str(path)), key)

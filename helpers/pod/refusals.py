@@ -12,7 +12,7 @@ import json
 import time
 from contextlib import suppress
 
-from helpers.errors import ArtifactMissing
+from helpers.errors import ArtifactMissing, StoreFailed
 from helpers.pod.reasons import Reason, RefusedBefore
 from helpers.pod.store import Store
 
@@ -32,10 +32,11 @@ class Refusals:
 
     def repeat(self) -> None:
         """End this attempt where one just before it refused. Raises RefusedBefore."""
-        with suppress(ArtifactMissing, ValueError, KeyError):
+        with suppress(ArtifactMissing, StoreFailed, ValueError, KeyError, TypeError):
             found = json.loads(self._read())
             if time.time() - found["at"] < SECONDS and found["repeated"] < RETRIES:
                 self._write(found["line"], found["at"], found["repeated"] + 1)
+                print("An attempt just before this one refused: this one does not start the notebook")
                 raise RefusedBefore(Reason(found["line"], refused=True))
 
     def _read(self) -> bytes:

@@ -45,6 +45,7 @@ def main(operation: Callable[[], None]) -> int:
     try:
         thread.start()
         error = ended.get()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what follows is what it would ask for
     except Told:
         _stop(thread)
     if error is None:
