@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
@@ -75,6 +76,17 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
             seen.add(id(one))
             yield one
             left += [one.__cause__, one.__context__, getattr(one, "os_error", None), getattr(one, "reason", None)]
+
+
+def distrusted(error: BaseException) -> bool:
+    """Return whether a server's certificate is not trusted, or is another host's."""
+    return any(isinstance(one, ssl.SSLCertVerificationError) for one in causes(error))
+
+
+def refused_tls(error: BaseException) -> bool:
+    """Return whether TLS failed for a reason that stays, which a connection that broke off is not."""
+    broken = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+    return any(isinstance(one, ssl.SSLError) and not isinstance(one, broken) for one in causes(error))
 
 
 def brief(error: BaseException) -> str:
