@@ -120,7 +120,10 @@ def as_text(value: Any) -> str:
 def execute(
     compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any] = {}, tasks: list[Task] | None = None
 ) -> list[Task]:
-    """Run every task whose needs have succeeded; return all with their states and logs."""
+    """Run every task whose needs have succeeded; return all with their states and logs. The folder's name is the run's.
+
+    Several may run at once, each in a folder of its own.
+    """
     tasks = compiled.tasks() if tasks is None else tasks
     by_key = {task.key: task for task in tasks}
     for task in tasks:
@@ -147,13 +150,15 @@ def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mappin
             task.log.write_text(task.message)
             return
         environment |= {"TMPDIR": temporary, "ELYRA_WRITABLE_CONTAINER_DIR": temporary}
+        environment["ASSAY_TERMINATION_LOG"] = str(folder / "termination-log")
         # The image lies in a folder of this machine and not at the root of a container.
         arguments = [part.replace(f"{APP_ROOT}/bin/", f"{image.bin}/") for part in compiled.arguments(task, given)]
         task.state = "RUNNING"
         command = ["/bin/bash", *container["command"][1:], *arguments]
         code = _ended(command, environment, task.folder, task.log, pods.timeout)
     task.state = "FAILED" if code else "SUCCEEDED"
-    task.message = f"exit code {code}" if code else ""
+    said = folder / "termination-log"
+    task.message = said.read_text() if said.exists() else f"exit code {code}" if code else ""
 
 
 def image_name(reference: str) -> str:
@@ -165,7 +170,9 @@ def _environment(task: Task, compiled: Compiled, pods: Pods, image: ImageEnviron
     """What a container starts with, in Kubernetes' order. Raises LookupError for a Secret or key that is not there."""
     found = image.environment_in(folder / "src")
     found |= {"PATH": f"{folder / 'bin'}:{found['PATH']}", **OFFLINE, **pods.platform}
-    found |= {item["name"]: str(item["value"]) for item in compiled.containers()[task.executor].get("env", ())}
+    run = folder.parent.name  # what Argo puts in for the Workflow's uid
+    variables = compiled.containers()[task.executor].get("env", ())
+    found |= {item["name"]: str(item["value"]).replace("{{workflow.uid}}", run) for item in variables}
     return found | dict(_secret_variables(compiled.platform(task.executor), pods.secrets))
 
 
