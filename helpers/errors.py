@@ -7,7 +7,8 @@ AssayError
 │   ├── UnknownTask         lm-eval knows no such task
 │   ├── InvalidPolicy       the policy file: file, line, field
 │   ├── RefusedModel        ingestion found something that may not come in
-│   └── NotApproved         the registry does not say that this version may be used
+│   ├── NotApproved         the registry does not say that this version may be used
+│   └── OtherRun            a file that another run wrote, or one about another model
 ├── NotFound                a named thing does not exist
 │   ├── ModelNotFound       says the closest names
 │   ├── NoMatch             no approved version meets the constraints
@@ -37,6 +38,7 @@ AssayError
 │   ├── GateInconclusive    too little was measured to tell
 │   ├── SubmissionFailed    a pipeline could not be compiled or submitted
 │   ├── DigestMismatch      what would be served is not what was registered
+│   ├── ServerChanged       the server that is measured is not the one that was deployed
 │   ├── SignatureInvalid    nobody trusted has signed what would be served
 │   ├── SweepFailed         GuideLLM ended badly or every request failed
 │   ├── EvaluationFailed    lm-eval ended badly
@@ -84,6 +86,10 @@ class InvalidPolicy(InvalidInput):
 
 class NotApproved(InvalidInput):
     """The registry does not say that this version may be used."""
+
+
+class OtherRun(InvalidInput):
+    """A file was written by another run."""
 
 
 class NotFound(AssayError):
@@ -200,6 +206,10 @@ class SubmissionFailed(StageFailed):
 
 class DigestMismatch(StageFailed):
     """What would be served is not what was registered."""
+
+
+class ServerChanged(StageFailed):
+    """The server that answers is not the one that was deployed, or became another while it was measured."""
 
 
 class SignatureInvalid(StageFailed):

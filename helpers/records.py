@@ -13,16 +13,16 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from helpers.artifacts import Approval, Endpoint, Evaluation, Parameter, Record, Selection, Sweep
-from helpers.errors import DigestMismatch
+from helpers.errors import DigestMismatch, OtherRun
 from helpers.ingestion.policy import Thresholds
 from helpers.workspace import ROOT
 
 # Where a thing lies or what a registry calls it does not change what was measured.
 _VARIES = {
-    "selection": {"uri", "registry", "registered_model_id", "model_version_id", "model_artifact_id", "reason"},
-    "endpoint": {"url", "tokenizer", "expires", "handle", "auth", "kv_cache_gib"},
-    "sweep": {"report", "identity", "taken_from", "files"},
-    "evaluation": {"report", "samples", "identity", "answers_identity", "taken_from", "files"},
+    "selection": {"uri", "registry", "registered_model_id", "model_version_id", "model_artifact_id", "reason", "run"},
+    "endpoint": {"url", "tokenizer", "expires", "handle", "auth", "kv_cache_gib", "run"},
+    "sweep": {"report", "identity", "taken_from", "files", "run", "digest"},
+    "evaluation": {"report", "samples", "identity", "answers_identity", "taken_from", "files", "run", "digest"},
 }
 
 
@@ -37,13 +37,14 @@ def join(
     raw: dict[str, str] | None = None,
     settings: dict[str, Parameter] | None = None,
 ) -> Record:
-    """Return the record; the same measurements get the same id. Raises DigestMismatch where they are of two models."""
-    if endpoint.digest != selection.digest:
-        raise DigestMismatch(
-            f"endpoint.json is about {endpoint.digest}, selection.json ({selection.label}) about {selection.digest}",
-            do="Run deploy_model and the stages after it again for the selected version",
-        )
+    """Return the record; the same measurements get the same id.
+
+    Raises DigestMismatch where a file is about another model than the selection, OtherRun where another run wrote it.
+    """
+    for found in (endpoint, sweep, evaluation):
+        _require_same(selection, found)
     return Record(
+        run=selection.run,
         record_id=_identify(selection, endpoint, sweep, evaluation, purpose, use_case),
         purpose=purpose,
         use_case=use_case,
@@ -56,6 +57,17 @@ def join(
         settings=settings or {},
         raw=raw or {},
     )
+
+
+def _require_same(selection: Selection, found: Endpoint | Sweep | Evaluation) -> None:
+    do = f"Run {found.written_by} and the stages after it again for the selected version"
+    if found.digest != selection.digest:
+        about = found.digest or "a model that it does not name"
+        raise DigestMismatch(
+            f"{found.filename} is about {about}, selection.json ({selection.label}) about {selection.digest}", do=do
+        )
+    if found.run != selection.run:
+        raise OtherRun(f"{found.filename} is of run {found.run}, selection.json of run {selection.run}", do=do)
 
 
 def _identify(

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from helpers.artifacts import Record
-from helpers.errors import DigestMismatch
+from helpers.errors import DigestMismatch, OtherRun
 from helpers.ingestion.policy import Thresholds
 from helpers.records import decide, git_commit, join, summary
 from helpers.workspace import ROOT
@@ -17,6 +17,7 @@ from tests.plugins.records import (
     a_record,
     a_selection,
     a_sweep,
+    about,
     an_endpoint,
     an_evaluation,
     some_samples,
@@ -26,7 +27,8 @@ from tests.plugins.records import (
 def joined(selection=None, endpoint=None, sweep=None, evaluation=None, **more):
     selection = selection or a_selection()
     known = {"purpose": "baseline", "use_case": "ops-assistant"}
-    parts = endpoint or an_endpoint(selection), sweep or a_sweep(), evaluation or an_evaluation(some_samples(0.5))
+    measured = sweep or a_sweep(), evaluation or an_evaluation(some_samples(0.5))
+    parts = endpoint or an_endpoint(selection), *(about(selection, each) for each in measured)
     return join(selection, *parts, **known | more)
 
 
@@ -60,10 +62,19 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path):
     assert Record.read(tmp_path) == record
 
 
-def test_results_of_another_model_are_not_joined():
-    other = an_endpoint(a_selection("ops-large"))
-    with pytest.raises(DigestMismatch, match=r"ops-small 1\.0"):
-        joined(endpoint=other)
+@pytest.mark.parametrize("odd", ["endpoint", "sweep", "evaluation"])
+def test_results_of_another_model_or_run_are_not_joined(odd):
+    selection, other = a_selection(run="monday"), a_selection("ops-large")
+    parts = {
+        "endpoint": an_endpoint(selection, run="monday"),
+        "sweep": about(selection, a_sweep()),
+        "evaluation": about(selection, an_evaluation(some_samples(0.5))),
+    }
+    assert joined(selection, **parts).run == "monday"
+    with pytest.raises(DigestMismatch, match=rf"{odd}\.json .*ops-small 1\.0"):
+        joined(selection, **parts | {odd: parts[odd].model_copy(update={"digest": other.digest})})
+    with pytest.raises(OtherRun, match=rf"{odd}\.json is of run tuesday"):
+        joined(selection, **parts | {odd: parts[odd].model_copy(update={"run": "tuesday"})})
 
 
 def test_every_tool_is_named_with_its_version():

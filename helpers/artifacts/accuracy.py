@@ -24,6 +24,7 @@ class Evaluation(Artifact):
     filename = "evaluation.json"
     written_by = "lm_eval_task"
 
+    digest: str = Field(default="", description="of the model that was measured; empty in files of before")
     task: str
     metric: str
     score: Probability

@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from helpers.errors import ArtifactMissing, InvalidInput, StoreFailed
+from helpers.artifacts import run
+from helpers.errors import ArtifactMissing, InvalidInput, OtherRun, StoreFailed
 
 FOLDER = Path("artifacts")
 Parameter = str | int | float | bool
@@ -58,20 +59,29 @@ class Artifact(Contract):
     filename: ClassVar[str]
     written_by: ClassVar[str]
     schema_version: Literal[1] = 1
+    run: str = Field(default="", description="id of the run that wrote this file; empty in files of before")
 
     def write(self, folder: Path = FOLDER) -> Path:
-        """Write this artifact into `folder` under its fixed name and return the path."""
-        return write_atomic(folder / self.filename, (self.model_dump_json(indent=2) + "\n").encode())
+        """Write this artifact into `folder` under its fixed name, marked with the run, and return the path."""
+        marked = self.model_copy(update={"run": self._run(folder)})
+        return write_atomic(folder / self.filename, (marked.model_dump_json(indent=2) + "\n").encode())
+
+    def _run(self, folder: Path) -> str:
+        return run.current(folder)
 
     @classmethod
     def read(cls, folder: Path = FOLDER) -> Self:
-        """Read the artifact from `folder`; raises ArtifactMissing, or InvalidInput where it is malformed."""
+        """Read the artifact from `folder`. Raises ArtifactMissing, OtherRun, or InvalidInput where it is malformed."""
         path = folder / cls.filename
         try:
-            return cls.model_validate_json(path.read_bytes())
+            found = cls.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
             raise ArtifactMissing(f"{path} is not there", do=f"Run {cls.written_by} first") from error
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise InvalidInput(f"{path}, field {field}: {first['msg']}", do=f"Run {cls.written_by} again") from error
+        if (expected := run.current(folder)) and found.run != expected:
+            written = f"run {found.run}" if found.run else "no run that is known"
+            raise OtherRun(f"{path} is of {written}, this is run {expected}", do=f"Run {cls.written_by} again")
+        return found

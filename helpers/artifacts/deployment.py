@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from helpers.artifacts import run
 from helpers.artifacts.base import Artifact, Contract
 from helpers.artifacts.tokenizer import unpack_tokenizer
 
@@ -36,6 +37,9 @@ class Selection(Artifact):
     def label(self) -> str:
         """Name and version as plots and messages show them."""
         return f"{self.name} {self.version}"
+
+    def _run(self, folder: Path) -> str:
+        return run.of_selection(folder, self.digest)
 
 
 class Hardware(Contract):

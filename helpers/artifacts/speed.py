@@ -95,6 +95,7 @@ class Sweep(Artifact):
     filename = "sweep.json"
     written_by = "guidellm_sweep"
 
+    digest: str = Field(default="", description="of the model that was measured; empty in files of before")
     profile: str
     workload: str
     prompt_tokens: int | None = Field(description="asked for; None where prompts come from a file")

@@ -54,6 +54,7 @@ def _swept(settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[
     found = repeated(load, points, operating_point(points, settings.slo, settings.error_limit))
     cache = between(before, read_prefix_cache(endpoint.url))
     return Sweep(
+        digest=endpoint.digest,
         profile=settings.profile,
         workload=requests.name,
         prompt_tokens=requests.prompt_tokens,

@@ -30,7 +30,7 @@ def sweep(
     """Return the sweep of this identity where one is known, else measure as `benchmark.sweep` does, and raise as it."""
     own = identity.of_sweep(settings, endpoint) if _verified(endpoint, say) and _named(endpoint, say) else ""
     if own and not known.fresh and (taken := _take(SWEEP, own, Archive(known.registry), folder, say)):
-        return taken
+        return taken.model_copy(update={"digest": endpoint.digest})
     measured = benchmark.sweep(settings, endpoint, folder, say)
     return measured.model_copy(update={"identity": own, "files": files.digests(folder, SWEEP.files)})
 
@@ -50,7 +50,7 @@ def evaluate(
         say(f"The data of {settings.task} lies elsewhere, so its result is not taken over, only answers are.")
     archive = Archive(known.registry)
     if own and not known.fresh and (taken := _take(EVALUATION, own, archive, folder, say)):
-        return _with_confidence(taken, settings.confidence)
+        return _with_confidence(taken, settings.confidence).model_copy(update={"digest": endpoint.digest})
     with tempfile.TemporaryDirectory(prefix="assay-answers-") as scratch:
         wanted = alike and not known.fresh
         answered = answers.collect(alike, settings.task, archive, folder, Path(scratch)) if wanted else None

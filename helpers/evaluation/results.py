@@ -65,6 +65,7 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
     metric = metric_of(samples)
     correct = sum(int(sample[metric]) for sample in samples)
     return Evaluation(
+        digest=endpoint.digest,
         task=settings.task,
         metric=metric,
         score=correct / len(samples),

@@ -59,6 +59,12 @@ class Settings(_Settings):
     service_account: str = Field(
         default="", pattern=NAME, description="for target kserve: the server's; the project's default where empty"
     )
+    queue_seconds: int = Field(
+        default=1800, ge=0, le=86_400, description="for target kserve: how long to wait for what others hold, s"
+    )
+    queue: str = Field(
+        default="", pattern=NAME, description="for target kserve: Kueue's local queue that the server waits in"
+    )
     access: Literal["cluster", "token", "exposed"] = Field(
         default="cluster",
         description="for target kserve: open inside the cluster, with a token only, or by a Route with a token",

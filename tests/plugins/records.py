@@ -177,6 +177,11 @@ def an_endpoint(selection, when=START, **more):
     return Endpoint(model=selection.name, digest=selection.digest, started=when, **known | more)
 
 
+def about(selection, measured):
+    """What was measured, as the stage for the selected model would have written it."""
+    return measured.model_copy(update={"digest": measured.digest or selection.digest, "run": selection.run})
+
+
 def a_record(
     name="ops-small", version="1.0", *, samples=None, slowness=1.0, sweep=None, evaluation=None, when=START, **more
 ):
@@ -184,7 +189,7 @@ def a_record(
     return join(
         selection,
         an_endpoint(selection, when),
-        sweep or a_sweep(slowness, when=when),
-        evaluation or an_evaluation(samples or some_samples(0.52), when=when),
+        about(selection, sweep or a_sweep(slowness, when=when)),
+        about(selection, evaluation or an_evaluation(samples or some_samples(0.52), when=when)),
         **{"purpose": "use-case", "use_case": "ops-assistant"} | more,
     )
