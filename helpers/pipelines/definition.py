@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Pipeline:
         """The notebooks' names in the order in which they run."""
         return [Path(node["filename"]).stem for node in self.nodes]
 
-    def known(self, given: Mapping[str, str]) -> None:
+    def known(self, given: Iterable[str]) -> None:
         """Refuse names that are no parameter of this pipeline. Raises InvalidParameter."""
         if unknown := sorted(set(given) - set(self.parameters)):
             has = f"Use one of {', '.join(sorted(self.parameters))}" if self.parameters else "Give it none"
@@ -70,7 +70,9 @@ class Pipeline:
 
     def typed(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return values by the types that the pipeline declares, as the Pipelines server takes them."""
-        readers = {"Integer": int, "Float": float, "Bool": lambda text: text.lower() in ("true", "1")}
+        readers: dict[str, Callable[[str], Any]] = {
+            "Integer": int, "Float": float, "Bool": lambda text: text.lower() in ("true", "1")
+        }  # fmt: skip
         return {name: readers.get(self.types[name], str)(value) for name, value in given.items()}
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What Elyra cannot express, added to what it compiles: retries, a task for the end of every run, where it comes from."""
+"""What Elyra cannot express, added to what it compiles: retries, a task for the end of every run, its origin."""
 
 from __future__ import annotations
 

@@ -60,9 +60,12 @@ def submit(
         with server.quiet():
             name = _folder_of(path)
             version = _upload(client, pipeline, path, name)
-            experiment = experiment or client.create_experiment(
-                pipeline.resource_name, namespace=found.metadata.get("user_namespace")
-            ).experiment_id
+            experiment = (
+                experiment
+                or client.create_experiment(
+                    pipeline.resource_name, namespace=found.metadata.get("user_namespace")
+                ).experiment_id
+            )
             run = client.run_pipeline(experiment, name, version_id=version[1], pipeline_id=version[0],
                                       params=pipeline.typed(given))  # fmt: skip
         say("  pipeline uploaded, run started")

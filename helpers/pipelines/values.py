@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,27 +23,48 @@ WORDS = ("true", "1", "false", "0")  # what the notebooks read as a bool
 KINDS = {"int": "whole number", "float": "number"}
 
 
-def check_values(pipeline: Pipeline, given: Mapping[str, str]) -> None:
-    """Refuse names that the pipeline does not know and values that a stage would refuse, all of them at once.
+def assigned(words: Iterable[str]) -> dict[str, str]:
+    """Return what `NAME=value` words say. Raises InvalidParameter for any other word."""
+    pairs = [word.partition("=") for word in words]
+    if wrong := [name for name, sign, _ in pairs if not sign]:
+        raise InvalidParameter(f"{', '.join(wrong)} gives no parameter a value", do="Write NAME=value")
+    return {name: value for name, _, value in pairs}
 
-    Raises InvalidParameter.
+
+def check_values(pipeline: Pipeline, given: Mapping[str, str], further: Collection[str] = ()) -> None:
+    """Refuse names that nobody knows and values that a stage would refuse, all of them at once.
+
+    `further` are names beside the pipeline's parameters that its stages read. Raises InvalidParameter.
     """
-    if found := list(dict.fromkeys(_faults(pipeline, given))):
+    if found := list(dict.fromkeys(_faults(pipeline, given, further))):
         raise InvalidParameter("; ".join(found), do="Correct what is named; nothing has been started")
 
 
-def _faults(pipeline: Pipeline, given: Mapping[str, str]) -> Iterator[str]:
+def stage_variables(pipeline: Pipeline) -> set[str]:
+    """Return what the stages read from the environment on one machine beside the pipeline's parameters."""
+    found: set[str] = set()
+    for node in pipeline.nodes:
+        read = {name.upper() for name, _, _ in _parameters(_cells(_notebook(pipeline, node)))}
+        found |= read - {item["env_var"] for item in node["env_vars"]}
+    return found - set(pipeline.parameters)
+
+
+def _faults(pipeline: Pipeline, given: Mapping[str, str], further: Collection[str]) -> Iterator[str]:
     try:
-        pipeline.known(given)
+        pipeline.known([name for name in given if name not in further])
     except InvalidParameter as error:
         yield f"{error.what} ({error.do})"
     refused = {name: fault for name, value in given.items() if (fault := _not_carried(name, value))}
     yield from refused.values()
     values = pipeline.parameters | {name: value for name, value in given.items() if name not in refused}
     for node in pipeline.nodes:
-        known = {item["env_var"]: item["value"] for item in node["env_vars"]}
-        known |= {name: values[name] for name in node["pipeline_parameters"] if name in values}
-        yield from stage_faults((pipeline.file.parent / node["filename"]).resolve(), known)
+        taken = {name: values[name] for name in (*node["pipeline_parameters"], *further) if name in values}
+        own = {item["env_var"]: item["value"] for item in node["env_vars"]}
+        yield from _stage_faults(_cells(_notebook(pipeline, node)), taken | own)
+
+
+def _notebook(pipeline: Pipeline, node: Mapping[str, Any]) -> Path:
+    return (pipeline.file.parent / node["filename"]).resolve()
 
 
 def _not_carried(name: str, value: str) -> str:
@@ -55,18 +76,27 @@ def _not_carried(name: str, value: str) -> str:
     return ""
 
 
-def stage_faults(notebook: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield what a stage would refuse in its environment variables."""
+def _cells(notebook: Path) -> list[list[ast.stmt]]:
+    """Return the statements of the cell with the parameters and of the cell after it, which makes settings of them."""
     cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
     tagged = [number for number, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", ())]
-    if not tagged:
-        return
-    names: dict[str, Any] = {}
-    for line in _lines(cells[tagged[0]]):
+    return [_lines(cell) for cell in cells[tagged[0] : tagged[0] + 2]] if tagged else []
+
+
+def _parameters(cells: list[list[ast.stmt]]) -> Iterator[tuple[str, str, ast.expr]]:
+    """Yield each parameter's name, type and value."""
+    for line in cells[0] if cells else ():
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value:
-            yield from _read(line.target.id, ast.unparse(line.annotation), line.value, names, environment)
-    if tagged[0] + 1 < len(cells):
-        yield from _settings(_lines(cells[tagged[0] + 1]), names)
+            yield line.target.id, ast.unparse(line.annotation), line.value
+
+
+def _stage_faults(cells: list[list[ast.stmt]], environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a stage would refuse in its environment variables."""
+    names: dict[str, Any] = {}
+    for name, kind, value in _parameters(cells):
+        yield from _read(name, kind, value, names, environment)
+    for lines in cells[1:]:
+        yield from _settings(lines, names)
 
 
 def _lines(cell: Mapping[str, Any]) -> list[ast.stmt]:
