@@ -251,7 +251,7 @@ class PipelinesApi:
             {"display_name": name, "state": run.state, "state_history": _history(run.states), **begun}
             for name in groups
         ]
-        rows.append({"display_name": "root-driver", "state": "SUCCEEDED", **begun})
+        rows.append({"display_name": "root-driver", **DRIVER, **begun})
         rows += [row for task in run.tasks for row in _rows(task)]
         found = [{"run_id": run_id, "task_id": str(number), **row} for number, row in enumerate(rows)]
         details = {"task_details": found}
@@ -284,7 +284,8 @@ class PipelinesApi:
 def _rows(task: harness.Task) -> Iterator[dict[str, Any]]:
     """Yield what the server shows of a node: its driver, itself, and its pods, with numbers where it is tried again."""
     if not task.attempts:  # it is known and has no state
-        yield from ({"display_name": name} for name in (f"{task.key}-driver", task.key))
+        if task.state == "SKIPPED":
+            yield from ({"display_name": name, "state_history": [{}]} for name in (f"{task.key}-driver", task.key))
         return
     first, last = task.attempts[0], task.attempts[-1]
     times = {"start_time": _text(first.started), "end_time": _text(last.ended)}
@@ -294,7 +295,7 @@ def _rows(task: harness.Task) -> Iterator[dict[str, Any]]:
             own += [attempt.history[-1], "RUNNING"]
     own = own if task.state == "RUNNING" else own[:-1]
     own = own if own[-1] == task.state else [*own[:-1], task.state]
-    yield {"display_name": f"{task.key}-driver", "state": "SUCCEEDED", "start_time": _text(first.started)}
+    yield {"display_name": f"{task.key}-driver", **DRIVER, "start_time": _text(first.started)}
     yield {"display_name": task.key, "state": task.state, "state_history": _history(own), **times}
     if not task.retries:
         merged = [state for attempt in task.attempts for state in attempt.history]
@@ -308,6 +309,9 @@ def _rows(task: harness.Task) -> Iterator[dict[str, Any]]:
         yield {"display_name": f"executor({number})", **shown, **times}
 
 
+DRIVER = {"state": "SUCCEEDED", "state_history": [{"state": "PENDING"}, {"state": "SUCCEEDED"}]}
+
+
 def _history(states: list[str]) -> list[dict[str, Any]]:
     return [{"state": state, "update_time": _now()} for state in states]
 
@@ -318,7 +322,7 @@ def _text(when: datetime | None) -> str:
 
 # (method, path) -> (model of the request, model of the reply, name of the method)
 ROUTES: dict[tuple[str, str], tuple[str, str, str]] = {
-    ("GET", "/healthz"): ("", "V2beta1GetHealthzResponse", "healthz"),
+    ("GET", "/healthz"): ("", "object", "healthz"),
     ("GET", "/experiments"): ("", "V2beta1ListExperimentsResponse", "list_experiments"),
     ("GET", "/experiments/([^/]+)"): ("", "V2beta1Experiment", "get_experiment"),
     ("POST", "/experiments"): ("V2beta1Experiment", "V2beta1Experiment", "create_experiment"),
