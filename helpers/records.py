@@ -21,7 +21,7 @@ from helpers.workspace import ROOT
 # Where a thing lies or what a registry calls it does not change what was measured.
 _VARIES = {
     "selection": {"uri", "registry", "registered_model_id", "model_version_id", "model_artifact_id", "reason", "run"},
-    "endpoint": {"url", "tokenizer", "expires", "handle", "auth", "kv_cache_gib", "run"},
+    "endpoint": {"url", "tokenizer", "expires", "handle", "auth", "kv_cache_gib", "run", "server", "settings"},
     "sweep": {"report", "identity", "taken_from", "files", "run", "digest"},
     "evaluation": {"report", "samples", "identity", "answers_identity", "taken_from", "files", "run", "digest"},
 }

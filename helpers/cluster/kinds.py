@@ -49,6 +49,7 @@ KINDS = {
     "ReplicaSet": Kind("apps", "v1", "replicasets"),
     "Route": Kind("route.openshift.io", "v1", "routes"),
     "ImageStream": Kind("image.openshift.io", "v1", "imagestreams"),
+    "Workflow": Kind("argoproj.io", "v1alpha1", "workflows"),
     "DataSciencePipelinesApplication": Kind(
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications"
     ),
