@@ -44,6 +44,12 @@ def number(amount: str) -> float:
     return float(digits[0]) * UNITS[amount[digits.end() :]]
 
 
+def cores(amount: float) -> int | float:
+    """Return a number of CPU cores to a thousandth, whole where it is."""
+    exact = round(amount, 3)
+    return int(exact) if exact == int(exact) else exact
+
+
 def parse_toleration(text: str) -> Toleration:
     """Return a toleration of `key[=value][:effect]`. Raises ValueError."""
     taint, _, effect = text.partition(":")

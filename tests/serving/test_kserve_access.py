@@ -331,7 +331,7 @@ def test_the_gpu_is_named_by_its_node_where_that_may_be_read(project, selection,
 def test_a_server_on_the_cpu_is_described_by_what_it_was_given(project, selection, name, answers):
     project.play("InferenceService", [(1, h.ready(answers(name).url))])
     hardware = serving.deploy(selection, settings(resources="cpu:2500m,memory:8Gi")).hardware
-    assert (hardware.type, hardware.count, hardware.memory_gib) == ("CPU", 3, 8.0)
+    assert (hardware.type, hardware.count, hardware.memory_gib) == ("CPU", 2.5, 8.0)
 
 
 @pytest.fixture
