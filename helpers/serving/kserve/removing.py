@@ -8,8 +8,7 @@ from helpers.artifacts import now
 from helpers.cluster import Cluster, connect
 from helpers.errors import Forbidden, NotFound
 from helpers.polling import wait_for
-from helpers.serving.kserve.names import SELECTOR, Object, expires, is_ours
-from helpers.serving.kserve.watching import POD_OF
+from helpers.serving.kserve.names import POD_OF, SELECTOR, Object, expires, is_ours
 
 GONE_SECONDS = 300
 INTERVAL = 1.0
