@@ -43,7 +43,7 @@ class Objects:
             heapq.heappush(self._planned, (self.now + seconds, next(self._numbers), call))
 
     def catch_up(self) -> None:
-        """Do what is due, one after another: what happens looks at objects too, and is not overtaken by what is next."""
+        """Do what is due, in order: what happens looks at objects too, and what is next must not overtake it."""
         with self.lock:
             if self._happening:
                 return
