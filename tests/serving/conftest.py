@@ -106,4 +106,5 @@ def project(quick, s3_bucket):
 
 
 def settings(**changes):
-    return serving.Settings(**{"target": "kserve", "policy": POLICY} | changes)
+    usual = {"target": "kserve", "policy": POLICY, "start_timeout_seconds": 60}  # a test that fails ends, too
+    return serving.Settings(**usual | changes)
