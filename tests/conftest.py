@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.plugins.hub",
     "tests.plugins.cluster",
     "tests.plugins.environments",
+    "tests.plugins.streaming",
 ]
 
 OURS = (
