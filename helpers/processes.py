@@ -29,6 +29,7 @@ class Running(BaseModel):
     expires: datetime | None = None
     owner: Path = Field(default_factory=Path.cwd, description="folder in which it was started")
     startup_seconds: float | None = None
+    run: str = ""
 
 
 def _file(handle: str) -> Path:

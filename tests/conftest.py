@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.plugins.registry",
     "tests.plugins.models",
     "tests.plugins.stores",
+    "tests.plugins.doors",
     "tests.plugins.hub",
     "tests.plugins.cluster",
     "tests.plugins.environments",

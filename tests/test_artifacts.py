@@ -1,11 +1,13 @@
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from helpers.artifacts import Selection, write_atomic
-from helpers.errors import ArtifactMissing, InvalidInput, StoreFailed
+from helpers.artifacts import Selection, run, write_atomic
+from helpers.errors import ArtifactMissing, InvalidInput, OtherRun, StoreFailed
+from helpers.serving import Removal
 
 
 def selection(**changes):
@@ -18,7 +20,8 @@ def selection(**changes):
 
 def test_what_one_stage_writes_the_next_one_reads(tmp_path):
     assert selection().write(tmp_path) == tmp_path / "selection.json"
-    assert Selection.read(tmp_path) == selection()
+    found = Selection.read(tmp_path)
+    assert found == selection(run=found.run)
 
 
 def test_a_missing_artifact_names_the_stage_that_writes_it(tmp_path):
@@ -52,3 +55,52 @@ def test_a_folder_that_cannot_be_made_is_a_store_failure(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreFailed, match="Could not write"):
         write_atomic(tmp_path / "file" / "a.json", b"")
+
+
+def removal(folder):
+    made = Removal(removed=())
+    made.write(folder)
+    return folder / Removal.filename
+
+
+def test_a_file_of_another_run_is_refused_on_a_cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv(run.VARIABLE, "run-a")
+    selection().write(tmp_path)
+    removal(tmp_path)
+    assert Removal.read(tmp_path).run == Selection.read(tmp_path).run == "run-a"
+    monkeypatch.setenv(run.VARIABLE, "run-b")
+    for kind in (Selection, Removal):
+        with pytest.raises(OtherRun, match=r"is of run run-a, this is run run-b"):
+            kind.read(tmp_path)
+
+
+def test_a_file_that_names_no_run_is_refused_in_one(tmp_path, monkeypatch):
+    (tmp_path / Selection.filename).write_text(selection().model_dump_json())
+    monkeypatch.setenv(run.VARIABLE, "run-a")
+    with pytest.raises(OtherRun, match="no run that is known"):
+        Selection.read(tmp_path)
+
+
+def test_by_hand_another_model_begins_another_run_and_the_same_one_goes_on(tmp_path, monkeypatch):
+    monkeypatch.delenv(run.VARIABLE, raising=False)
+    selection().write(tmp_path)
+    first = Selection.read(tmp_path).run
+    removal(tmp_path)
+    selection(reason="looked up again").write(tmp_path)
+    assert Selection.read(tmp_path).run == Removal.read(tmp_path).run == first
+    selection(digest="sha256:" + "1" * 64).write(tmp_path)
+    assert Selection.read(tmp_path).run != first
+    with pytest.raises(OtherRun, match=f"is of run {first}"):
+        Removal.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ai-engineer-1128221500", "3f0c9a52-6c1a-4a7e-9f0e-0d5c9a1c7b11", "x" * 63])
+def test_a_label_names_the_run_itself_where_kubernetes_takes_it(name):
+    assert run.label(name) == name
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "run of Ada: 1", "--a/b--", "größe"])
+def test_a_label_is_one_that_kubernetes_takes_and_differs_for_another_run(name):
+    found = run.label(name)
+    assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", found)
+    assert found != run.label(f"{name}!")

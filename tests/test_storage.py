@@ -41,7 +41,7 @@ def test_only_known_stores_are_taken():
     assert storage.resolve("s3://b/p/") == "s3://b/p"
 
 
-def test_an_unreachable_store_is_named(monkeypatch):
+def test_an_unreachable_store_is_named(monkeypatch, hurried):
     monkeypatch.setenv("STORE_AWS_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("STORE_AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("STORE_AWS_SECRET_ACCESS_KEY", "hidden-value")

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from helpers.artifacts import run
-from helpers.artifacts.base import Artifact, Contract
+from helpers.artifacts.base import Artifact, Contract, Parameter
 from helpers.artifacts.tokenizer import unpack_tokenizer
 
 
@@ -50,6 +50,18 @@ class Hardware(Contract):
     memory_gib: float | None = Field(default=None, gt=0, description="None where it cannot be seen from here")
 
 
+class Server(Contract):
+    """Which very server answers: what becomes another when somebody replaces, restarts or changes it."""
+
+    uid: str = Field(default="", description="of the InferenceService")
+    generation: int = Field(default=0, ge=0, description="of the InferenceService; each change of its spec counts")
+    pod: str = Field(default="", description="name of the pod that serves")
+    pod_uid: str = ""
+    restarts: int = Field(default=0, ge=0, description="of the pod's serving container")
+    pid: int = Field(default=0, ge=0, description="of the process on this machine")
+    started: datetime | None = Field(default=None, description="start of the pod or the process")
+
+
 class Endpoint(Artifact):
     """An OpenAI-compatible server that serves the selected version, and how to remove it."""
 
@@ -81,6 +93,8 @@ class Endpoint(Artifact):
         default="key",
         description="what opens it: ENDPOINT_API_KEY where that is set, or the pod's own token; neither is kept here",
     )
+    server: Server | None = Field(default=None, description="None where it existed already, and in files of before")
+    settings: dict[str, Parameter] = Field(default={}, description="of deploy_model: by these it can be served again")
 
     @property
     def engine_options(self) -> list[list[str]]:

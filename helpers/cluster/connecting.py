@@ -18,11 +18,11 @@ HOME_FILE = "~/.kube/config"
 DO_LOGIN = "Log in with `oc login`, or name a kubeconfig file in KUBECONFIG"
 
 
-def connect(namespace: str = "", *, timeout: float = 30) -> Cluster:
+def connect(namespace: str = "", *, timeout: float | None = None) -> Cluster:
     """Return the cluster; without a namespace it is the kubeconfig's or the pod's own.
 
-    `timeout` bounds the retries of each call, in seconds. Raises ClusterUnreachable where nothing says where the
-    cluster is; whether it answers shows in the first call.
+    `timeout` is how long each call is asked again, in seconds, None for two minutes. Raises ClusterUnreachable where
+    nothing says where the cluster is; whether it answers shows in the first call.
     """
     given = os.environ.get("KUBECONFIG", "")
     if not given and account.in_pod():

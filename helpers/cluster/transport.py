@@ -1,4 +1,4 @@
-"""One request to the Kubernetes API, with bounded retries: the official client's credentials, TLS and connections.
+"""One request to the Kubernetes API, asked again while it may pass: the official client's credentials and TLS.
 
 Requests go through the client's connection pool and not through its generated methods: those differ between the
 versions 30 to 37 that OpenShift AI ships, and write the bodies of secrets to the debug log.
@@ -10,14 +10,15 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
+from helpers import patience
 from helpers.errors import ClusterUnreachable
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
-    from tenacity import RetryCallState
 
 BUSY = (429, 500, 502, 503, 504)
-CONNECT_SECONDS, READ_SECONDS = 10, 30
+CONNECT_SECONDS, READ_SECONDS = 5, 15  # a request that hangs is asked again several times within the patience
+DO = "Check the address in the kubeconfig, the network and that the cluster runs, then run this stage again"
 
 
 class Reply(NamedTuple):
@@ -37,10 +38,18 @@ class Reply(NamedTuple):
         return parsed if isinstance(parsed, dict) else {}
 
 
-class Transport:
-    """Sends requests as one account to one cluster; raises ClusterUnreachable after `timeout` seconds of no answer."""
+class _Busy(Exception):
+    """The API answered that it cannot answer now."""
 
-    def __init__(self, client: ApiClient, timeout: float) -> None:
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"HTTP {reply.status} {reply.body.get('message', '')}".strip())
+        self.reply = reply
+
+
+class Transport:
+    """Sends requests as one account to one cluster; `timeout` is the patience in seconds, None the usual one."""
+
+    def __init__(self, client: ApiClient, timeout: float | None) -> None:
         self._client, self._timeout = client, timeout
 
     @property
@@ -51,25 +60,31 @@ class Transport:
     def send(
         self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None, content: str = ""
     ) -> Reply:
-        """Send a request and return what is answered, an error status too. `content` is the body's content type."""
-        from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay
-        from tenacity.wait import wait_random_exponential
-        from urllib3.exceptions import HTTPError, SSLError
+        """Send a request and return what is answered, an error status too. `content` is the body's content type.
+
+        Raises ClusterUnreachable where the patience is over, or at once where the certificate is not trusted.
+        """
+        from urllib3.exceptions import HTTPError
 
         url = f"{self.address}{path}" + (f"?{urlencode(query)}" if query else "")
-        retrying = Retrying(
-            stop=stop_after_delay(self._timeout),
-            wait=wait_random_exponential(multiplier=0.2, max=3),
-            retry=retry_if_exception(_passing) | retry_if_result(lambda reply: reply.status in BUSY),
-            retry_error_callback=_last,
-        )
+        attempts = 0
+
+        def once() -> Reply:
+            nonlocal attempts
+            attempts += 1
+            reply = self._once(method, url, body, content or "application/json")
+            if reply.status in BUSY:
+                raise _Busy(reply)
+            return reply
+
+        server = f"the Kubernetes API at {self.address}"
         try:
-            reply = retrying(self._once, method, url, body, content or "application/json")
-        except SSLError as error:
-            raise self._untrusted(error) from error
+            reply = patience.patiently(once, what=server, do=DO, again=_passing, seconds=self._timeout)
+        except _Busy as busy:
+            reply = busy.reply
         except HTTPError as error:
-            raise self._silent(error) from error
-        return reply._replace(attempts=retrying.statistics["attempt_number"])
+            raise self._explained(error) from error
+        return reply._replace(attempts=attempts)
 
     def _once(self, method: str, url: str, body: Any, content: str) -> Reply:
         from urllib3 import Timeout
@@ -87,27 +102,19 @@ class Transport:
         )
         return Reply(response.status, response.data.decode("utf-8", "replace"))
 
-    def _untrusted(self, error: Exception) -> ClusterUnreachable:
+    def _explained(self, error: Exception) -> ClusterUnreachable:
+        if patience.distrusted(error):
+            return ClusterUnreachable(
+                f"The certificate of the cluster at {self.address} is not trusted: {patience.brief(error)}",
+                do="Give the kubeconfig the cluster's certificate-authority, or log in again with `oc login`",
+            )
         return ClusterUnreachable(
-            f"The certificate of the cluster at {self.address} is not trusted: {error}",
-            do="Give the kubeconfig the cluster's certificate-authority, or log in again with `oc login`",
+            f"The cluster at {self.address} does not answer ({type(error).__name__}: {patience.brief(error)})", do=DO
         )
 
-    def _silent(self, error: Exception) -> ClusterUnreachable:
-        return ClusterUnreachable(
-            f"The cluster at {self.address} does not answer within {self._timeout:g} s ({type(error).__name__})",
-            do="Check the address in the kubeconfig, the network and that the cluster runs, then run this stage again",
-        )
 
+def _passing(error: Exception) -> bool:
+    """Return whether asking again may help: not where TLS fails for a reason that stays."""
+    from urllib3.exceptions import HTTPError
 
-def _last(state: RetryCallState) -> Reply:
-    """Return the last answer, or raise the last error, as they are."""
-    assert state.outcome is not None
-    return state.outcome.result()
-
-
-def _passing(error: BaseException) -> bool:
-    """Return whether asking again may help: not where a certificate is not trusted."""
-    from urllib3.exceptions import HTTPError, SSLError
-
-    return isinstance(error, HTTPError) and not isinstance(error, SSLError)
+    return isinstance(error, _Busy | HTTPError) and not patience.refused_tls(error)

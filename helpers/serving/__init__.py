@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from helpers.artifacts import FOLDER, Artifact, Endpoint, Selection, now
+from helpers.artifacts import run as runs
 from helpers.artifacts.tokenizer import pack_tokenizer
-from helpers.serving import existing, local
+from helpers.errors import ArtifactMissing, InvalidInput
+from helpers.serving import client, existing, guard, local
 from helpers.serving.settings import Settings, Where
 
-__all__ = ["Removal", "Settings", "deploy", "remove", "remove_expired"]
+__all__ = ["Removal", "Settings", "deploy", "ensure", "remove", "remove_deployed", "remove_expired", "remove_run"]
 
 
 class Removal(Artifact):
@@ -29,14 +32,20 @@ class Removal(Artifact):
 def deploy(selection: Selection, settings: Settings, folder: Path = FOLDER) -> Endpoint:
     """Return an endpoint for the selection, and leave its tokenizer in `folder` for the next stages.
 
-    Raises DeploymentFailed, DigestMismatch, SignatureInvalid or EndpointUnreachable.
+    What is made carries the run from its creation on. Raises DeploymentFailed, DigestMismatch, SignatureInvalid or
+    EndpointUnreachable.
     """
+    settings = settings.model_copy(update={"target": settings.where})
+    selection = selection.model_copy(update={"run": selection.run or runs.current(folder)})
     endpoint = _target(settings.where)(selection, settings)
     try:
-        return endpoint.model_copy(update={"tokenizer": str(pack_tokenizer(Path(endpoint.tokenizer), folder))})
+        tokenizer = pack_tokenizer(Path(endpoint.tokenizer), folder)
     except BaseException:
         remove(endpoint)
         raise
+    return endpoint.model_copy(
+        update={"tokenizer": str(tokenizer), "run": selection.run, "settings": settings.model_dump(mode="json")}
+    )
 
 
 def _target(where: Where) -> Callable[[Selection, Settings], Endpoint]:
@@ -47,6 +56,37 @@ def _target(where: Where) -> Callable[[Selection, Settings], Endpoint]:
     return local.deploy if where == "local" else existing.connect
 
 
+def ensure(folder: Path = FOLDER) -> Endpoint:
+    """Return the endpoint of endpoint.json; where its server is gone, serve the same again and write the file anew.
+
+    An endpoint that existed before is never served again. Raises ServerChanged where somebody changed the server, and
+    what `deploy` raises.
+    """
+    endpoint = Endpoint.read(folder)
+    if endpoint.target == "existing":
+        _look_at_existing(endpoint)
+        return endpoint
+    if not (found := guard.difference(endpoint)):
+        return endpoint
+    if not (found.gone and endpoint.settings):
+        raise guard.changed(endpoint, found)
+    selection = Selection.read(folder)
+    print(f"{selection.label} is served again, because {found.what}", flush=True)
+    if found.stands:
+        remove(endpoint)
+    given: dict[str, Any] = {**endpoint.settings, "policy": Path(str(endpoint.settings["policy"]))}
+    again = deploy(selection, Settings(**given), folder)
+    again.write(folder)
+    return again
+
+
+def _look_at_existing(endpoint: Endpoint) -> None:
+    with client.access(endpoint.auth):
+        status = client.health(endpoint.url)
+    if isinstance(status, str):
+        print(f"{endpoint.url} does not answer ({status}); it existed before and is not served again", flush=True)
+
+
 def remove(endpoint: Endpoint) -> str:
     """Free what `deploy` made, and say in one sentence what that was; removing it twice is fine."""
     if endpoint.target == "kserve":
@@ -54,6 +94,40 @@ def remove(endpoint: Endpoint) -> str:
 
         return kserve.remove(endpoint.handle)
     return local.remove(endpoint.handle) if endpoint.target == "local" else f"{endpoint.url} existed before and stays"
+
+
+def remove_run(run: str, settings: Settings | None = None) -> list[str]:
+    """Free all that a run deployed, from this folder of this machine and, for KServe, in this project; say what it was.
+
+    It is found by the run and by no file. [] where nothing stands; doing it twice is fine. Raises TimedOut,
+    ClusterUnreachable or Forbidden.
+    """
+    if not run:
+        return []
+    removed = local.remove_owned(Path.cwd(), run)
+    if (settings or Settings()).where == "kserve":
+        from helpers.serving import kserve
+
+        removed += kserve.remove_run(run)
+    return removed
+
+
+def remove_deployed(settings: Settings | None = None, folder: Path = FOLDER) -> list[str]:
+    """Free what the run of `folder` deployed, also where endpoint.json is missing; others' deployments stay.
+
+    Raises as `remove_run` does.
+    """
+    try:
+        endpoint = Endpoint.read(folder)
+    except ArtifactMissing:
+        return remove_run(runs.current(folder), settings)
+    except InvalidInput as error:  # another run's, or none that can be read
+        return [*remove_run(runs.current(folder), settings), f"{error.what}: what that file names stays"]
+    if endpoint.target == "existing":
+        return [remove(endpoint)]
+    removed = remove_run(endpoint.run, settings)
+    # Files of before name no run, and TARGET need not say where the endpoint is.
+    return removed if removed else [remove(endpoint)]
 
 
 def remove_expired(settings: Settings | None = None) -> list[str]:

@@ -42,10 +42,12 @@ def _environment() -> dict[str, str]:
     token = os.environ.get(KEY, "").strip() or service_account_token()
     if not (own := ca_bundle()):
         return {KEY: token}
+    path = (home() / "ca-bundle.pem").resolve()
+    if os.environ.get(TRUSTED[0]) == str(path):  # inside another access
+        return {KEY: token}
     usual = next((os.environ[name] for name in TRUSTED if os.environ.get(name)), "") or _default_bundle()
     data = b"\n".join(Path(path).read_bytes() for path in (usual, own) if Path(path).is_file())
-    bundle = str(write_atomic(home() / "ca-bundle.pem", data).resolve())
-    return {KEY: token} | dict.fromkeys(TRUSTED, bundle)
+    return {KEY: token} | dict.fromkeys(TRUSTED, str(write_atomic(path, data)))
 
 
 def _default_bundle() -> str:
@@ -76,20 +78,25 @@ def healthy(url: str) -> bool:
     return isinstance(status, int) and 200 <= status < 300
 
 
-def model_entry(url: str, model: str) -> dict[str, Any]:
-    """Return what /v1/models says of the served model. Raises EndpointUnreachable."""
+def models(url: str) -> list[dict[str, Any]]:
+    """Return what /v1/models says of all served models. Raises EndpointUnreachable."""
     import httpx
 
     try:
         with httpx.Client(transport=httpx.HTTPTransport(retries=3), headers=headers(), timeout=20) as http:
             response = http.get(f"{url}/v1/models")
         response.raise_for_status()
-        served: list[dict[str, Any]] = response.json()["data"]
+        return list(response.json()["data"])
     except httpx.HTTPStatusError as error:
         hint = f"Put the key into {KEY}" if error.response.status_code in (401, 403) else "Check the address"
         raise EndpointUnreachable(f"{url} answers {error.response.status_code} for /v1/models", do=hint) from error
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise EndpointUnreachable(f"{url} gives no list of models: {error}", do="Check that the server runs") from error
+
+
+def model_entry(url: str, model: str) -> dict[str, Any]:
+    """Return what /v1/models says of the served model. Raises EndpointUnreachable."""
+    served = models(url)
     for entry in served:
         if entry.get("id") == model:
             return entry
@@ -97,6 +104,17 @@ def model_entry(url: str, model: str) -> dict[str, Any]:
     raise EndpointUnreachable(
         f"{url} does not serve {model}, it serves {names}", do="Set ENDPOINT_MODEL to one of these"
     )
+
+
+def metrics(url: str) -> str:
+    """Return what /metrics says, in Prometheus' text format; "" where the server shows none."""
+    import httpx
+
+    try:
+        response = httpx.get(f"{url}/metrics", headers=headers(), timeout=10)
+        return response.text if response.is_success else ""
+    except httpx.HTTPError:
+        return ""
 
 
 def version(url: str) -> str:

@@ -8,16 +8,17 @@ import re
 import socket
 import subprocess
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from helpers import processes
-from helpers.artifacts import Endpoint, Selection, now
+from helpers.artifacts import Endpoint, Selection, Server, now
 from helpers.environment import without_secrets
 from helpers.errors import DeploymentFailed, TimedOut
 from helpers.ingestion.policy import load_policy
 from helpers.polling import wait_for
 from helpers.serving import client, diagnosis
+from helpers.serving.difference import Difference
 from helpers.serving.files import verified_folder
 from helpers.serving.hardware import this_machine
 from helpers.serving.settings import Settings
@@ -31,6 +32,7 @@ def deploy(selection: Selection, settings: Settings) -> Endpoint:
     if running := processes.find(handle):
         if client.healthy(running.url):
             print(f"{selection.label} already answers at {running.url}")
+            running = processes.save(running.model_copy(update={"run": selection.run}))
             return _endpoint(selection, settings, folder, running, running.startup_seconds)
         processes.end(running)
     started = time.monotonic()
@@ -84,6 +86,7 @@ def _start(selection: Selection, settings: Settings, folder: Path, handle: str) 
             log=log,
             started=now(),
             expires=now() + timedelta(seconds=settings.lifetime),
+            run=selection.run,
         )
     )
 
@@ -157,7 +160,22 @@ def _endpoint(
         started=running.started,
         expires=running.expires,
         handle=running.handle,
+        server=server(running),
     )
+
+
+def server(running: processes.Running) -> Server:
+    """Return what tells this very process from any other."""
+    return Server(pid=running.pid, started=datetime.fromtimestamp(running.created, UTC))
+
+
+def difference(handle: str, known: Server | None) -> Difference | None:
+    """Return what became of a deployment, None where the same process runs."""
+    if not (running := processes.find(handle)):
+        return Difference(f"the process of {handle} has ended", gone=True)
+    if known and server(running) != known:
+        return Difference(f"{handle} is another process now", gone=True)
+    return None
 
 
 def remove(handle: str) -> str:
@@ -174,6 +192,10 @@ def remove_expired(at: datetime | None = None) -> list[str]:
     return [remove(item.handle) for item in processes.all_running() if item.expires and item.expires <= due]
 
 
-def remove_owned(folder: Path) -> list[str]:
-    """End every deployment that was started from `folder`, say what was removed."""
-    return [remove(item.handle) for item in processes.all_running() if item.expires and item.owner == folder.resolve()]
+def remove_owned(folder: Path, run: str | None = None) -> list[str]:
+    """End every deployment that was started from `folder`, by that run where one is named; say what was removed.
+
+    The folder counts because Elyra's local processor gives two runs that start in one second one id.
+    """
+    owned = [item for item in processes.all_running() if item.expires and item.owner == folder.resolve()]
+    return [remove(item.handle) for item in owned if run in (None, item.run)]

@@ -12,7 +12,7 @@ from helpers.artifacts import Endpoint, Evaluation
 from helpers.registry import connect
 from helpers.workspace import ROOT
 from tests.benchmarks.served import served
-from tests.plugins.records import a_sweep
+from tests.plugins.records import a_sweep, about
 from tests.plugins.registry import MEMORY, serving
 
 QUESTIONS, WANTED = 160, 30
@@ -68,7 +68,8 @@ def _log(endpoint: Endpoint, folder: Path, address: str) -> None:
     """Record the evaluation as log_results does."""
     registry = connect(address)
     named = {"uri": "file:///model", "digest": endpoint.digest, "size_bytes": 1}
-    registry.register_candidate("ops-large", "1.0.0", **named).write(folder)
-    a_sweep().write(folder)
+    selection = registry.register_candidate("ops-large", "1.0.0", **named)
+    for part in (selection, endpoint, about(selection, a_sweep())):
+        part.write(folder)
     (folder / "guidellm.json").write_text("{}")
     logbook.log(logbook.Settings(store=(folder.parent / "store").as_uri()), registry, folder)

@@ -97,11 +97,11 @@ def test_a_busy_cluster_is_asked_again(kubernetes_api, connected):
     assert connected.create(SERVICE)["metadata"]["name"] == "small"
 
 
-def test_a_cluster_that_does_not_answer_is_named(kubernetes_api, monkeypatch):
+def test_a_cluster_that_does_not_answer_is_named(kubernetes_api, monkeypatch, hurried):
     kubernetes_api.address = "http://127.0.0.1:9"
     monkeypatch.setenv("KUBECONFIG", str(kubernetes_api.kubeconfig()))
-    with pytest.raises(ClusterUnreachable, match=r"127\.0\.0\.1:9 does not answer within 0\.5 s"):
-        cluster.connect(timeout=0.5).list("Pod")
+    with pytest.raises(ClusterUnreachable, match=r"127\.0\.0\.1:9 does not answer .*Connection refused"):
+        cluster.connect().list("Pod")
 
 
 def test_a_pod_uses_its_own_account_and_the_renewed_token(pod):
@@ -136,7 +136,7 @@ def test_a_certificate_that_is_not_trusted_is_named(pod):
     with pytest.raises(
         ClusterUnreachable, match=r"certificate of the cluster at https://127\.0\.0\.1:\d+ is not trusted"
     ):
-        cluster.connect(timeout=300).account()
+        cluster.connect().account()
 
 
 @pytest.mark.parametrize(

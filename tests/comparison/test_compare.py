@@ -16,6 +16,7 @@ from tests.plugins.records import (
     a_sample,
     a_selection,
     a_sweep,
+    about,
     an_endpoint,
     an_evaluation,
     questions,
@@ -171,7 +172,8 @@ def test_a_version_without_an_operating_point_is_compared_by_accuracy_alone():
 def test_speed_on_other_hardware_is_not_compared():
     log, selection = from_pattern(BASE), a_selection("large")
     endpoint = an_endpoint(selection, hardware=Hardware(type="H100", count=1))
-    large = join(selection, endpoint, a_sweep(), an_evaluation(log), purpose="use-case", use_case="ops-assistant")
+    measured = about(selection, a_sweep()), about(selection, an_evaluation(log))
+    large = join(selection, endpoint, *measured, purpose="use-case", use_case="ops-assistant")
     records = [a_record("small", samples=log), large]
     comparison = compare(records, {record.record_id: log for record in records})
     assert "measured under another hardware and is not compared" in comparison.verdict

@@ -9,16 +9,22 @@ from pathlib import Path
 import pytest
 
 from helpers import benchmark, earlier, evaluation, logbook
-from helpers.artifacts import Endpoint, Record, Selection, Sweep
+from helpers.artifacts import Endpoint, Record, Selection, Sweep, run
 from helpers.earlier import files, identity
 from helpers.earlier.known import EVALUATION, SWEEP
 from helpers.registry import Registry, connect
 from tests.evaluation.conftest import questions, server, settings, tokenizer
-from tests.plugins.records import a_sample, a_sweep, an_endpoint, an_evaluation
+from tests.plugins.records import a_sample, a_sweep, about, an_endpoint, an_evaluation
 from tests.plugins.records import questions as rows
 
 __all__ = ["questions", "server", "settings", "tokenizer"]
 NOWHERE = "http://127.0.0.1:9"  # the port of `discard`, where nobody listens
+
+
+@pytest.fixture(autouse=True)
+def one_run(monkeypatch):
+    """All that a test writes belongs to one pipeline run, in whatever order it is written."""
+    monkeypatch.setenv(run.VARIABLE, "a-run")
 
 
 @dataclass
@@ -68,7 +74,7 @@ def measured(folder: Path, selection: Selection, endpoint: Endpoint, load, task,
             "files": files.digests(folder, EVALUATION.files),
         }
     )
-    for artifact in (selection, endpoint, sweep, scored.model_copy(update=changes)):
+    for artifact in (selection, endpoint, about(selection, sweep), about(selection, scored.model_copy(update=changes))):
         artifact.write(folder)
 
 

@@ -13,7 +13,7 @@ from helpers.errors import IncompleteCoverage
 from helpers.evaluation.results import JOURNAL, read_samples
 from helpers.registry import connect
 from helpers.workspace import ROOT
-from tests.plugins.records import a_sweep
+from tests.plugins.records import a_sweep, about
 
 CHOICES, FIRST, MORE = 4, 10, 3
 QUESTIONS = (ROOT / "datasets" / "ops-assistant" / "ops_assistant.jsonl").read_text("utf-8").splitlines()
@@ -52,7 +52,7 @@ def log(endpoint, tmp_path, registry_server):
     selection = registry.register_candidate("ops-small", "1.0.0", uri="file:///m", digest=endpoint.digest, size_bytes=1)
 
     def log(folder="artifacts"):
-        for part in (selection, endpoint, a_sweep()):
+        for part in (selection, endpoint, about(selection, a_sweep())):
             part.write(tmp_path / folder)
         (tmp_path / folder / "guidellm.json").write_text("{}")
         return logbook.log(logbook.Settings(store=(tmp_path / "store").as_uri()), registry, tmp_path / folder)

@@ -10,7 +10,7 @@ import pytest
 from helpers import earlier, evaluation, logbook
 from helpers.registry import connect
 from helpers.workspace import ROOT
-from tests.plugins.records import a_sweep
+from tests.plugins.records import a_sweep, about
 
 pytestmark = pytest.mark.stack
 QUESTIONS = (ROOT / "datasets" / "ops-assistant" / "ops_assistant.jsonl").read_text("utf-8").splitlines()
@@ -35,7 +35,7 @@ def test_ten_more_questions_send_forty_choices_and_a_rerun_none(tiny_endpoint, q
         return result, prompts_counted(tiny_endpoint) - before
 
     def log(folder):
-        for part in (selection, tiny_endpoint, a_sweep()):
+        for part in (selection, tiny_endpoint, about(selection, a_sweep())):
             part.write(tmp_path / folder)
         (tmp_path / folder / "guidellm.json").write_text("{}")
         return logbook.log(logbook.Settings(store=(tmp_path / "store").as_uri()), registry, tmp_path / folder)

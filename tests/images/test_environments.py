@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -100,6 +101,8 @@ def test_it_holds_the_lock_and_helpers_and_nothing_else(image_environment, name,
     assert found.pop("assay-helpers") == "0.1.0"
     assert found == {package.replace(".", "-"): version for package, version in locked.items()}
     assert "No broken requirements" in run(image, tmp_path, image.python, "-m", "pip", "check")
+    frozen = run(image, tmp_path, image.python, "-m", "pip", "freeze", "--all").splitlines()
+    assert not [line for line in frozen if "==" not in line], "a name and a version, no file of the build"
     where = run(image, tmp_path, image.python, "-c", "import helpers; print(helpers.__file__)")
     assert where.startswith(str(image.root))
 
@@ -116,15 +119,21 @@ def test_the_command_of_a_node_finds_all_it_asks_for(image_environment, name, tm
         "python3 -m pip install  packaging && python3 -m pip freeze > requirements-current.txt",
     )
     run(image, tmp_path, "bash", "-c", "\n".join(steps))
-    needed = {name for name in imports((base / "bootstrapper.py").read_text()) if name not in sys.stdlib_module_names}
-    assert {"minio", "papermill", "nbconvert"} <= needed
+    read = "".join((base / file).read_text() for file in ("bootstrapper.py", "elyra_bootstrapper.py"))
+    needed = {name for name in imports(read) if name not in sys.stdlib_module_names} - {"elyra_bootstrapper"}
+    assert {"helpers", "minio", "papermill", "nbconvert"} <= needed
     assert not missing(image, tmp_path, needed)
 
 
 @every_image
-def test_the_bootstrapper_is_elyras(image_environment, name):
+def test_the_bootstrapper_finds_elyras_beside_it(image_environment, name, tmp_path):
+    image = image_environment(name)
     with open(bootstrapper.__file__, "rb") as pinned:
-        assert (image_environment(name).utils / "bootstrapper.py").read_bytes() == pinned.read()
+        assert (image.utils / "elyra_bootstrapper.py").read_bytes() == pinned.read()
+    (tmp_path / "pod").mkdir()
+    shutil.copy(image.utils / "bootstrapper.py", tmp_path / "pod")  # Elyra's command copies this file alone
+    script = "import bootstrapper, elyra_bootstrapper as elyra; print(elyra.NotebookFileOp.__mro__[1].__module__)"
+    assert run(image, tmp_path / "pod", image.python, "-c", script).strip() == "helpers.pod.files"
 
 
 @every_image

@@ -36,8 +36,8 @@ PUBLIC_KEY = {"SIGNING_PUBLIC_KEY": ("assay-signing", "SIGNING_PUBLIC_KEY")}
 SECRETS = {
     "ingest_model": STORE | PUBLIC_KEY | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
     "deploy_model": STORE | PUBLIC_KEY,
-    "guidellm_sweep": STORE,
-    "lm_eval_task": STORE,
+    "guidellm_sweep": STORE | PUBLIC_KEY,  # a server that is gone is verified and served again
+    "lm_eval_task": STORE | PUBLIC_KEY,
     "log_results": STORE,
     "compare_models": STORE,
     "regression_gate": STORE,

@@ -18,7 +18,7 @@ from helpers.benchmark.saturation import marked
 from helpers.comparison import compare
 from helpers.decision import Needs, PriceList, decide
 from helpers.records import join
-from tests.plugins.records import a_selection, a_sweep, an_endpoint, an_evaluation
+from tests.plugins.records import a_selection, a_sweep, about, an_endpoint, an_evaluation
 
 LIMIT, LOADS, REPEATS = 500.0, 6, 3
 SPREAD = 1.5  # of the questions' difficulty, in logits: models fail on the same questions
@@ -118,7 +118,8 @@ def contest(models, n, noise, rng, needs=None, margin=0.0, categories=1):
         rows, sweeps[name] = log(right, categories), swept(model, noise, rng)
         selection = a_selection(name, "1")
         endpoint = an_endpoint(selection, hardware=Hardware(type=name, count=1))
-        record = join(selection, endpoint, sweeps[name], an_evaluation(rows), purpose="use-case", use_case="u")
+        measured = about(selection, sweeps[name]), about(selection, an_evaluation(rows))
+        record = join(selection, endpoint, *measured, purpose="use-case", use_case="u")
         samples[record.record_id] = rows
         found.append(record)
     comparison = compare(found, samples, margin)

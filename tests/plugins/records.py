@@ -179,7 +179,8 @@ def an_endpoint(selection, when=START, **more):
 
 def about(selection, measured):
     """What was measured, as the stage for the selected model would have written it."""
-    return measured.model_copy(update={"digest": measured.digest or selection.digest, "run": selection.run})
+    known = {"digest": measured.digest or selection.digest, "run": measured.run or selection.run}
+    return measured.model_copy(update=known)
 
 
 def a_record(

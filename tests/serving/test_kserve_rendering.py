@@ -14,8 +14,9 @@ import yaml
 from jsonschema import Draft7Validator
 
 from helpers.artifacts import Selection
+from helpers.artifacts.run import label
 from helpers.errors import InvalidParameter
-from helpers.serving.kserve.names import DIGEST, EXPIRES, SPECIFICATION, registry_label, service_name
+from helpers.serving.kserve.names import DIGEST, EXPIRES, RUN, SPECIFICATION, registry_label, service_name
 from helpers.serving.kserve.rendering import inference_service, serving_runtime
 from helpers.workspace import ROOT
 from tests.serving.conftest import settings
@@ -140,12 +141,18 @@ def test_what_the_server_gets_and_tolerates():
     assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 1)
 
 
-def test_two_runs_at_once_serve_the_same_version_twice(monkeypatch):
-    names = []
-    for pod in ("first", "second", "first"):
-        monkeypatch.setenv("KFP_POD_UID", pod)
-        names.append(service_name(selected()))
+def test_two_runs_at_once_serve_the_same_version_twice_and_a_retry_finds_its_own():
+    names = [service_name(selected(run=run)) for run in ("first", "second", "first")]
     assert names[0] == names[2] != names[1]
+
+
+def test_what_a_run_makes_carries_its_label_from_the_start():
+    of_run = selected(run="Nightly, 2026-11-02 " + "x" * 80)
+    made = [rendered(of_run), serving_runtime(of_run, settings(), EXPIRY)]
+    labels = {item["metadata"]["labels"][RUN] for item in made}
+    assert labels == {label(of_run.run)}
+    assert all(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", value) for value in labels)
+    assert RUN not in rendered()["metadata"]["labels"]
 
 
 def test_arguments_of_the_engine():

@@ -14,6 +14,7 @@ from helpers.serving import client
 from helpers.serving.kserve import removing
 from helpers.serving.kserve.files import find_files
 from helpers.serving.kserve.hardware import served_on
+from helpers.serving.kserve.identity import server
 from helpers.serving.kserve.login import logged_in
 from helpers.serving.kserve.model_source import check_connection, model_source
 from helpers.serving.kserve.names import SPECIFICATION, Object, annotation, expires, is_ours, service_name
@@ -128,4 +129,5 @@ def _endpoint(
         expires=expires(served.service),
         handle=f"{cluster.namespace}/{service_name(selection)}",
         auth=_auth(settings),
+        server=server(served.service, served.pods),
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import socket
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlparse
@@ -16,6 +14,7 @@ Object = dict[str, Any]
 MANAGED, OURS = "app.kubernetes.io/managed-by", "assay"
 SELECTOR = f"{MANAGED}={OURS}"
 DIGEST, SPECIFICATION, EXPIRES = "assay/digest", "assay/specification", "assay/expires"
+RUN = "assay/run"  # a label: what a run deployed is found by it, from its creation on
 LONGEST = 53  # OpenShift AI refuses longer names of InferenceServices
 HASH = 10
 
@@ -23,19 +22,15 @@ HASH = 10
 def service_name(selection: Selection) -> str:
     """Return the InferenceService's name, which is the served model's name too: one for each version and each run.
 
-    A load sweep shares its server with nobody, so two runs at once serve the same version twice.
+    A load sweep shares its server with nobody, so two runs at once serve the same version twice. A run that is
+    retried, and the same notebook run again by hand, find their deployment again.
     """
-    known = (selection.registry, selection.registered_model_id, selection.model_version_id, _run())
+    known = (selection.registry, selection.registered_model_id, selection.model_version_id, selection.run)
     identity = "\n".join([selection.name, selection.version, selection.digest, *known])
     readable = re.sub(r"[^a-z0-9]+", "-", f"{selection.name}-{selection.version}".lower()).strip("-")
     if not readable[:1].isalpha():  # the name of a Service begins with a letter
         readable = f"m-{readable}"
     return f"{readable[: LONGEST - HASH - 1].rstrip('-')}-{hashlib.sha256(identity.encode()).hexdigest()[:HASH]}"
-
-
-def _run() -> str:
-    """Return who asks: a pipeline's pod, or the workbench, where the same notebook finds its deployment again."""
-    return os.environ.get("KFP_POD_UID") or socket.gethostname()
 
 
 def registry_label(address: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from helpers.artifacts import now
+from helpers.artifacts.run import label
 from helpers.cluster import Cluster, connect
 from helpers.errors import Forbidden, NotFound
 from helpers.polling import wait_for
-from helpers.serving.kserve.names import SELECTOR, Object, expires, is_ours
+from helpers.serving.kserve.names import RUN, SELECTOR, Object, expires, is_ours
 from helpers.serving.kserve.watching import POD_OF
 
 GONE_SECONDS = 300
@@ -24,6 +25,25 @@ def remove(handle: str) -> str:
         return f"{handle} is not Assay's and stays"
     delete(cluster, name)
     return f"{handle} is removed" if service else f"{handle} is not there any more"
+
+
+def remove_run(run: str) -> list[str]:
+    """Delete every deployment of ours that carries that run's label in this project; say what was removed."""
+    cluster, selector = connect(), f"{SELECTOR},{RUN}={label(run)}"
+    try:
+        names = [service["metadata"]["name"] for service in cluster.list("InferenceService", selector)]
+    except NotFound:
+        return []  # a cluster without KServe serves nothing
+    for name in names:  # all are asked to end before the first is waited for: a pod that is ended has half a minute
+        cluster.delete("InferenceService", name)
+    said = []
+    for name in names:
+        delete(cluster, name)
+        said.append(f"{cluster.namespace}/{name} is removed")
+    for runtime in _runtimes(cluster, selector):  # of a run that ended between the two creations
+        if delete_runtime(cluster, name := runtime["metadata"]["name"]):
+            said.append(f"{cluster.namespace}/{name}, a ServingRuntime that nothing uses, is removed")
+    return said
 
 
 def remove_expired(at: datetime | None = None) -> list[str]:
@@ -81,8 +101,8 @@ def _used(cluster: Cluster, runtime: str) -> bool:
     )
 
 
-def _runtimes(cluster: Cluster) -> list[Object]:
+def _runtimes(cluster: Cluster, selector: str = SELECTOR) -> list[Object]:
     try:
-        return cluster.list("ServingRuntime", SELECTOR)
+        return cluster.list("ServingRuntime", selector)
     except (Forbidden, NotFound):
         return []

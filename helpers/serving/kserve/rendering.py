@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from helpers.artifacts import Selection
+from helpers.artifacts import Selection, run
 from helpers.serving.amounts import accelerator
 from helpers.serving.kserve.model_source import model_source
 from helpers.serving.kserve.names import EXPIRES, SPECIFICATION, Object, registry_label, service_name
@@ -34,7 +34,7 @@ def serving_runtime(selection: Selection, settings: Settings, expires: datetime)
     """Return our ServingRuntime for this deployment, None where there is no template for that accelerator."""
     if not (template := OWN_TEMPLATE.get(vendor(settings))):
         return None
-    return render(template, {"name": service_name(selection), "expires": _moment(expires)})
+    return render(template, {"name": service_name(selection), "run": _run(selection), "expires": _moment(expires)})
 
 
 def inference_service(selection: Selection, settings: Settings, runtime: str, expires: datetime) -> Object:
@@ -59,6 +59,7 @@ def _values(selection: Selection, settings: Settings) -> dict[str, Any]:
     on_cpu = {} if vendor(settings) else {"VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib)}
     return {
         "name": service_name(selection),
+        "run": _run(selection),
         "label": selection.label,
         "digest": selection.digest,
         "expires": "",
@@ -74,6 +75,10 @@ def _values(selection: Selection, settings: Settings) -> dict[str, Any]:
         "resources": settings.pod_resources,
         **model_source(selection, settings),
     }
+
+
+def _run(selection: Selection) -> str | None:
+    return run.label(selection.run) or None
 
 
 def _moment(moment: datetime) -> str:

@@ -1,0 +1,82 @@
+"""Why a node failed, in the one line that its pod leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers import errors
+from helpers.errors import AssayError, StageFailed
+from helpers.patience import causes
+
+REFUSED = 3  # exit code of a node that would decide the same if it were tried again
+DECISIONS = (
+    errors.InvalidInput, errors.GateFailed, errors.GateInconclusive, errors.IncompleteCoverage, errors.DigestMismatch,
+    errors.SignatureInvalid,
+)  # fmt: skip
+LONGEST = 1000  # characters; Kubernetes keeps 4,096 bytes
+MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+class Reason(NamedTuple):
+    """The error's class and sentences on one line, and whether it is the stage's own decision."""
+
+    line: str
+    refused: bool = False
+
+    def told(self, server: str) -> str:
+        """Return the line with what became of the run's server, at most 1,000 characters."""
+        left = LONGEST - len(server) - 1
+        line = self.line if len(self.line) <= left else f"{self.line[: left - 1]}…"
+        return f"{line} {server}"
+
+
+class RefusedBefore(Exception):
+    """An earlier attempt of this node refused already."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.line)
+        self.reason = reason
+
+
+def reason(error: BaseException, node: str) -> Reason:
+    """Return why a node failed: what its notebook raised, before anything that went wrong on the way out."""
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    chain = list(causes(error))
+    for one in chain:
+        if isinstance(one, RefusedBefore):
+            return one.reason
+        if isinstance(one, PapermillExecutionError):
+            return _of(one.ename, one.evalue, getattr(errors, one.ename, None))
+        if isinstance(one, DeadKernelError) or "Kernel died" in str(one):
+            killed = _killed(node)
+            return _of(type(killed).__name__, str(killed))
+    told = next((one for one in chain if isinstance(one, AssayError)), error)
+    return _of(type(told).__name__, str(told), type(told))
+
+
+def _of(name: str, text: str, kind: object = None) -> Reason:
+    refused = isinstance(kind, type) and issubclass(kind, DECISIONS)
+    return Reason(f"{name}: {' '.join(text.split())}", refused)
+
+
+def _killed(node: str) -> AssayError:
+    limit = memory_limit()
+    told = f"the limit was {limit / 2**20:,.0f} MiB" if limit else "the pod has no limit of its own"
+    return StageFailed(
+        f"The kernel of {node} was killed, most likely for memory; {told}",
+        do="Raise the node's memory limit in its properties on the canvas, or measure less at once, then run it again",
+    )
+
+
+def memory_limit() -> int | None:
+    """Return how many bytes of memory this pod may have, None where nothing limits it."""
+    for file in MEMORY:
+        try:
+            found = int(file.read_text())
+        except (OSError, ValueError):  # not there, or `max`
+            continue
+        return found if found < 2**60 else None  # without a limit cgroup v1 says almost 2^63
+    return None

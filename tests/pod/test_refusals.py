@@ -1,0 +1,40 @@
+"""A node that refused ends the same while its pipeline retries it, and runs when a person does."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from helpers.pod import refusals
+from helpers.pod.reasons import Reason, RefusedBefore
+from helpers.pod.refusals import Refusals
+
+KEY = "version/run/refused/regression_gate-1.json"
+WHY = Reason("GateFailed: Worse. Keep the baseline.", refused=True)
+
+
+def test_the_two_retries_end_the_same_and_a_person_starts_anew(store):
+    Refusals(store, KEY).remember(WHY)
+    for _ in range(2):
+        with pytest.raises(RefusedBefore) as caught:
+            Refusals(store, KEY).repeat()
+        assert caught.value.reason == WHY
+    Refusals(store, KEY).repeat()
+
+
+def test_it_counts_for_ten_minutes(store, monkeypatch):
+    Refusals(store, KEY).remember(WHY)
+    now = time.time()
+    monkeypatch.setattr(refusals.time, "time", lambda: now + 601)
+    Refusals(store, KEY).repeat()
+
+
+def test_a_node_that_never_refused_runs(store):
+    Refusals(store, KEY).repeat()
+
+
+def test_a_file_that_cannot_be_read_refuses_nothing(store, s3_bucket):
+    for content in (b"{", b"[]", b'{"line": "x"}'):
+        s3_bucket.put(KEY, content)
+        Refusals(store, KEY).repeat()

@@ -1,0 +1,207 @@
+"""Whoever a stage talks to may be away for a while: at the start, in the middle, at the end. Nothing is lost.
+
+Each test shuts a door before a real server (moto, the embedded registry) or the cluster's stand-in. Time is scaled.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from helpers import cluster, patience, storage
+from helpers.cluster import transport
+from helpers.errors import ClusterUnreachable, NotFound, StoreFailed, StoreUnreachable
+from helpers.patience import SECONDS
+from tests.plugins.doors import WAYS, door
+from tests.plugins.stores import Bucket
+
+pytestmark = pytest.mark.usefixtures("hurried")
+AWAY = 0.6  # seconds; the patience is ten of them here, and two where it is to end
+BIG = 7 * storage.PART // 2
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(patience, "SECONDS", 2.0)
+
+
+def test_it_is_two_minutes_for_everybody():
+    assert SECONDS == 120
+
+
+# The store
+
+
+@pytest.fixture
+def store(s3_bucket: Bucket, monkeypatch):
+    """A bucket behind a door: what goes through the door, and the bucket itself."""
+    monkeypatch.setattr(storage, "STALLED_SECONDS", 1)
+    monkeypatch.setattr(storage, "PART_SECONDS", 3)
+    with door(s3_bucket.endpoint) as opened:
+        monkeypatch.setenv("STORE_AWS_ENDPOINT", opened.address)
+        assert storage.listing(s3_bucket.uri) == []  # it has answered once
+        yield opened, s3_bucket
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_store_that_is_away_at_the_start_loses_nothing(store, way):
+    opened, bucket = store
+    bucket.put("old", b"before")
+    for use in (
+        lambda: storage.put(b"new", f"{bucket.uri}/new"),
+        lambda: storage.get(f"{bucket.uri}/old"),
+        lambda: storage.exists(f"{bucket.uri}/old"),
+        lambda: storage.sizes(bucket.uri),
+        lambda: storage.delete(f"{bucket.uri}/old"),
+    ):
+        opened.away(0.2, way)
+        assert use() != b""
+    assert bucket.keys() == ["new"]
+    assert bucket.get("new") == b"new"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("after", [2, 5], ids=["middle", "end"])
+def test_a_large_upload_goes_on_where_the_store_went_away(store, tmp_path, way, after):
+    opened, bucket = store
+    (tmp_path / "model").write_bytes(data := os.urandom(BIG))
+    opened.away(AWAY, way, after=after)
+    storage.put(tmp_path / "model", f"{bucket.uri}/model")
+    assert opened.shut == 1
+    assert bucket.get("model") == data
+
+
+def test_an_upload_that_comes_in_pieces_waits_too(store):
+    opened, bucket = store
+    pieces = [os.urandom(BIG // 4) for _ in range(4)]
+    opened.away(AWAY, "cut", after=2)
+    storage.put(iter(pieces), f"{bucket.uri}/pieces", size=sum(map(len, pieces)))
+    assert bucket.get("pieces") == b"".join(pieces)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_download_goes_on_where_it_ended(store, way):
+    opened, bucket = store
+    bucket.put("model", data := os.urandom(BIG))
+    got = bytearray()
+    for number, part in enumerate(storage.stream(f"{bucket.uri}/model")):
+        if number == 2:
+            opened.away(AWAY, way)
+        got += part
+    assert got == data
+    assert opened.shut == 1
+
+
+def test_what_was_written_anew_while_it_was_read_is_not_mixed(store):
+    opened, bucket = store
+    bucket.put("model", os.urandom(BIG))
+    coming = storage.stream(f"{bucket.uri}/model")
+    next(coming)
+    bucket.put("model", os.urandom(BIG))
+    opened.away(0.3, "cut")
+    with pytest.raises(StoreFailed, match="written anew"):
+        list(coming)
+
+
+def test_a_folder_is_fetched_over_an_outage(store, tmp_path):
+    opened, bucket = store
+    files = {f"m/{name}": os.urandom(1000) for name in "abcdef"}
+    for name, data in files.items():
+        bucket.put(name, data)
+    opened.away(AWAY, "refused", after=3)
+    folder = storage.fetch(f"{bucket.uri}/m", tmp_path / "m")
+    assert {f"m/{path.name}": path.read_bytes() for path in folder.iterdir()} == files
+
+
+def test_a_store_that_stays_away_is_named_with_what_to_do(store, impatient, capsys):
+    opened, bucket = store
+    opened.away(60, "refused")
+    with pytest.raises(StoreUnreachable, match=r"Connection refused.*Check the store's address") as caught:
+        storage.put(b"x", f"{bucket.uri}/x")
+    assert f"{bucket.uri}/x" in str(caught.value)
+    assert f"Waiting for the store at {opened.address}" in capsys.readouterr().out
+
+
+def test_a_large_upload_says_who_is_waited_for_as_well(store, tmp_path, capsys):
+    opened, bucket = store
+    (tmp_path / "model").write_bytes(os.urandom(BIG))
+    opened.away(2.5, "busy", after=2)
+    storage.put(tmp_path / "model", f"{bucket.uri}/model")
+    assert f"Waiting for the store at {opened.address}" in capsys.readouterr().out
+
+
+def test_what_the_store_refuses_is_told_at_once(store):
+    opened, bucket = store
+    before = opened.requests
+    with pytest.raises(NotFound):
+        storage.get(f"{bucket.uri}/nothing")
+    with pytest.raises(StoreFailed, match="no such bucket"):
+        storage.put(b"x", "s3://nobody-has-this/x")
+    assert opened.requests - before == 2
+
+
+def test_a_download_may_take_longer_than_any_time_out(s3_bucket, monkeypatch):
+    from tests.plugins.stores import throttled
+
+    monkeypatch.setattr(storage, "STALLED_SECONDS", 2)
+    s3_bucket.put("model", data := os.urandom(1 << 20))
+    with throttled(s3_bucket.endpoint.removeprefix("http://"), len(data) / 4) as line:
+        monkeypatch.setenv("STORE_AWS_ENDPOINT", f"http://{line.address}")
+        assert b"".join(storage.stream(f"{s3_bucket.uri}/model")) == data
+
+
+# The Kubernetes API
+
+
+@pytest.fixture
+def project(kubernetes_api, monkeypatch):
+    """A project seen through a door."""
+    monkeypatch.setattr(transport, "READ_SECONDS", 1)
+    with door(kubernetes_api.address) as opened:
+        behind, kubernetes_api.address = kubernetes_api.address, opened.address
+        monkeypatch.setenv("KUBECONFIG", str(kubernetes_api.kubeconfig()))
+        kubernetes_api.address = behind
+        connected = cluster.connect()
+        assert connected.list("Pod") == []
+        yield opened, connected, kubernetes_api
+
+
+SERVICE = {"kind": "InferenceService", "metadata": {"name": "small"}, "spec": {"predictor": {"minReplicas": 1}}}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_api_that_is_away_is_asked_until_it_answers(project, way):
+    opened, connected, api = project
+    pod = {"kind": "Pod", "metadata": {"name": "p"}}
+    for use in (
+        lambda: connected.create(SERVICE)["metadata"]["uid"],
+        lambda: connected.get("InferenceService", "small"),
+        lambda: connected.patch("InferenceService", "small", {"metadata": {"labels": {"a": "b"}}}),
+        lambda: connected.list("InferenceService", "a=b"),
+        lambda: api.put(pod) and connected.logs("p") == "",
+        lambda: connected.allowed("create", "InferenceService"),
+        lambda: connected.delete("InferenceService", "small"),
+    ):
+        opened.away(0.2, way)
+        assert use()
+    assert connected.list("InferenceService") == []
+
+
+def test_a_list_in_pages_goes_on_after_an_outage(project):
+    opened, connected, api = project
+    for number in range(1001):
+        api.put({"kind": "Event", "metadata": {"name": f"event-{number}"}})
+    opened.away(AWAY, "cut", after=1)
+    assert len(connected.list("Event")) == 1001
+    assert opened.shut == 1
+
+
+def test_an_api_that_stays_away_is_named(project, impatient, monkeypatch, capsys):
+    opened, connected, _ = project
+    monkeypatch.setattr(transport, "READ_SECONDS", 0.4)
+    opened.away(60, "silent")
+    with pytest.raises(ClusterUnreachable, match=opened.address):
+        connected.get("InferenceService", "small")
+    assert f"Waiting for the Kubernetes API at {opened.address}" in capsys.readouterr().out
+    assert opened.requests > 3  # a request that hangs is asked again
