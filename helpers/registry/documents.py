@@ -10,7 +10,7 @@ from helpers.registry.properties import Property, decode, encode
 if TYPE_CHECKING:
     from mr_openapi import ModelRegistryServiceApi
 
-RECORD, DECISION = "record-", "approval-"
+RECORD, DECISION, VERDICT = "record-", "approval-", "verdict-"
 VERSION_ID = "model_version_id"
 DOCUMENT = "doc-artifact"
 Document = dict[str, Any]
@@ -22,7 +22,7 @@ def properties_of(document: Document) -> dict[str, Property]:
 
 
 def of_kind(documents: Sequence[Document], kind: str) -> list[Document]:
-    """Return the records or the decisions, oldest first."""
+    """Return the records, decisions or verdicts, oldest first."""
     found = [document for document in documents if document.get("name", "").startswith(kind)]
     return sorted(found, key=lambda document: int(document["id"]))
 
