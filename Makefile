@@ -17,14 +17,18 @@ endif
 export UV_NO_PROGRESS := 1
 export JUPYTER_PLATFORM_DIRS := 1
 
+# A pipeline's parameters are what stands on make's command line beside its own words; what a shell exported is none.
+OWN := PIPELINE RUNTIME IMAGES WATCH ARGS NAME PY UV TORCH FIND_LINKS UV_FIND_LINKS PIP_FIND_LINKS
+GIVEN = $(foreach name,$(filter-out $(OWN),$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(name)="$$$(name)"))
+
 ##@ Use
 .PHONY: run
 run: setup ## the whole evaluation on this machine: two models in, measured, compared
-	@$(PY) -m helpers.local.run
+	@$(PY) -m helpers.local.run $(GIVEN)
 
 .PHONY: pipeline
 pipeline: setup ## one pipeline on this machine: PIPELINE=model-ops SOURCE=folder MODEL_NAME=name
-	@$(PY) -m helpers.local.run_pipeline $(PIPELINE)
+	@$(PY) -m helpers.local.run_pipeline $(PIPELINE) $(GIVEN)
 
 .PHONY: lab
 lab: setup ## JupyterLab with the Elyra canvas and the local registry (ARGS=… are JupyterLab's)
@@ -49,12 +53,12 @@ preflight: .venv/.ready ## is a project of OpenShift AI ready, and what to do wh
 	@$(PY) -m helpers.preflight $(ARGS)
 
 compile: .venv/.ready ## the pipelines as files, in build/ (RUNTIME=name, IMAGES=registry/project, NAME=value)
-	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines compile $(PIPELINE) $(if $(RUNTIME),--runtime $(RUNTIME)) \
+	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines compile $(PIPELINE) $(GIVEN) $(if $(RUNTIME),--runtime $(RUNTIME)) \
 		$(if $(IMAGES),--images $(IMAGES))
 
 submit: .venv/.ready ## one pipeline to a cluster: PIPELINE=ai-engineer RUNTIME=odh_dsp (WATCH=true, IMAGES=…, NAME=value)
-	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines submit $(PIPELINE) --runtime "$(RUNTIME)" \
-		$(if $(IMAGES),--images $(IMAGES)) $(if $(WATCH),--watch)
+	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines submit $(PIPELINE) $(GIVEN) --runtime "$(RUNTIME)" \
+		$(if $(IMAGES),--images $(IMAGES)) $(if $(filter-out false 0,$(WATCH)),--watch)
 
 .PHONY: images
 images: ## the runtime images by another name, in the dropdown and in the pipelines: IMAGES=registry/project
@@ -76,7 +80,7 @@ test-cluster: setup ## both pipelines as their pods run them: compiled, submitte
 	$(PY) -m pytest tests/pipelines/test_cluster_runs.py
 
 .PHONY: test-build
-test-build: setup ## build the light image for real, with buildah, as root on Debian
+test-build: setup ## build the images for real, with buildah, as root on Debian
 	$(PY) -m pytest -m build
 
 .PHONY: lint

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
+from helpers import circumstances
 from helpers.artifacts import Approval, Endpoint, Evaluation, Parameter, Record, Selection, Sweep
 from helpers.errors import DigestMismatch, OtherRun
 from helpers.ingestion.policy import Thresholds
@@ -53,6 +54,8 @@ def join(
         sweep=sweep,
         evaluation=evaluation,
         git_commit=git_commit(),
+        account=circumstances.account(),
+        started_by=circumstances.started_by(),
         versions=_versions(endpoint, sweep, evaluation),
         settings=settings or {},
         raw=raw or {},
@@ -149,6 +152,8 @@ def _properties(record: Record) -> Iterator[tuple[str, Parameter | None]]:
     yield "engine", f"{record.endpoint.engine} {record.endpoint.engine_version}"
     yield "startup_seconds", record.endpoint.startup_seconds
     yield "git_commit", record.git_commit
+    yield "account", record.account or None
+    yield "started_by", record.started_by or None
     yield "sweep_identity", record.sweep.identity or None
     yield "evaluation_identity", evaluation.identity or None
     yield "answers_identity", evaluation.answers_identity or None

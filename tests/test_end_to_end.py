@@ -167,12 +167,13 @@ def test_the_second_pipeline_asks_no_question_again_and_measures_its_own_prompts
 
 def test_the_regression_pipeline_measures_nothing_anew_and_stops_where_the_model_is_worse(finished):
     run, _, home = finished
-    given = {"MODEL_NAME": "ops-small", "BASELINE_NAME": "ops-large"}
-    command = [sys.executable, "-m", "helpers.local.run_pipeline", "regression", "--runs", run.parent / "regression"]
-    done = subprocess.run(command, cwd=ROOT, env=environment(home) | given, capture_output=True, text=True, timeout=300)
+    given = ["MODEL_NAME=ops-small", "BASELINE_NAME=ops-large"]
+    folder = run.parent / "regression"
+    command = [sys.executable, "-m", "helpers.local.run_pipeline", "regression", "--runs", folder, *given]
+    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"failed in regression_gate: .*ops-small 1.0.0 .* is worse than ops-large 1.0.0", done.stderr)
-    (folder,) = (run.parent / "regression").iterdir()
+    (folder,) = folder.iterdir()
     earlier = Record.read(artifacts(run, "ai-engineer", "ops-small"))
     record = Record.read(folder / "notebooks" / "artifacts")
     assert record.record_id == earlier.record_id

@@ -100,6 +100,17 @@ def test_an_image_without_a_checkout_is_told_its_commit_or_says_unknown(monkeypa
     assert git_commit() == "cafe"
 
 
+def test_a_record_knows_who_wrote_it_and_who_started_the_run(monkeypatch):
+    monkeypatch.setenv("LOGNAME", "grace")
+    monkeypatch.setenv("ASSAY_STARTED_BY", "ada")
+    told = joined()
+    assert (told.account, told.started_by) == ("grace", "ada")
+    assert {"account": "grace", "started_by": "ada"}.items() <= summary(told).items()
+    monkeypatch.delenv("ASSAY_STARTED_BY")
+    assert joined().record_id == told.record_id, "who asked does not change what was measured"
+    assert "started_by" not in summary(joined())
+
+
 def test_the_summary_is_flat_and_complete():
     record = a_record()
     flat = summary(record)

@@ -36,6 +36,8 @@ class Record(Artifact):
     evaluation: Evaluation
     approval: Approval | None = None
     git_commit: str
+    account: str = Field(default="", description="who wrote it: a pod's service account, or a user's name")
+    started_by: str = Field(default="", description="who submitted the run, where somebody said so")
     versions: dict[str, str]
     settings: dict[str, Parameter]
     raw: dict[str, str] = Field(description="raw file -> its URI in the store")

@@ -41,6 +41,7 @@ KINDS = {
     "Event": Kind("", "v1", "events"),
     "PersistentVolumeClaim": Kind("", "v1", "persistentvolumeclaims"),
     "ResourceQuota": Kind("", "v1", "resourcequotas"),
+    "LimitRange": Kind("", "v1", "limitranges"),
     "ServiceAccount": Kind("", "v1", "serviceaccounts"),
     "Node": Kind("", "v1", "nodes", namespaced=False),
     "Namespace": Kind("", "v1", "namespaces", namespaced=False),
@@ -48,6 +49,7 @@ KINDS = {
     "ReplicaSet": Kind("apps", "v1", "replicasets"),
     "Route": Kind("route.openshift.io", "v1", "routes"),
     "ImageStream": Kind("image.openshift.io", "v1", "imagestreams"),
+    "Workflow": Kind("argoproj.io", "v1alpha1", "workflows"),
     "DataSciencePipelinesApplication": Kind(
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications"
     ),

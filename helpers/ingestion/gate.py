@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from helpers import parameters, storage
-from helpers.artifacts import Selection, now
+from helpers import circumstances, parameters, storage
+from helpers.artifacts import Selection, now, run
 from helpers.errors import InvalidInput
 from helpers.ingestion.digests import digest_of
 from helpers.ingestion.findings import Inspection, ordered, refuse
@@ -126,9 +126,16 @@ def _facts(arrival: Arrival) -> dict[str, str]:
         "policy_digest": arrival.inspection.policy_digest,
         "scanners": json.dumps(arrival.inspection.scanners, sort_keys=True),
         "ingested_at": f"{now():%Y-%m-%dT%H:%M:%SZ}",
-        "ingested_by": getuser(),
+        "ingested_by": circumstances.account(),
+        **_run(),
         **arrival.fetched.facts,
     }
+
+
+def _run() -> dict[str, str]:
+    """Return the run that brings the model in and who started it, as far as both are known."""
+    known = {"ingested_in": os.environ.get(run.VARIABLE, ""), "started_by": circumstances.started_by()}
+    return {name: value for name, value in known.items() if value}
 
 
 def _provenance(package: Package, facts: Mapping[str, str]) -> dict[str, Any]:

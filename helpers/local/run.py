@@ -19,6 +19,8 @@ from helpers.comparison import Comparison
 from helpers.decision import Decision
 from helpers.errors import AssayError
 from helpers.local import pipelines, stack
+from helpers.pipelines import Pipeline
+from helpers.pipelines.values import assigned, check_values
 from helpers.workspace import ROOT, home
 
 MODELS = ("ops-small", "ops-large")
@@ -30,14 +32,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--name", default=datetime.now().strftime("%Y%m%d-%H%M%S"), help="name of the run")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder that the run's folder is made in")
+    parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="FRESH=true measures again what is known")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS, help="which sample models")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     folder: Path = arguments.runs.resolve() / arguments.name
     started = time.monotonic()
     for stop in (signal.SIGINT, signal.SIGTERM):  # also where a shell started this with interrupts ignored
         signal.signal(stop, signal.default_int_handler)
     try:
-        run(folder, arguments.models)
+        run(folder, arguments.models, assigned(arguments.words))
     except KeyboardInterrupt:
         print(f"\ninterrupted; what was measured so far is kept in {_short(folder)}", file=sys.stderr)
         return 130
@@ -48,8 +51,10 @@ def main() -> int:
     return 0
 
 
-def run(folder: Path, models: tuple[str, ...]) -> None:
+def run(folder: Path, models: tuple[str, ...], words: dict[str, str]) -> None:
     """Bring the stack up, run both pipelines for each model, and write summary.json. Raises AssayError."""
+    for pipeline in PIPELINES:
+        check_values(Pipeline(pipeline), words)
     folder.mkdir(parents=True)
     with _stage("stack", "the local model registry") as say:
         say(stack.up())
@@ -60,8 +65,7 @@ def run(folder: Path, models: tuple[str, ...]) -> None:
     for pipeline in PIPELINES:
         for model in models:
             given = {"SOURCE": f"sample://{model}"} if pipeline == "model-ops" else {"MODEL_NAME": model}
-            given |= {"FRESH": os.environ.get("FRESH") or "false"}
-            pipelines.run(pipeline, folder / f"{pipeline}-{model}", given, title=f"{pipeline} {model}")
+            pipelines.run(pipeline, folder / f"{pipeline}-{model}", words | given, title=f"{pipeline} {model}")
     write_atomic(folder / "summary.json", json.dumps(summarise(folder, models), indent=2).encode())
     _link_latest(folder)
 

@@ -1,4 +1,4 @@
-"""`make pipeline PIPELINE=model-ops SOURCE=… MODEL_NAME=…`: one pipeline, parameters from the environment."""
+"""`make pipeline PIPELINE=model-ops SOURCE=… MODEL_NAME=…`: one pipeline, its parameters on the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from helpers.errors import AssayError
 from helpers.local import pipelines, stack
 from helpers.pipelines import Pipeline, names
+from helpers.pipelines.values import assigned, check_values, stage_variables
 from helpers.workspace import ROOT
 
 
@@ -19,14 +20,19 @@ def main() -> int:
     """Run the pipeline on a copy under `runs/` and return the exit code: 0 done, 1 failed, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="make pipeline", description=__doc__)
     parser.add_argument("pipeline", choices=names())
+    parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="a parameter of the pipeline")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder that the run's folder is made in")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, signal.default_int_handler)
-    declared = Pipeline(arguments.pipeline).parameters
-    given = {name: _located(name, os.environ[name]) for name in declared if name in os.environ}
     folder = arguments.runs.resolve() / f"{datetime.now():%Y%m%d-%H%M%S}-{arguments.pipeline}"
     try:
+        pipeline = Pipeline(arguments.pipeline)
+        further = stage_variables(pipeline)
+        words = assigned(arguments.words)
+        check_values(pipeline, words, further)
+        given = {name: _located(name, value) for name, value in words.items() if name not in further}
+        os.environ.update({name: value for name, value in words.items() if name in further})
         print(f"registry: {stack.up()}", flush=True)
         notebooks = pipelines.run(arguments.pipeline, folder, given)
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ def up(port: int = 0) -> str:
             raise RegistryUnreachable(f"The registry ended while it started (log: {running.log})", do="Read the log")
         return _answers(running.url)
 
-    wait_for(ready, what=f"{running.url}/health", do=f"Read {running.log}", timeout=30, interval=0.1)
+    wait_for(ready, what=f"{running.url}/readyz/health", do=f"Read {running.log}", timeout=30, interval=0.1)
     write_atomic(home() / "registry.json", json.dumps({"address": running.url}).encode())
     return running.url
 
@@ -57,7 +57,7 @@ def _answers(url: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(f"{url}/health", timeout=5).is_success
+        return httpx.get(f"{url}/readyz/health", timeout=5).is_success
     except httpx.HTTPError:
         return False
 

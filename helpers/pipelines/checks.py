@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from helpers.errors import InvalidInput, InvalidParameter
-from helpers.parameters import UNSAFE
 from helpers.pipelines.definition import Pipeline
+from helpers.pipelines.values import check_values
 
 IMAGE = re.compile(
     r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"  # host, port, path
@@ -19,15 +19,10 @@ ELYRAS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}  # the runtime's own key
 
 
 def check(pipeline: Pipeline, given: Mapping[str, str], images: str) -> None:
-    """Refuse what would fail on the cluster. Raises InvalidParameter or InvalidInput.
-
-    A value is held against the characters that travel through a pod's shell here, because there it is too late.
-    """
-    pipeline.known(given)
-    for name, value in given.items():
-        _check_value(name, value, pipeline.types[name])
+    """Refuse what would fail on the cluster, all of it at once. Raises InvalidParameter or InvalidInput."""
     if images and not IMAGE.fullmatch(f"{images}/stage"):
         raise InvalidParameter(f"IMAGES is {images!r}, which names no registry", do="Give host/project, without a tag")
+    check_values(pipeline, given)
     for node, stage in zip(pipeline.nodes, pipeline.stages, strict=True):
         if not IMAGE.fullmatch(node["runtime_image"]):
             raise InvalidInput(f"Node {stage} has the image {node['runtime_image']!r}", do="Choose a runtime image")
@@ -39,19 +34,6 @@ def check(pipeline: Pipeline, given: Mapping[str, str], images: str) -> None:
                 f"Node {stage} sets {', '.join(sorted(both))}, which silently wins over the pipeline's parameter",
                 do="Remove it from the node's environment variables",
             )
-
-
-def _check_value(name: str, value: str, kind: str) -> None:
-    if found := UNSAFE.search(value):
-        raise InvalidParameter(
-            f"{name} holds the character {found.group()!r}, which does not travel through a shell",
-            do="Give a value without it",
-        )
-    readers = {"Integer": int, "Float": float}
-    try:
-        readers.get(kind, str)(value)
-    except ValueError as error:
-        raise InvalidParameter(f"{name} is {value!r}, which is no number", do="Give a number") from error
 
 
 def _check_secret(stage: str, secret: Mapping[str, str]) -> None:

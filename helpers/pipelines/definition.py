@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,18 @@ class Pipeline:
         """The notebooks' names in the order in which they run."""
         return [Path(node["filename"]).stem for node in self.nodes]
 
-    def known(self, given: Mapping[str, str]) -> None:
+    def known(self, given: Iterable[str]) -> None:
         """Refuse names that are no parameter of this pipeline. Raises InvalidParameter."""
         if unknown := sorted(set(given) - set(self.parameters)):
             has = f"Use one of {', '.join(sorted(self.parameters))}" if self.parameters else "Give it none"
             raise InvalidParameter(f"Pipeline {self.name} has no parameter {', '.join(unknown)}", do=has)
+
+    def typed(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Return values by the types that the pipeline declares, as the Pipelines server takes them."""
+        readers: dict[str, Callable[[str], Any]] = {
+            "Integer": int, "Float": float, "Bool": lambda text: text.lower() in ("true", "1")
+        }  # fmt: skip
+        return {name: readers.get(self.types[name], str)(value) for name, value in given.items()}
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return the defaults with `given` over them, as environment variables. Raises InvalidParameter."""
@@ -82,10 +89,10 @@ class Pipeline:
         primary = content["pipelines"][0]
         about = {"name": self.resource_name, "source": self.file.name, "runtime": "kfp", "runtime_config": runtime}
         primary["app_data"] |= about
+        values = self.typed(given)
         for parameter in primary["app_data"]["properties"]["pipeline_parameters"]:
-            default = parameter["default_value"]
-            if (value := given.get(parameter["name"])) is not None:
-                default["value"] = value.lower() in ("true", "1") if default["type"] == "Bool" else value
+            if parameter["name"] in values:
+                parameter["default_value"]["value"] = values[parameter["name"]]
         for node in primary["nodes"]:
             parameters = node["app_data"]["component_parameters"]
             file = (self.file.parent / parameters["filename"]).resolve()

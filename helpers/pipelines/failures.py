@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from helpers.errors import AssayError, Forbidden, NotFound, StoreFailed, StoreUnreachable, SubmissionFailed
+from helpers.errors import (
+    AssayError,
+    Forbidden,
+    NotFound,
+    PipelinesUnreachable,
+    StoreFailed,
+    StoreUnreachable,
+    SubmissionFailed,
+)
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.runtimes import Runtime
 
+AWAY = (502, 503, 504)  # what a proxy before the server answers
 DO_TOKEN = (
     "Renew the token, and let somebody with admin rights bind the account to the Role ds-pipeline-user-access-dspa of "
     "the project"
@@ -50,8 +60,14 @@ def explain(chain: list[BaseException], pipeline: Pipeline, runtime: Runtime) ->
         return _store_silent(runtime)
     if "cloud storage" in _all(chain):
         return _store_silent(runtime)
+    if any(isinstance(error, HTTPError | ConnectionError) for error in chain):
+        return PipelinesUnreachable(
+            f"The Pipelines server of runtime {runtime.name} ({runtime.api_endpoint}) does not answer: {chain[-1]}",
+            do="Try again when it answers",
+        )
     return SubmissionFailed(
-        f"Elyra could not submit {pipeline.name}: {chain[0]}", do=f"Correct the pipeline or runtime {runtime.name}"
+        f"{pipeline.name} could not be compiled and submitted: {chain[0]}",
+        do=f"Correct the pipeline or runtime {runtime.name}",
     )
 
 
@@ -64,6 +80,8 @@ def refusal(status: int, said: str, pipeline: Pipeline, runtime: Runtime) -> Ass
     where = f"The Pipelines server of runtime {runtime.name} ({runtime.api_endpoint})"
     if status in (401, 403):
         return Forbidden(f"{where} refused the token: {status} {said}".rstrip(), do=DO_TOKEN)
+    if status in AWAY:
+        return PipelinesUnreachable(f"{where} is away: {status} {said}".rstrip(), do="Try again in a minute")
     if status == 409:
         return SubmissionFailed(
             f"{where} has that name already, from somebody who submitted {pipeline.name} at the same moment: {said}",
@@ -74,17 +92,36 @@ def refusal(status: int, said: str, pipeline: Pipeline, runtime: Runtime) -> Ass
             f"{where} does not know the experiment {pipeline.resource_name}: {said}",
             do="Create or restore the experiment on the dashboard, then submit again",
         )
+    if status == 404:
+        return NotFound(f"{where}: {said or 'not found'}", do="Look at the dashboard whether somebody deleted it")
     return SubmissionFailed(f"{where} refused {pipeline.name}: {status} {said}", do="Act on what it says")
 
 
+def may_pass(error: Exception) -> bool:
+    """Return whether the Pipelines server may answer if it is asked again: it is away, or a proxy before it says so."""
+    from kfp_server_api import ApiException
+    from urllib3.exceptions import HTTPError, SSLError
+
+    if isinstance(error, ApiException):
+        return error.status in (0, None, 429, 500, *AWAY)
+    reason = getattr(error, "reason", None)
+    return isinstance(error, HTTPError | OSError) and not isinstance(reason or error, SSLError)
+
+
 def message(body: str | bytes | None) -> str:
-    """Return what the server says in its reply's JSON, or the beginning of the reply."""
+    """Return the one sentence of a reply that says what is wrong.
+
+    The endpoints for uploads answer {error_message, error_details}, the second with a stack of Go; all others
+    {code, message, details}, whose message is a chain from what was asked to the cause.
+    """
     text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
     try:
         content = json.loads(text)
-        return str(content.get("error") or content.get("message") or text)[:500]
+        said = str(content.get("error_message") or content.get("message") or text)
     except (ValueError, AttributeError):
-        return "" if "<html" in text.lower() else text[:200]
+        return "" if "<html" in text.lower() else text.strip().partition("\n")[0][:200]
+    cause = re.split(r"[Ee]rror: ", said)[-1]
+    return cause.partition("\n")[0][:300]
 
 
 def _store_refused(code: str, runtime: Runtime) -> AssayError:

@@ -1,6 +1,6 @@
 """`make images IMAGES=registry/project`: the runtime images by another name, in Elyra's dropdown and in the pipelines.
 
-Needs nothing but Python, so that it runs in a workbench in which nothing is set up.
+Needs nothing but Python and Jupyter, so that it runs in a workbench in which nothing is set up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from helpers.errors import AssayError, InvalidInput
+from helpers.errors import AssayError, InvalidInput, NotFound
 from helpers.workspace import ROOT
 
 PLACE = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
@@ -21,25 +21,31 @@ def rename(images: str, root: Path = ROOT) -> dict[str, str]:
     """Put `images` (registry/project) in the place of the present one; returns the new names by the old ones.
 
     Changes the pipelines and the images' metadata under `root`, and writes the metadata where the user's Elyra looks.
-    Raises InvalidInput.
+    Raises InvalidInput, and NotFound where no Jupyter says which folder that is; nothing has been changed then.
     """
     if not PLACE.fullmatch(images):
         do = "Give registry/project, for example image-registry.openshift-image-registry.svc:5000/my-project"
         raise InvalidInput(f"IMAGES={images!r} is no place for images", do=do)
     described = sorted((root / "runtime-images").glob("*/runtime-image.json"))
     old = [json.loads(path.read_text())["metadata"]["image_name"] for path in described]
+    shown = shown_in()
     names = {name: f"{images}/{name.rpartition('/')[2]}" for name in old}
     for path in [*described, *sorted((root / "pipelines").glob("*.pipeline"))]:
         _write(path, _replaced(path.read_text(), names))
     for path in described:
-        _write(shown_in() / f"assay-{path.parent.name}.json", path.read_text())
+        _write(shown / f"assay-{path.parent.name}.json", path.read_text())
     return names
 
 
 def shown_in() -> Path:
-    """Return the folder in which the user's Elyra looks for runtime images."""
-    from jupyter_core.paths import jupyter_data_dir
-
+    """Return the folder in which the user's Elyra looks for runtime images. Raises NotFound without Jupyter."""
+    try:
+        from jupyter_core.paths import jupyter_data_dir
+    except ImportError as error:
+        raise NotFound(
+            f"{sys.executable} has no Jupyter (jupyter_core), so nobody knows where Elyra's dropdown looks",
+            do="Run `make images` in a workbench's terminal, or after `make setup`",
+        ) from error
     return Path(jupyter_data_dir()) / "metadata" / "runtime-images"
 
 

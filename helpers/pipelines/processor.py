@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from helpers.errors import InvalidInput
-from helpers.pipelines.shortcuts import direct
 from helpers.workspace import ROOT
 
 Say = Callable[[str], None]
@@ -39,21 +37,11 @@ def _issue(item: dict[str, Any]) -> str:
 
 def export(pipeline: Any, path: Path) -> None:
     """Upload the nodes' archives to the runtime's store and write the compiled pipeline."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with direct():
-        asyncio.run(_manager().export(pipeline, "yaml", str(path.resolve()), True))
-
-
-def process(pipeline: Any) -> Any:
-    """Upload the archives, compile, upload the pipeline and start a run; return Elyra's response."""
-    with direct(), contextlib.redirect_stdout(io.StringIO()):  # kfp prints addresses that no dashboard has
-        return asyncio.run(_manager().process(pipeline))
-
-
-def _manager() -> Any:
     from elyra.pipeline.processor import PipelineProcessorManager
 
-    return PipelineProcessorManager.instance(root_dir=str(ROOT))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    manager = PipelineProcessorManager.instance(root_dir=str(ROOT))
+    asyncio.run(manager.export(pipeline, "yaml", str(path.resolve()), True))
 
 
 @contextlib.contextmanager
@@ -74,7 +62,7 @@ def told(say: Say) -> Iterator[None]:
 
 
 class _Steps(logging.Handler):
-    STEPS = ("uploaded dependency archive", "pipeline compiled", "pipeline uploaded", "created experiment")
+    STEPS = ("uploaded dependency archive",)
 
     def __init__(self, say: Say) -> None:
         super().__init__(logging.INFO)

@@ -1,106 +1,123 @@
-"""Submit a pipeline to Data Science Pipelines and follow its run."""
+"""Submit a pipeline to Data Science Pipelines: compiled by Elyra, completed, uploaded as a version, started."""
 
 from __future__ import annotations
 
-import os
-import ssl
+import getpass
+import re
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
-
-from helpers.errors import Forbidden, PipelinesUnreachable
-from helpers.pipelines import processor, runtimes
+from helpers import cluster
+from helpers.errors import AssayError, SubmissionFailed
+from helpers.pipelines import compiling, finishing, processor, project, runtimes, server
 from helpers.pipelines.checks import check
 from helpers.pipelines.definition import Pipeline
-from helpers.pipelines.failures import DO_TOKEN, explained, message, refusal
-from helpers.pipelines.runtimes import Runtime
+from helpers.pipelines.failures import explained
 
-CERTIFICATES = "KF_PIPELINES_SSL_SA_CERTS"
+if TYPE_CHECKING:
+    from kfp import Client
+
+FOLDER = re.compile(r"--cos-directory '([^']+)'")
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A run that was started: its id, where to look at it, and where its files will be."""
+    """A run that was started: its id, where to look at it, its folder in the runtime's bucket, its stages by task."""
 
     run_id: str
     url: str
     files: str
+    stages: Mapping[str, str]
 
 
 def submit(
     runtime: str, pipeline: Pipeline, given: Mapping[str, str], images: str = "", say: processor.Say = print
 ) -> Submitted:
-    """Check, compile, upload and start; one line for each step.
+    """Check, compile, upload and start; one line for each step, the first with the values that are compiled in.
 
     Raises InvalidInput, NotFound, Forbidden, PipelinesUnreachable, StoreFailed, StoreUnreachable or SubmissionFailed.
     """
     runtimes.prepare()
     check(pipeline, given, images)
     found = runtimes.find(runtime)
-    secrets = sorted({secret["name"] for node in pipeline.nodes for secret in node["kubernetes_secrets"]})
-    say(f"{pipeline.name}: {len(pipeline.stages)} stages, Secrets {', '.join(secrets) or 'none'}")
-    with explained(pipeline, found):
-        parsed = processor.parse(pipeline.for_elyra(given, runtime, images))
-        knock(found, pipeline)
+    say(_values(pipeline, given))
+    wanted = project.secrets_of(pipeline, found)
+    say(f"{pipeline.name}: {len(pipeline.stages)} stages, Secrets {', '.join(sorted(wanted))}")
+    project.check_secrets(wanted, found)
+    with explained(pipeline, found), tempfile.TemporaryDirectory(prefix="assay-submit-") as folder:
+        server.knock(found, pipeline)
         say(f"  {found.api_endpoint} takes the token")
+        client = server.connect(found)
+        with server.quiet():
+            experiment = _experiment(client, pipeline, found)
         with processor.told(say):
-            response = processor.process(parsed)
-    return Submitted(response.run_id, response.run_url, f"{response.object_storage_url}{response.object_storage_path}")
+            path = compiling.compile_for(runtime, pipeline, Path(folder), given, images, _who())
+        say("  pipeline compiled")
+        with server.quiet():
+            name = _folder_of(path)
+            version = _upload(client, pipeline, path, name)
+            experiment = (
+                experiment
+                or client.create_experiment(
+                    pipeline.resource_name, namespace=found.metadata.get("user_namespace")
+                ).experiment_id
+            )
+            run = client.run_pipeline(experiment, name, version_id=version[1], pipeline_id=version[0],
+                                      params=pipeline.typed(given))  # fmt: skip
+        say("  pipeline uploaded, run started")
+        public = str(found.metadata.get("public_api_endpoint") or found.api_endpoint).rstrip("/")
+        return Submitted(run.run_id, f"{public}/runs/{run.run_id}", f"{name}/{run.run_id}", finishing.stages(path))
 
 
-def credentials(runtime: Runtime) -> dict[str, Any]:
-    """Return what the Pipelines client authenticates with, as Elyra finds it. Raises Forbidden where it finds none."""
-    from elyra.pipeline.kfp.kfp_authentication import AuthenticationError, KFPAuthenticator
+def _values(pipeline: Pipeline, given: Mapping[str, str]) -> str:
+    """Return the line that says which values the run has: those that were given, then the pipeline's own."""
+    own = {name: value for name, value in pipeline.parameters.items() if name not in given}
+    parts = (" ".join(f"{name}={value}" for name, value in values.items()) for values in (given, own))
+    told, rest = parts
+    return " ".join(filter(None, (told, rest and f"(and as shipped: {rest})"))) or "no parameters"
 
-    metadata = runtime.metadata
+
+def _who() -> str:
+    """Return who starts the run: the workbench's account, or the user of this machine; "" where neither is known."""
+    with suppress(AssayError, KeyError, OSError):
+        return cluster.connect(timeout=5).account() if cluster.in_pod() else getpass.getuser()
+    return ""
+
+
+def _folder_of(path: Path) -> str:
+    """Return the version's folder in the bucket, whose name Elyra makes of pipeline and time when it compiles."""
+    match = FOLDER.search(re.sub(r"\s+", " ", path.read_text().replace("''", "'")))
+    assert match, "Elyra names a folder in every node's command"
+    return match[1]
+
+
+def _experiment(client: Client, pipeline: Pipeline, runtime: runtimes.Runtime) -> str:
+    """Return the id of the pipeline's experiment, "" where there is none yet. Raises SubmissionFailed."""
     try:
-        found: dict[str, Any] = KFPAuthenticator().authenticate(
-            runtime.api_endpoint,
-            auth_type_str=metadata.get("auth_type"),
-            runtime_config_name=runtime.name,
-            auth_parm_1=metadata.get("api_username"),
-            auth_parm_2=metadata.get("api_password"),
+        found = client.get_experiment(
+            experiment_name=pipeline.resource_name, namespace=runtime.metadata.get("user_namespace")
         )
-    except AuthenticationError as error:
-        raise Forbidden(
-            f"Runtime {runtime.name} has no token for {runtime.api_endpoint}: {error}", do=DO_TOKEN
-        ) from error
-    return {name: found.get(name) for name in ("cookies", "credentials", "existing_token", "ssl_ca_cert")}
+    except ValueError:  # there is none of that name
+        return ""
+    if found.storage_state == "ARCHIVED":
+        raise SubmissionFailed(
+            f"The experiment {pipeline.resource_name} is archived: a run in it would be seen nowhere",
+            do="Restore the experiment on the dashboard, then submit again",
+        )
+    return str(found.experiment_id)
 
 
-def knock(runtime: Runtime, pipeline: Pipeline) -> None:
-    """Ask the server something that needs the token: its client would try a refused one for half a minute.
-
-    Raises Forbidden or PipelinesUnreachable.
-    """
-    try:
-        known = credentials(runtime) if runtime.metadata.get("auth_type") != "NO_AUTHENTICATION" else {}
-        context = ssl.create_default_context(cafile=os.environ.get(CERTIFICATES))
-        answer = httpx.get(
-            f"{runtime.api_endpoint}/apis/v2beta1/experiments",
-            params={"page_size": 1}, headers=_headers(known), verify=context, timeout=20,
-        )  # fmt: skip
-    except (httpx.HTTPError, OSError) as error:
-        trust = f", and let {CERTIFICATES} name its certificates" if "CERTIFICATE" in str(error) else ""
-        raise PipelinesUnreachable(
-            f"The Pipelines server of runtime {runtime.name} ({runtime.api_endpoint}) does not answer: {error}",
-            do=f"Correct api_endpoint in the runtime configuration{trust}",
-        ) from error
-    if answer.is_redirect:  # a log-in page
-        raise refusal(401, "it wants a log-in", pipeline, runtime)
-    if answer.is_error:
-        raise refusal(answer.status_code, message(answer.text), pipeline, runtime)
-
-
-def _headers(known: Mapping[str, Any]) -> dict[str, str]:
-    from kfp_server_api import Configuration
-
-    token = known.get("existing_token")
-    if held := known.get("credentials"):
-        config = Configuration()
-        held.refresh_api_key_hook(config)
-        token = config.api_key["authorization"]
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return headers | ({"Cookie": known["cookies"]} if known.get("cookies") else {})
+def _upload(client: Client, pipeline: Pipeline, path: Path, name: str) -> tuple[str, str]:
+    """Upload a compiled file as a new version; return the ids of pipeline and version."""
+    known = client.get_pipeline_id(pipeline.resource_name)
+    if known is None:
+        known = client.upload_pipeline(
+            str(path), pipeline.resource_name, description=pipeline.primary["app_data"]["properties"]["description"]
+        ).pipeline_id
+        versions = client.list_pipeline_versions(known, page_size=1, sort_by="created_at desc").pipeline_versions
+        return known, versions[0].pipeline_version_id
+    return known, client.upload_pipeline_version(str(path), name, pipeline_id=known).pipeline_version_id

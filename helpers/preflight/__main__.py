@@ -35,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.preflight",
-        description="Check whether a project of OpenShift AI is ready for the pipelines. The only thing written is one "
-        "small object in the store, which is deleted again.",
+        description="Check whether a project of OpenShift AI is ready for the pipelines. What is made is removed "
+        "again: one small object in the store, and one pod that pulls the images and does nothing.",
         epilog="Exit code 0: nothing has to be done; 1: something has; 2: the cluster was not reached.",
     )
     parser.add_argument("--namespace", default="", help="the project (default: the current one)")

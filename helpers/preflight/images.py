@@ -8,8 +8,9 @@ from pathlib import Path
 
 from helpers.errors import Forbidden
 from helpers.pipelines.definition import Pipeline, names
-from helpers.preflight.lines import Line, fix, note, ok
+from helpers.preflight.lines import Line, State, fix, note, ok
 from helpers.preflight.project import Project
+from helpers.preflight.pulling import pulled
 
 INSIDE = "image-registry.openshift-image-registry.svc:5000"
 DO_NAME = f"`make images IMAGES={INSIDE}/PROJECT` names those that the cluster built, here and in the pipelines"
@@ -23,11 +24,10 @@ def images(project: Project) -> Iterator[Line]:
         yield note(f"Elyra does not offer {', '.join(missing)}", DO_NAME)
     else:
         yield ok(f"Elyra offers {', '.join(wanted)}")
-    if outside := [image for image in wanted if not image.startswith(f"{INSIDE}/")]:
-        yield note(f"Whether a node may pull {', '.join(outside)} cannot be seen from here", DO_NAME)
-    for image in wanted:
-        if image not in outside:
-            yield _built(project, image)
+    built = {image: _built(project, image) for image in wanted if image.startswith(f"{INSIDE}/")}
+    yield from built.values()
+    if there := [image for image in wanted if image not in built or built[image].state is not State.FIX]:
+        yield from pulled(project, there)
 
 
 def _built(project: Project, image: str) -> Line:

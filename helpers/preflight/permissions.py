@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from helpers import data_connection
@@ -10,58 +10,77 @@ from helpers.cluster.kinds import KINDS
 from helpers.cluster.refusals import binding
 from helpers.errors import Forbidden
 from helpers.preflight.lines import Line, fix, note, ok
-from helpers.preflight.project import RUNNER, Project
+from helpers.preflight.project import DO_ASK, RUNNER, Project
 
 
 class Need(NamedTuple):
-    """The verbs that Assay uses on a kind, or on the one of that name; without a kind that is not `vital` it does."""
+    """The verbs that Assay uses on a kind, or on the one of that name; without a kind that is not `vital` it does.
+
+    The pipeline server's operator gives its account what is not `ours`; the rest is the project's own Role.
+    """
 
     kind: str
     verbs: tuple[str, ...]
     vital: bool = True
     name: str = ""
+    ours: bool = False
 
 
 ALL = ("get", "list", "create", "delete")
 NEEDS = (
     Need("InferenceService", ALL),
-    Need("ServingRuntime", ALL, vital=False),
+    Need("ServingRuntime", ALL, ours=True),
     Need("Pod", ("list",)),
     Need("Pod/log", ("get",)),
     Need("Service", ("get",)),
     Need("Secret", ("get",), name=data_connection.SECRET),
     Need("Deployment", ("get",)),
-    Need("Event", ("list",), vital=False),
+    Need("Event", ("list",), vital=False, ours=True),
 )
-DO_ASK = "Run this as an administrator of the project, who may ask for another account"
+DO_OPERATOR = (
+    f"The pipeline server's operator writes the Role {RUNNER} that should give this: ask whoever runs that server to "
+    "have it written anew"
+)
 
 
 def permissions(project: Project) -> Iterator[Line]:
     """Say for both accounts what is missing: the pipelines need it, a workbench only to deploy from its notebooks."""
     if project.runs_pipelines:
-        yield _of(project, "")
+        yield from _of_pipelines(project, project.account, "")
         return
     try:
-        yield _of(project, RUNNER)
+        yield from list(_of_pipelines(project, f"system:serviceaccount:{project.namespace}:{RUNNER}", RUNNER))
     except Forbidden:
         yield note(f"What {RUNNER} may do cannot be seen by {project.account}", DO_ASK)
-    yield _of(project, "")
+    if missing := _missing(project, ""):
+        yield note(f"{project.account} may not {_listed(missing)}", binding(project.account, project.namespace))
+    else:
+        yield ok(f"{project.account} may deploy, watch over and remove models")
 
 
-def _of(project: Project, account: str) -> Line:
-    """Return the line for an account, "" for the one that asks."""
-    who = f"system:serviceaccount:{project.namespace}:{account}" if account else project.account
-    missing = {need: verbs for need in NEEDS if (verbs := _refused(project, need, account))}
+def _of_pipelines(project: Project, who: str, account: str) -> Iterator[Line]:
+    """Yield a line for each Role that lacks something."""
+    missing = _missing(project, account)
     if not missing:
-        return ok(f"{who} may deploy, watch over and remove models")
-    text = f"{who} may not " + ", nor ".join(f"{', '.join(verbs)} {_resource(need)}" for need, verbs in missing.items())
-    vital = (account or project.runs_pipelines) and any(need.vital for need in missing)
-    return (fix if vital else note)(text, binding(who, project.namespace))
+        yield ok(f"{who} may deploy, watch over and remove models")
+    for ours, do in ((True, binding(who, project.namespace)), (False, DO_OPERATOR)):
+        if lacking := {need: verbs for need, verbs in missing.items() if need.ours == ours}:
+            state = fix if any(need.vital for need in lacking) else note
+            yield state(f"{who} may not {_listed(lacking)}", do)
 
 
-def _refused(project: Project, need: Need, account: str) -> list[str]:
+def _missing(project: Project, account: str) -> dict[Need, list[str]]:
+    """Return what an account may not do, "" for the one that asks. Raises Forbidden where that may not be asked."""
     ask = project.cluster.allowed
-    return [verb for verb in need.verbs if not ask(verb, need.kind, name=need.name, account=account)]
+    refused = {
+        need: [verb for verb in need.verbs if not ask(verb, need.kind, name=need.name, account=account)]
+        for need in NEEDS
+    }
+    return {need: verbs for need, verbs in refused.items() if verbs}
+
+
+def _listed(missing: Mapping[Need, list[str]]) -> str:
+    return ", nor ".join(f"{', '.join(verbs)} {_resource(need)}" for need, verbs in missing.items())
 
 
 def _resource(need: Need) -> str:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from helpers.cluster import account, in_pod
-from helpers.errors import NotFound
+from helpers.errors import InvalidInput, NotFound
 from helpers.preflight.lines import Line, fix, note, ok
 from helpers.preflight.project import Project
+from helpers.preflight.secrets import complete
 
 SERVER = "dspa"
 DO_RESTART = "Configure the pipeline server with an external bucket, then restart the workbench"
 DO_LOGIN = "Restart the workbench for a fresh token, and see that its account may use the pipeline server"
+BUCKET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # under these names and no others Elyra hands them on
 DO_TRUST = "Name the CA's PEM file in KF_PIPELINES_SSL_SA_CERTS (in 2.25: the value of PIPELINES_SSL_SA_CERTS)"
 
 
@@ -51,6 +53,19 @@ def elyra_runtime(project: Project) -> Iterator[Line]:
         yield (fix if in_pod() else note)(error.what, error.do)
         return
     yield _answering(project, runtime.api_endpoint, dict(runtime.metadata))
+
+
+def runtime_secret(project: Project) -> Iterator[Line]:
+    """The Secret with which every node reads and writes the bucket that Elyra's runtime names."""
+    try:
+        from helpers.pipelines.runtimes import find
+
+        name = str(find(project.runtime).metadata["cos_secret"])
+    except (ImportError, NotFound, InvalidInput):
+        yield note(f"Which Secret opens the bucket of {project.runtime} is not known here", "See Elyra's runtime above")
+        return
+    how = f"it is the connection of the pipeline server {SERVER}, which names it in objectStorage.externalStorage"
+    yield complete(project, name, BUCKET_KEYS, how)
 
 
 def _answering(project: Project, address: str, metadata: dict[str, Any]) -> Line:

@@ -14,12 +14,18 @@ from helpers.errors import Forbidden, StoreFailed
 from helpers.preflight.lines import Line, note, ok
 from helpers.preflight.project import Project
 
+DO_SEE = "The first node that writes shows it; an administrator of the project can try it here"
 HERE = "is this machine's own and no pod reaches it"
 
 
 def store(project: Project) -> Iterator[Line]:
     """Write, read and delete one object."""
-    with _as_a_node(project):
+    try:
+        added = {} if os.environ.get("STORE_AWS_BUCKET") else _from_secret(project)
+    except Forbidden as error:
+        yield note(f"The store was not tried, because {error.what}", DO_SEE)
+        return
+    with _as_a_node(added):
         uri = storage.resolve(project.store)
         if not uri.startswith("s3://"):
             yield note(f"{uri} {HERE}", "Name the project's store with --store s3://bucket/prefix")
@@ -48,9 +54,8 @@ def registry(project: Project) -> Iterator[Line]:
 
 
 @contextmanager
-def _as_a_node(project: Project) -> Iterator[None]:
-    """Give this process what a node gets from the project's Secret, unless it has it already, and take it back."""
-    added = {} if os.environ.get("STORE_AWS_BUCKET") else _from_secret(project)
+def _as_a_node(added: dict[str, str]) -> Iterator[None]:
+    """Give this process what a node gets from the project's Secret, and take it back."""
     os.environ.update(added)
     try:
         yield
@@ -60,10 +65,13 @@ def _as_a_node(project: Project) -> Iterator[None]:
 
 
 def _from_secret(project: Project) -> dict[str, str]:
+    """Return the variables that this process lacks. Raises Forbidden where it has no keys and may not read any."""
     try:
         secret = project.connected.get("Secret", data_connection.SECRET) if project.connected else None
     except Forbidden:
-        return {}
+        if os.environ.get(data_connection.NEEDED[0]):
+            return {}
+        raise
     held = (secret or {}).get("data") or {}
     return {
         name: base64.b64decode(held[key]).decode()

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from helpers.cluster import Cluster
 
 RUNNER = "pipeline-runner-dspa"
+SET_UP = "runtime-images/openshift/project/README.md says how"
+DO_ASK = "Run this as an administrator of the project, who may ask for another account"
 
 
 @dataclass

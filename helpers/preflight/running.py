@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from helpers.errors import AssayError, ClusterUnreachable, Forbidden
-from helpers.preflight import images, permissions, pipelines, places, secrets, server, serving
+from helpers.preflight import images, permissions, pipelines, places, quota, secrets, server, serving
 from helpers.preflight.lines import Line, fix, note
 from helpers.preflight.project import Project
 
@@ -17,6 +17,7 @@ CHECKS: dict[str, Check] = {
     "permissions": permissions.permissions,
     "pipeline server": pipelines.pipeline_server,
     "Elyra's runtime": pipelines.elyra_runtime,
+    "runtime's secret": pipelines.runtime_secret,
     "store's secret": secrets.store_secret,
     "signing secret": secrets.signing_secret,
     "store": places.store,
@@ -24,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "KServe": serving.runtimes,
     "models' store": secrets.kserve_connection,
     "GPU": serving.gpus,
+    "quota": quota.quota,
     "images": images.images,
 }
 

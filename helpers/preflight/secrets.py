@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from helpers import data_connection
 from helpers.ingestion.sealing import keys
 from helpers.preflight.lines import Line, fix, ok
-from helpers.preflight.project import Project
+from helpers.preflight.project import SET_UP, Project
 
-SET_UP = "runtime-images/openshift/project/README.md says how"
 STORAGE = "storage-config"
 LABELS = ("opendatahub.io/dashboard", "opendatahub.io/managed")
 
 
 def store_secret(project: Project) -> Iterator[Line]:
     """The data connection that every stage writes with."""
-    yield _complete(project, data_connection.SECRET, tuple(data_connection.KEYS.values()))
+    yield complete(project, data_connection.SECRET, tuple(data_connection.KEYS.values()))
 
 
 def signing_secret(project: Project) -> Iterator[Line]:
     """The key pair that ingest_model signs with and deploy_model trusts."""
-    yield _complete(project, keys.SECRET, (keys.PRIVATE, keys.PUBLIC))
+    yield complete(project, keys.SECRET, (keys.PRIVATE, keys.PUBLIC))
 
 
 def kserve_connection(project: Project) -> Iterator[Line]:
@@ -44,12 +43,13 @@ def kserve_connection(project: Project) -> Iterator[Line]:
         yield fix(f"{name} has its labels and is not in {STORAGE} yet", do)
 
 
-def _complete(project: Project, name: str, wanted: tuple[str, ...]) -> Line:
+def complete(project: Project, name: str, wanted: tuple[str, ...], how: str = SET_UP) -> Line:
+    """Return the line for a Secret that has to have these keys. Raises Forbidden where this account may not read it."""
     secret = project.cluster.get("Secret", name)
     if secret is None:
-        return fix(f"There is no Secret {name}, without which no node starts that needs it", f"Create it: {SET_UP}")
+        return fix(f"There is no Secret {name}, without which no node starts that needs it", f"Create it: {how}")
     held = secret.get("data") or {}
     if missing := [key for key in wanted if not held.get(key)]:
         text = f"The Secret {name} lacks {', '.join(missing)}, without which no node starts that needs it"
-        return fix(text, f"Add what is missing: {SET_UP}")
+        return fix(text, f"Add what is missing: {how}")
     return ok(f"{name} has {', '.join(wanted)}")

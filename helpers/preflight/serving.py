@@ -6,24 +6,38 @@ from collections import Counter
 from collections.abc import Iterator
 
 from helpers.cluster.client import Object
+from helpers.cluster.refusals import SET_UP as ROLES
 from helpers.errors import Forbidden
 from helpers.preflight.lines import Line, fix, note, ok
-from helpers.preflight.project import RUNNER, Project
+from helpers.preflight.project import DO_ASK, RUNNER, Project
+from helpers.serving.kserve.names import is_ours
+from helpers.serving.kserve.rendering import PLATFORM_RUNTIME
 
 ACCELERATORS = ("nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi")
 TEMPLATE = "vllm-cuda-runtime-template"
 
 
 def runtimes(project: Project) -> Iterator[Line]:
-    """Look for a runtime for vLLM, or for the right to create one."""
-    found = [item["metadata"]["name"] for item in project.cluster.list("ServingRuntime") if _for_vllm(item)]
-    if found:
-        yield ok(f"There are runtimes for vLLM: {', '.join(found)}")
-    elif _may_create(project):
+    """Look for the right to create a runtime for vLLM, or for one that deploy_model takes instead.
+
+    Those that deploy_model made for its own runs say nothing: they are gone with them.
+    """
+    listed = [item for item in project.cluster.list("ServingRuntime") if _for_vllm(item) and not is_ours(item)]
+    found = [str(item["metadata"]["name"]) for item in listed]
+    may = _may_create(project)
+    if may:
         yield ok("deploy_model creates its own runtime for vLLM")
+    elif platform := [name for name in found if name in PLATFORM_RUNTIME.values()]:
+        yield ok(f"deploy_model finds a runtime for vLLM: {', '.join(platform)}")
+    elif may is None:
+        yield note(f"Whether {RUNNER} may create a runtime for vLLM cannot be seen by {project.account}", DO_ASK)
     else:
-        do = f"oc process -n redhat-ods-applications -o yaml {TEMPLATE} | oc apply -n {project.namespace} -f -"
-        yield fix("There is no runtime for vLLM, and the pipelines may not create one", do)
+        named = f"Deploy with SERVING_RUNTIME={found[0]}, which is there; or let" if found else "Let"
+        do = (
+            f"{named} them (`oc apply -n {project.namespace} -k {ROLES}`), or make the platform's: "
+            f"`oc process -n redhat-ods-applications -o yaml {TEMPLATE} | oc apply -n {project.namespace} -f -`"
+        )
+        yield fix("The pipelines may not create a runtime for vLLM, and there is none that they look for", do)
 
 
 def gpus(project: Project) -> Iterator[Line]:
@@ -41,19 +55,19 @@ def gpus(project: Project) -> Iterator[Line]:
     if any(total.values()):
         yield ok("The nodes have " + ", ".join(f"{count} {name}" for name, count in total.items() if count))
     else:
-        yield note("No node has a GPU", "Deploy with ACCELERATOR=cpu, or ask for a node with a GPU")
+        yield note("No node has a GPU", "Serve on the CPU (RESOURCES=cpu:4,memory:16Gi), or ask for a node with a GPU")
 
 
 def _for_vllm(runtime: Object) -> bool:
     return any(item.get("name") == "vLLM" for item in runtime["spec"].get("supportedModelFormats") or [])
 
 
-def _may_create(project: Project) -> bool:
-    account = "" if project.runs_pipelines else RUNNER
+def _may_create(project: Project) -> bool | None:
+    """Return whether the pipelines' account may create a runtime, None where this account may not ask."""
     try:
-        return project.cluster.allowed("create", "ServingRuntime", account=account)
+        return project.cluster.allowed("create", "ServingRuntime", account="" if project.runs_pipelines else RUNNER)
     except Forbidden:
-        return project.cluster.allowed("create", "ServingRuntime")
+        return None
 
 
 def _of_quota(quota: Object) -> Iterator[Line]:
@@ -62,8 +76,12 @@ def _of_quota(quota: Object) -> Iterator[Line]:
         if name.removeprefix("requests.") in ACCELERATORS:
             used = (status.get("used") or {}).get(name, "0")
             text = f"The quota {quota['metadata']['name']} has {used} of {hard} {name} in use"
-            do = "Remove a deployment that is no longer needed, or ask for a larger quota"
-            yield fix(text, do) if int(used) >= int(hard) else ok(text)
+            if not int(hard):
+                yield fix(text, "Ask for a larger quota, or serve on the CPU (RESOURCES=cpu:4,memory:16Gi)")
+            elif int(used) >= int(hard):
+                yield note(text, "A run waits QUEUE_SECONDS for one: remove a deployment that is no longer needed")
+            else:
+                yield ok(text)
 
 
 def _amount(node: Object, resource: str) -> int:

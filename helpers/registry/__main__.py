@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from getpass import getuser
 
+from helpers.circumstances import account
 from helpers.errors import AssayError, InvalidInput
 from helpers.registry import Decision, Registry, connect
 
@@ -14,7 +14,7 @@ def main() -> int:
     """Show the history, or add a decision first; return the exit code: 0 done, 1 refused."""
     arguments = _parser().parse_args()
     try:
-        registry = connect(arguments.registry, author=getuser())
+        registry = connect(arguments.registry, author=account())
         version = registry.find(arguments.model, arguments.version)
         if arguments.state:
             if not arguments.reason:
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     state.add_argument(
         "--hand-back", dest="state", action="store_const", const="candidate", help="let the policy decide again"
     )
-    parser.add_argument("--by", default=getuser(), help="who decides")
+    parser.add_argument("--by", default=account(), help="who decides")
     parser.add_argument("--reason", default="", help="why, in one sentence")
     return parser
 

@@ -56,6 +56,9 @@ def facts(record: Record) -> dict[str, str]:
         "settings of the load test": _listed(sweep.settings),
         "settings of the evaluation": _listed(evaluation.settings),
         "git commit": record.git_commit or UNKNOWN,
+        "run": record.run or UNKNOWN,
+        "written by": record.account or UNKNOWN,
+        "started by": record.started_by or UNKNOWN,
         "raw files": ", ".join(sorted(record.raw.values())) or UNKNOWN,
     }
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from helpers.locks import held
 from helpers.workspace import ROOT
+from tests.plugins.environments import torch_index, wheel_folders
 
 TOOLS = ROOT / ".tools" / "buildah"
-PACKAGES = ("buildah", "mmdebstrap", "golang-github-containers-common", "golang-github-containers-image")
+PACKAGES = ("buildah", "mmdebstrap", "golang-github-containers-common", "golang-github-containers-image", "libgpgme11")
+LIBRARIES = TOOLS / "usr" / "lib" / "x86_64-linux-gnu"
 # What UBI's image has and the Containerfiles rely on: bash as sh, an environment in /opt/app-root, user 1001.
 LAYOUT = """ln -sf bash "$1/bin/sh"
 mkdir -p "$1/opt" && chroot "$1" python3 -m venv /opt/app-root && mkdir "$1/opt/app-root/src"
@@ -43,20 +45,28 @@ class Buildah:
     def __call__(self, command: str, *arguments: object) -> str:
         places = ["--root", self.store / "root", "--runroot", self.store / "run", "--storage-driver", "overlay"]
         places += ["--registries-conf", TOOLS / "etc" / "containers" / "registries.conf"]
-        environment = os.environ | {"BUILDAH_ISOLATION": "chroot"}
+        environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "LD_LIBRARY_PATH": str(LIBRARIES)}
         words = [TOOLS / "usr" / "bin" / "buildah", *places, command, *arguments]
         done = subprocess.run(
-            [str(word) for word in words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=580
+            [str(word) for word in words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
         return done.stdout
+
+    def packages(self) -> list[str]:
+        """Return the options of `bud` by which pip finds packages, and the CPU build of torch, as this machine does."""
+        index = {name: os.environ.get(name, "") for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")} | torch_index()
+        options = [f"--build-arg={name}={value}" for name, value in index.items() if value]
+        folders = [folder for folder in wheel_folders() if Path(folder).is_dir()]
+        return [*options, *(f"--volume={folder}:{folder}:ro" for folder in folders)]
 
     def base(self) -> str:
         """Make the base image and return its name."""
         container = self("from", "scratch").strip()
         self("add", "--quiet", container, TOOLS / "base.tar", "/")
         user = ["--user", "1001", "--workingdir", "/opt/app-root/src"]
-        self("config", *user, "--env", "HOME=/opt/app-root/src", "--env", f"PATH={PATH}", container)
+        links = ["--env", f"PIP_FIND_LINKS={' '.join(wheel_folders())}"] if wheel_folders() else []
+        self("config", *user, *links, "--env", "HOME=/opt/app-root/src", "--env", f"PATH={PATH}", container)
         self("commit", "--quiet", "--rm", container, "localhost/base:1")
         return "localhost/base:1"
 

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from helpers.workspace import ROOT
-from tests.plugins.containerfiles import CONTAINERFILES, IMAGES, SOURCES, copied, declared, final_stage, instructions
+from tests.plugins.containerfiles import (
+    CONTAINERFILES,
+    IMAGES,
+    SOURCES,
+    builder_commands,
+    copied,
+    declared,
+    final_stage,
+    instructions,
+)
 
 every_image = pytest.mark.parametrize("name", IMAGES)
 PACKAGE_HOSTS = ("pypi.org", "pythonhosted.org", "download.pytorch.org", "anaconda.org", "file:///")
@@ -54,6 +63,17 @@ def test_every_download_is_held_against_a_hash(name):
     assert downloads
     assert all("--require-hashes" in part or "--no-index" in part for part in downloads)
     assert not [part for part in commands if re.search(r"\b(curl|wget|dnf|yum|git)\b", part)]
+
+
+@every_image
+def test_what_the_base_had_goes_before_the_lock_comes_and_the_result_is_checked(name):
+    before, after = builder_commands(name)
+    steps = [part.strip() for command in [*before, *after] for part in command.split("&&")]
+    [removed] = [number for number, part in enumerate(steps) if "pip uninstall" in part]
+    installed = [number for number, part in enumerate(steps) if part.startswith("python3 -m pip install")]
+    assert removed < min(installed)
+    assert all("--find-links wheels -r names.txt" in steps[number] for number in installed), "by name, not by file"
+    assert max(installed) < steps.index("python3 -m pip check")
 
 
 @every_image

@@ -73,3 +73,15 @@ def test_what_is_no_place_for_images_is_refused_before_anything_changes(checkout
         rename(place, checkout)
     assert used(checkout) == used(ROOT)
     assert not (checkout / "jupyter").exists()
+
+
+def test_without_jupyter_nothing_is_changed_and_the_next_step_is_said(checkout):
+    without = "sys.modules['jupyter_core'] = None"
+    script = f"import runpy, sys; {without}; runpy.run_module('helpers.pipelines.images', run_name='__main__')"
+    command = [sys.executable, "-c", script, PLACE]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("NotFound: ")
+    assert "make setup" in done.stderr
+    assert used(checkout) == used(ROOT)
+    assert not (checkout / "jupyter").exists()

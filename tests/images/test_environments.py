@@ -101,6 +101,8 @@ def test_it_holds_the_lock_and_helpers_and_nothing_else(image_environment, name,
     assert found.pop("assay-helpers") == "0.1.0"
     assert found == {package.replace(".", "-"): version for package, version in locked.items()}
     assert "No broken requirements" in run(image, tmp_path, image.python, "-m", "pip", "check")
+    frozen = run(image, tmp_path, image.python, "-m", "pip", "freeze", "--all").splitlines()
+    assert not [line for line in frozen if "==" not in line], "a name and a version, no file of the build"
     where = run(image, tmp_path, image.python, "-c", "import helpers; print(helpers.__file__)")
     assert where.startswith(str(image.root))
 

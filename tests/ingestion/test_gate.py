@@ -1,13 +1,16 @@
 """The whole way in: what is refused leaves no trace; what comes in is signed, stored once and registered."""
 
+import base64
 import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from helpers import ingestion
+from helpers.circumstances import account
 from helpers.errors import InvalidInput, InvalidParameter, RefusedModel, StageFailed
 from helpers.ingestion.policy import load_policy
 from helpers.local import pipelines
@@ -15,6 +18,7 @@ from helpers.registry import connect
 from helpers.serving.files import verified_folder
 from helpers.workspace import ROOT, home
 from tests.ingestion.clean import CLEAN
+from tests.plugins.cluster import RUNNER
 from tests.plugins.images import layer, push
 from tests.plugins.models import POLICY
 from tests.plugins.sources import write_policy
@@ -50,12 +54,35 @@ def test_a_clean_model_becomes_a_candidate_that_verifies(folder, registry):
     assert known["source"] == str(folder)
     assert known["policy_digest"] == load_policy(POLICY).digest
     assert json.loads(known["scanners"])["modelscan"] == "0.8.8"
-    assert known["ingested_by"]
+    assert known["ingested_by"] == account()
     assert known["signer"].startswith("sha256:")
     provenance = json.loads((stored / "provenance" / "provenance.json").read_text())
     assert {name: provenance[name] for name in ("source", "license", "policy_digest")} == {
         "source": str(folder), "license": "apache-2.0", "policy_digest": known["policy_digest"],
     }  # fmt: skip
+
+
+def test_in_a_pod_the_account_the_run_and_who_started_it_are_known_and_the_token_is_not(folder, registry, monkeypatch):
+    mounted = home() / "serviceaccount"
+    mounted.mkdir(parents=True)
+    subject = base64.urlsafe_b64encode(json.dumps({"sub": RUNNER}).encode()).decode().rstrip("=")
+    (mounted / "token").write_text(f"header.{subject}.canary-of-a-signature")
+    monkeypatch.setattr("helpers.cluster.account.FOLDER", mounted)
+    monkeypatch.setenv("ELYRA_RUN_NAME", "8e8018f7-410c-40f8-a87c-0c9db50d2ca4")
+    monkeypatch.setenv("ASSAY_STARTED_BY", "ada")
+    selection = ingestion.ingest(settings(folder), registry)
+    [version] = registry.versions()
+    expected = {
+        "ingested_by": RUNNER, "ingested_in": "8e8018f7-410c-40f8-a87c-0c9db50d2ca4", "started_by": "ada",
+    }  # fmt: skip
+    assert expected.items() <= version.properties.items()
+    stored = [path for path in Path(selection.uri.removeprefix("file://")).rglob("*") if path.is_file()]
+    assert (
+        expected.items()
+        <= json.loads(next(path for path in stored if path.name == "provenance.json").read_text()).items()
+    )
+    assert not [path for path in stored if b"canary" in path.read_bytes()]
+    assert "canary" not in str(version.properties)
 
 
 def test_the_same_content_again_is_stored_once_also_under_another_name(folder, registry):

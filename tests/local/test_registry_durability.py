@@ -120,7 +120,7 @@ def test_the_token_comes_from_a_file_without_its_newline(tmp_path):
         models = f"{address}{PREFIX}/registered_models"
         assert httpx.get(models, headers={"Authorization": "Bearer secret"}).status_code == 200
         assert httpx.get(models, headers={"Authorization": "Bearer secre"}).status_code == 401
-        assert httpx.get(f"{address}/health").status_code == 200
+        assert httpx.get(f"{address}/readyz/health").status_code == 200
 
 
 def refused(*arguments: str | Path) -> str:

@@ -85,10 +85,11 @@ def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(tmp_pat
 
 
 @pytest.mark.parametrize(("source", "said"), [("elsewhere", "elsewhere"), ("here", "holds no safetensors weights")])
-def test_one_pipeline_takes_its_parameters_from_the_environment(tmp_path, monkeypatch, source, said):
+def test_one_pipeline_takes_its_parameters_from_the_command_line(tmp_path, monkeypatch, source, said):
     (tmp_path / "here").mkdir()
-    monkeypatch.setenv("SOURCE", source)
-    command = [sys.executable, "-m", "helpers.local.run_pipeline", "model-ops", "--runs", str(tmp_path)]
+    monkeypatch.setenv("SOURCE", "sample://ops-small")  # what a shell exports is no parameter
+    given = ["--runs", str(tmp_path), f"SOURCE={source}"]
+    command = [sys.executable, "-m", "helpers.local.run_pipeline", "model-ops", *given]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     try:
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)

@@ -11,10 +11,13 @@ import warnings
 
 import pytest
 import yaml
+from google.protobuf.json_format import ParseDict
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 
 from helpers.errors import InvalidInput
-from helpers.pipelines import Pipeline, definition, names, processor
+from helpers.pipelines import Pipeline, definition, finishing, names, processor
 from helpers.pipelines.compiling import compile_for, compile_for_reading
+from helpers.records import git_commit
 from helpers.workspace import ROOT
 from tests.plugins.harness import Compiled, as_text
 
@@ -44,6 +47,11 @@ def compiled(build):
     return {name: Compiled((build / f"{name}.yaml").read_text()) for name in names()}
 
 
+def ordinary(compiled):
+    """The tasks that are drawn on the canvas."""
+    return [task for task in compiled.tasks() if not task.at_exit]
+
+
 def test_two_compiles_of_the_same_are_equal(build, tmp_path):
     said = by_command(tmp_path)
     for name in names():
@@ -70,7 +78,7 @@ def test_kfp_reads_it_and_its_names_are_names_on_a_cluster(name, build, compiled
 @every_pipeline
 def test_each_container_has_the_image_and_resources_of_its_node(name, compiled):
     pipeline, containers = Pipeline(name), compiled[name].containers()
-    tasks = compiled[name].tasks()
+    tasks = ordinary(compiled[name])
     assert [task.name for task in tasks] == pipeline.stages
     for task, node in zip(tasks, pipeline.nodes, strict=True):
         container = containers[task.executor]
@@ -83,8 +91,64 @@ def test_each_container_has_the_image_and_resources_of_its_node(name, compiled):
 
 @every_pipeline
 def test_nothing_is_taken_from_an_earlier_run(name, compiled):
-    for task in compiled[name].spec["root"]["dag"]["tasks"].values():
-        assert not task["cachingOptions"].get("enableCache")
+    spec = compiled[name].spec
+    for dag in (spec["root"]["dag"], *(item["dag"] for item in spec["components"].values() if "dag" in item)):
+        for task in dag["tasks"].values():
+            assert not task.get("cachingOptions", {}).get("enableCache")
+
+
+@every_pipeline
+def test_what_deploys_removes_it_once_more_however_the_run_ends(name, compiled):
+    tasks = compiled[name].tasks()
+    last = [task for task in tasks if task.at_exit]
+    assert bool(last) == ("deploy_model" in Pipeline(name).stages)
+    if last:
+        (exit_task,), (removing,) = (
+            last,
+            [task for task in ordinary(compiled[name]) if task.name == "remove_deployment"],
+        )
+        containers, platform = compiled[name].containers(), compiled[name].platform
+        own, its = containers[removing.executor], containers[exit_task.executor]
+        assert its["env"].remove({"name": "ASSAY_EXIT_TASK", "value": "true"}) is None
+        assert its == own
+        assert platform(exit_task.executor) == platform(removing.executor)
+        assert compiled[name].arguments(exit_task, {}) == compiled[name].arguments(removing, {})
+
+
+@every_pipeline
+def test_every_task_is_tried_again_after_a_minute(name, compiled):
+    for task in compiled[name].tasks():
+        assert (task.retries, task.backoff) == (2, (60, 2))
+
+
+@every_pipeline
+def test_the_servers_own_types_take_both_documents(name, build):
+    spec, platform = yaml.safe_load_all((build / f"{name}.yaml").read_text())
+    # An unknown field or a wrong type raises, as in the server.
+    parsed = ParseDict(spec, PipelineSpec())
+    assert parsed.root.dag.tasks
+    described = ParseDict(platform, PlatformSpec()).platforms["kubernetes"].deployment_spec.executors
+    assert set(described) == set(parsed.deployment_spec["executors"].keys())
+
+
+def test_a_record_in_a_pod_knows_the_commit_that_was_submitted(compiled, runtime, tmp_path):
+    for found in compiled.values():
+        for container in found.containers().values():
+            assert {"name": "ASSAY_GIT_COMMIT", "value": git_commit()} in container["env"]
+    path = compile_for(runtime, Pipeline("remove-expired"), tmp_path, {}, started_by="jane")
+    (container,) = Compiled(path.read_text()).containers().values()
+    assert {"name": "ASSAY_STARTED_BY", "value": "jane"} in container["env"]
+
+
+def test_stages_are_named_by_their_nodes_and_not_by_their_place(build, tmp_path):
+    # As after a node was dragged anew: Elyra numbers the tasks by the order in which they run.
+    text = (build / "model-ops.yaml").read_text()
+    swapped = text.replace("elyra/node-name: deploy_model", "elyra/node-name: other")
+    (tmp_path / "model-ops.yaml").write_text(swapped)
+    found = finishing.stages(tmp_path / "model-ops.yaml")
+    assert found["run-a-file-2"] == "other"
+    named = finishing.stages(build / "model-ops.yaml")
+    assert [*named.values()] == [*Pipeline("model-ops").stages, "remove_deployment (exit)"]
 
 
 @every_pipeline
@@ -106,8 +170,7 @@ def test_every_placeholder_gets_a_value(name, compiled):
 
 @every_pipeline
 def test_secrets_are_references_and_nothing_else(name, compiled):
-    tasks = compiled[name].tasks()
-    for task, node in zip(tasks, Pipeline(name).nodes, strict=True):
+    for task, node in zip(ordinary(compiled[name]), Pipeline(name).nodes, strict=True):
         given = {
             pair["envVar"]: (item["secretName"], pair["secretKey"])
             for item in compiled[name].platform(task.executor)["secretAsEnv"]
@@ -123,7 +186,7 @@ def test_secrets_are_references_and_nothing_else(name, compiled):
 @every_pipeline
 def test_a_node_gets_what_all_nodes_before_it_wrote(name, compiled):
     before: set[str] = set()
-    for task, node in zip(compiled[name].tasks(), Pipeline(name).nodes, strict=True):
+    for task, node in zip(ordinary(compiled[name]), Pipeline(name).nodes, strict=True):
         command = compiled[name].arguments(task, {})[0]
         assert set(listed(command, "inputs")) == before
         assert listed(command, "outputs") == node["outputs"]

@@ -31,6 +31,19 @@ def final_stage(name: str) -> list[tuple[str, str]]:
     return steps[max(number for number, (kind, _) in enumerate(steps) if kind == "FROM") :]
 
 
+def builder_commands(name: str) -> tuple[list[str], list[str]]:
+    """Return what the first stage runs in /tmp/build: until the lock is installed, and after helpers are copied."""
+    before: list[str] = []
+    after: list[str] = []
+    commands = before
+    for kind, value in instructions(name)[: -len(final_stage(name))]:
+        if kind == "COPY" and value.endswith(" source/helpers"):
+            commands = after
+        elif kind == "RUN" and value != "mkdir /tmp/build":
+            commands.append(value)
+    return before, after
+
+
 def declared(name: str) -> dict[str, str]:
     """Return the variables that the image sets."""
     return dict(parsed(name).envs)
@@ -43,16 +56,15 @@ def copied(name: str) -> list[tuple[str, str]]:
     return [(source, line[-1]) for line in words for source in line[:-1]]
 
 
-def copy_sources(name: str, folder: Path) -> Path:
-    """Copy what the image's helpers are built from, and nothing else; returns the folder with pyproject.toml."""
+def copy_sources(name: str, folder: Path) -> None:
+    """Copy what the image is built from, and nothing else."""
     for source, target in copied(name):
         place = folder / target / Path(source).name if target.endswith("/") else folder / target
         if (ROOT / source).is_dir():
-            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / source, place)
-    return folder / "source"
 
 
 def shown(name: str) -> dict:

@@ -1,4 +1,4 @@
-"""Each runtime image's environment, built from its lock alone: what a node finds when its pod starts."""
+"""Each runtime image's environment, built by the commands of its Containerfile: what a node finds in its pod."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ import pytest
 
 from helpers.locks import held
 from helpers.workspace import ROOT
-from tests.plugins.containerfiles import SOURCES, copy_sources, declared
+from tests.plugins.containerfiles import SOURCES, builder_commands, copy_sources, declared
 
 APP_ROOT, WORKDIR = "/opt/app-root", "/opt/app-root/src"  # the names in the images
-CACHE = ROOT / ".tools" / "images"  # one environment per image without helpers, as long as its lock stays the same
+CACHE = (
+    ROOT / ".tools" / "environments"
+)  # one environment per image without helpers, as long as its lock stays the same
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 @dataclass(frozen=True)
@@ -55,49 +58,85 @@ class ImageEnvironment:
 
 
 def build(name: str, folder: Path) -> ImageEnvironment:
-    """Build the environment of an image in `folder`, which does not exist yet: its lock, then helpers as a wheel.
+    """Build the environment of an image in `folder`, which does not exist yet, as the Containerfile builds it.
 
-    The wheel is made from what the Containerfile copies: what it forgets is missing here too.
+    Only what the Containerfile copies is there: what it forgets is missing here too.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     with held(CACHE / f"{name}.lock"):
         _locked_packages(name)
-        shutil.copytree(CACHE / name, folder, symlinks=True, copy_function=_link)
-    utils = folder / "bin" / "utils"
-    (utils / "bootstrapper.py").rename(utils / "elyra_bootstrapper.py")
-    shutil.copy(SOURCES / "builder" / "bootstrapper.py", utils)
-    wheels, python = folder / "build" / "wheels", folder / "bin" / "python3"
-    source = copy_sources(name, folder / "build")
-    _uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", wheels, source)
-    _uv("pip", "install", "--no-deps", "--no-index", "--python", python, *wheels.glob("*.whl"))
+        shutil.copytree(
+            CACHE / name, folder, symlinks=True, copy_function=functools.partial(_take, CACHE / name, folder)
+        )
+    copy_sources(name, folder / "build")
+    for command in builder_commands(name)[1]:
+        _run(command, folder)
     shutil.rmtree(folder / "build")
     return ImageEnvironment(name, folder)
 
 
 def _locked_packages(name: str) -> None:
-    """Bring the cached environment of an image in line with its lock; the bytecode is compiled as pip does it."""
-    lock, elyra = SOURCES / name / "requirements.txt", SOURCES / "builder" / "elyra.txt"
-    nothing = SOURCES / "builder" / "requirements-elyra.txt"
-    root, python = CACHE / name, CACHE / name / "bin" / "python3"
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in (lock, elyra, nothing))).hexdigest()
+    """Bring the cached environment of an image in line with its lock, and with what its Containerfile does with it."""
+    root, commands = CACHE / name, builder_commands(name)[0]
+    files = [SOURCES / name / "requirements.txt", *sorted((SOURCES / "builder").glob("*.txt"))]
+    key = hashlib.sha256(b"\0".join([*(path.read_bytes() for path in files), *map(str.encode, commands)])).hexdigest()
     if (root / "ready").is_file() and (root / "ready").read_text() == key:
         return
-    _uv("venv", "--clear", "--relocatable", "--no-python-downloads", "--python", "3.11", root)
-    _uv("pip", "sync", "--require-hashes", "--compile-bytecode", "--python", python, lock)
-    _uv("pip", "install", "--no-deps", "--require-hashes", "--target", root / "elyra", "-r", elyra)
-    (root / "src").mkdir()
-    (root / "bin" / "utils").mkdir()
-    shutil.copy(root / "elyra" / "elyra" / "kfp" / "bootstrapper.py", root / "bin" / "utils")
-    shutil.copy(nothing, root / "bin" / "utils")
-    shutil.rmtree(root / "elyra")
+    shutil.rmtree(root, ignore_errors=True)
+    _make_base(root)
+    copy_sources(name, root / "build")
+    for command in commands:
+        _run(command, root)
+    shutil.rmtree(root / "build" / "source")
     (root / "ready").write_text(key)
 
 
-def _link(source: str, target: str) -> str:
-    """Link a file instead of copying it, where both lie on one file system."""
-    try:
-        os.link(source, target)
-    except OSError:
+def _make_base(root: Path) -> None:
+    """Make what the base image has in /opt/app-root: Python 3.11 with the pip and the setuptools that belong to it."""
+    python = sys.executable if sys.version_info[:2] == (3, 11) else "python3.11"
+    subprocess.run([python, "-m", "venv", root], check=True, timeout=120)
+    (root / "src").mkdir()
+
+
+def _run(command: str, root: Path) -> None:
+    """Run a command of the Containerfile with `root` as /opt/app-root; pip's own cache saves the second download."""
+    words = command.replace("--no-cache-dir ", "").replace(APP_ROOT, str(root))
+    environment = os.environ | {"PATH": f"{root / 'bin'}:{os.environ['PATH']}"} | torch_index()
+    done = subprocess.run(
+        ["bash", "-c", words], cwd=root / "build", env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+def torch_index() -> dict[str, str]:
+    """Return where pip finds the CPU build of torch, where nothing on this machine says so."""
+    known = os.environ.get("PIP_EXTRA_INDEX_URL") or wheel_folders()
+    return {} if known else {"PIP_EXTRA_INDEX_URL": TORCH_INDEX}
+
+
+@functools.cache
+def wheel_folders() -> list[str]:
+    """Return the folders of wheels that pip is told of on this machine."""
+    configured = ["python3", "-m", "pip", "config", "get", "global.find-links"]
+    told = (
+        os.environ.get("PIP_FIND_LINKS")
+        or subprocess.run(configured, capture_output=True, text=True, timeout=60).stdout
+    )
+    return told.split()
+
+
+def _take(old: Path, new: Path, source: str, target: str) -> str:
+    """Link what no later step writes to, copy the rest; a script gets the place of its new Python."""
+    path = Path(source)
+    if path.parent.name == "bin" and (content := path.read_bytes()).startswith(b"#!"):
+        Path(target).write_bytes(content.replace(str(old).encode(), str(new).encode()))
+        shutil.copymode(source, target)
+    elif "site-packages" in path.parts or path.suffix == ".whl":
+        try:
+            os.link(source, target)
+        except OSError:  # another file system
+            shutil.copy2(source, target)
+    else:
         shutil.copy2(source, target)
     return target
 
@@ -107,32 +146,6 @@ def _placed(value: str, places: tuple[tuple[str, str], ...]) -> str:
         if value == there or value.startswith(there + "/"):
             return here + value.removeprefix(there)
     return value
-
-
-def _uv(*arguments: object) -> None:
-    """Run uv, offline where its cache has everything, with the folder of wheels that pip is configured with."""
-    uv, links = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv"), _find_links()
-    environment = os.environ | ({"UV_FIND_LINKS": links} if links else {})
-    command = [uv, "-q", *map(str, arguments)]
-    subprocess.run([*command, *_torch(arguments, links)], cwd=ROOT, env=environment, check=True, timeout=600)
-
-
-@functools.cache
-def _find_links() -> str:
-    """Return the folder of wheels as the Makefile finds it; empty where none is configured."""
-    configured = ["python3", "-m", "pip", "config", "get", "global.find-links"]
-    return os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS") or _output(configured)
-
-
-def _output(command: list[str]) -> str:
-    """Return what a command prints; nothing where it fails."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip()
-
-
-def _torch(arguments: tuple[object, ...], links: str) -> list[str]:
-    """Return uv's option that finds the CPU build of torch, where no folder of wheels has it."""
-    local = links and any(Path(links).glob("torch-*cpu*.whl"))
-    return ["--torch-backend", "cpu"] if "sync" in arguments and not local else []
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,10 @@ import contextlib
 import re
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,15 @@ PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}")
 
 
 @dataclass
+class Attempt:
+    """One pod of a node: the states that it went through, and when."""
+
+    history: list[str] = field(default_factory=lambda: ["PENDING"])
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended: datetime | None = None
+
+
+@dataclass
 class Task:
     """One node of the pipeline and what became of it."""
 
@@ -43,6 +54,16 @@ class Task:
     message: str = ""
     log: Path | None = None
     folder: Path | None = None
+    at_exit: bool = False  # runs when all others have ended, however they did
+    inputs: Mapping[str, str] = field(default_factory=dict)  # its parameters, by the pipeline's that they take
+    retries: int = 0
+    backoff: tuple[float, float] = (0, 1)  # seconds before the first retry, and the factor of each further wait
+    attempts: list[Attempt] = field(default_factory=list)
+    mark: str = ""  # the TMPDIR of its present pod
+
+
+# A terminated run ends its pods and starts none but the exit task's.
+Stop = threading.Event
 
 
 @dataclass
@@ -53,6 +74,7 @@ class Pods:
     secrets: Secrets = field(default_factory=dict)
     platform: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 900
+    hurry: float = 200  # how much faster than on a cluster the wait before a retry goes by
 
 
 def in_cluster(kubeconfig: Path) -> dict[str, str]:
@@ -79,32 +101,53 @@ class Compiled:
         return self.kubernetes.get("deploymentSpec", {}).get("executors", {}).get(executor, {})
 
     def tasks(self) -> list[Task]:
-        """All tasks, each after those that it depends on."""
-        found = self.spec["root"]["dag"]["tasks"]
-        done: dict[str, Task] = {}
+        """All tasks, each after those that it depends on; what the exit handler runs comes last."""
+        return list(self._tasks(self.spec["root"]["dag"], {}, {}).values())
+
+    def _tasks(self, dag: Mapping[str, Any], outer: Mapping[str, str], done: dict[str, Task]) -> dict[str, Task]:
+        """Put the tasks of a graph and of the graphs in it into `done`; `outer` are the parameters that it is given."""
+        found = dag["tasks"]
+        here: set[str] = set()
 
         def add(key: str) -> None:
-            if key in done:
+            if key in here:
                 return
-            needs = tuple(found[key].get("dependentTasks", ()))
+            here.add(key)
+            task = found[key]
+            needs = tuple(task.get("dependentTasks", ()))
             for other in needs:
                 add(other)
-            executor = self.spec["components"][found[key]["componentRef"]["name"]]["executorLabel"]
-            done[key] = Task(found[key]["taskInfo"]["name"], key, executor, needs)
+            given = task.get("inputs", {}).get("parameters", {})
+            inputs = {name: item["componentInputParameter"] for name, item in given.items()}
+            inputs = {name: outer.get(source, source) for name, source in inputs.items()}
+            component = self.spec["components"][task["componentRef"]["name"]]
+            if "dag" in component:
+                self._tasks(component["dag"], inputs, done)
+                return
+            always = task.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
+            # The real server would run it after each task that it names.
+            assert not always or [key for key in needs if "dag" in self._component(found[key])] == list(needs)
+            policy = task.get("retryPolicy", {})
+            backoff = float(policy.get("backoffDuration", "0s").removesuffix("s")), policy.get("backoffFactor", 1)
+            done[key] = Task(
+                task["taskInfo"]["name"], key, component["executorLabel"], () if always else needs, at_exit=always,
+                inputs=inputs, retries=policy.get("maxRetryCount", 0), backoff=backoff,
+            )  # fmt: skip
 
         for key in found:
             add(key)
-        return list(done.values())
+        return done
+
+    def _component(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        return self.spec["components"][task["componentRef"]["name"]]
 
     def arguments(self, task: Task, given: Mapping[str, Any]) -> list[str]:
         """The container's arguments; a parameter without a value stays the placeholder that it is, as on a cluster."""
         declared = self.spec["root"].get("inputDefinitions", {}).get("parameters", {})
         values = {name: item["defaultValue"] for name, item in declared.items() if "defaultValue" in item} | dict(given)
-        inputs = self.spec["root"]["dag"]["tasks"][task.key].get("inputs", {}).get("parameters", {})
-        found = {name: item["componentInputParameter"] for name, item in inputs.items()}
 
         def value(match: re.Match[str]) -> str:
-            source = found.get(match[1])
+            source = task.inputs.get(match[1])
             return as_text(values[source]) if source in values else match.group()
 
         return [PLACEHOLDER.sub(value, part) for part in self.containers()[task.executor]["args"]]
@@ -118,23 +161,50 @@ def as_text(value: Any) -> str:
 
 
 def execute(
-    compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any] = {}, tasks: list[Task] | None = None
-) -> list[Task]:
-    """Run every task whose needs have succeeded; return all with their states and logs. The folder's name is the run's.
+    compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any] = {}, tasks: list[Task] | None = None,
+    stop: Stop | None = None,
+) -> list[Task]:  # fmt: skip
+    """Run every task whose needs have succeeded, again where its policy says so; at last the exit handler's.
 
-    Several may run at once, each in a folder of its own.
+    Returns all with their states and logs; what has succeeded before is left alone. The folder's name is the run's.
+    Several runs may go at once, each in a folder of its own.
     """
     tasks = compiled.tasks() if tasks is None else tasks
     by_key = {task.key: task for task in tasks}
     for task in tasks:
+        ending = Stop() if task.at_exit else stop or Stop()
+        if task.state == "SUCCEEDED" or ending.is_set():
+            continue
         if any(by_key[key].state != "SUCCEEDED" for key in task.needs):
             task.state, task.message = "SKIPPED", "a task before it did not succeed"
             continue
-        _run(task, compiled, pods, folder / task.key, given)
+        _attempt(task, compiled, pods, folder, given, ending)
     return tasks
 
 
-def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any]) -> None:
+def _attempt(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any], stop: Stop) -> None:
+    for number in range(1 + task.retries):
+        place = folder / (f"{task.key}-{len(task.attempts)}" if task.attempts else task.key)
+        task.state = "RUNNING"
+        task.attempts.append(Attempt())
+        _run(task, compiled, pods, place, given, stop)
+        task.attempts[-1].history.append(task.state)
+        task.attempts[-1].ended = datetime.now(UTC)
+        if task.state == "SUCCEEDED" or number == task.retries:
+            return
+        task.state = "RUNNING"  # until its policy is at an end
+        seconds, factor = task.backoff
+        if stop.wait(seconds * factor**number / pods.hurry):
+            task.state = "FAILED"
+            return
+
+
+def kill(task: Task) -> None:
+    """End a node's pod, as an eviction or the kernel would."""
+    _end_all(task.mark)
+
+
+def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any], stop: Stop) -> None:
     task.folder, task.log = folder / "src", folder / "log"
     for part in ("src", "bin"):
         (folder / part).mkdir(parents=True)
@@ -143,22 +213,36 @@ def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mappin
     image = pods.image(image_name(container["image"]))
     # A pod's /tmp: its name is short enough for the sockets that programs make in there.
     with tempfile.TemporaryDirectory(prefix="pod-") as temporary:
-        try:
-            environment = _environment(task, compiled, pods, image, folder)
-        except LookupError as error:
-            task.state, task.message = "FAILED", f"CreateContainerConfigError: {error.args[0]}"
-            task.log.write_text(task.message)
+        task.mark = temporary
+        if not (environment := _started(task, compiled, pods, image, folder, stop)):
+            task.state = "FAILED"
             return
         environment |= {"TMPDIR": temporary, "ELYRA_WRITABLE_CONTAINER_DIR": temporary}
         environment["ASSAY_TERMINATION_LOG"] = str(folder / "termination-log")
         # The image lies in a folder of this machine and not at the root of a container.
         arguments = [part.replace(f"{APP_ROOT}/bin/", f"{image.bin}/") for part in compiled.arguments(task, given)]
-        task.state = "RUNNING"
+        task.attempts[-1].history.append("RUNNING")
         command = ["/bin/bash", *container["command"][1:], *arguments]
-        code = _ended(command, environment, task.folder, task.log, pods.timeout)
+        code = _ended(command, environment, task.folder, task.log, pods.timeout, stop)
     task.state = "FAILED" if code else "SUCCEEDED"
     said = folder / "termination-log"
     task.message = said.read_text() if said.exists() else f"exit code {code}" if code else ""
+
+
+def _started(
+    task: Task, compiled: Compiled, pods: Pods, image: ImageEnvironment, folder: Path, stop: Stop
+) -> dict[str, str]:
+    """Return what the container starts with; without a Secret it waits for ever, or until somebody ends the run."""
+    while True:
+        try:
+            found = _environment(task, compiled, pods, image, folder)
+        except LookupError as error:
+            task.message = f"CreateContainerConfigError: {error.args[0]}"
+            if stop.wait(0.05):
+                return {}
+        else:
+            task.message = ""
+            return found
 
 
 def image_name(reference: str) -> str:
@@ -187,7 +271,9 @@ def _secret_variables(platform: Mapping[str, Any], secrets: Secrets) -> Iterator
             yield pair["envVar"], secrets[name][pair["secretKey"]]
 
 
-def _ended(command: list[str], environment: Mapping[str, str], folder: Path, log: Path, timeout: float) -> int:
+def _ended(
+    command: list[str], environment: Mapping[str, str], folder: Path, log: Path, timeout: float, stop: Stop
+) -> int:
     """Run a container's command to its end; whatever it has started ends with it, as in a pod."""
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -196,10 +282,31 @@ def _ended(command: list[str], environment: Mapping[str, str], folder: Path, log
         )  # fmt: skip
     try:
         # Each line of the command is a shell of its own, so only the last one's exit code counts.
-        return process.wait(timeout)
+        with _stopping(stop, environment["TMPDIR"]):
+            return process.wait(timeout)
     finally:
         _end_all(environment["TMPDIR"])
         process.wait(30)
+
+
+@contextlib.contextmanager
+def _stopping(stop: Stop, mark: str) -> Iterator[None]:
+    """End the pod when the run is stopped."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if stop.wait(0.05):
+                _end_all(mark)
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def gone(pid: int) -> bool:

@@ -11,7 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from helpers.pipelines import definition
 from helpers.pipelines.images import rename
@@ -19,14 +21,14 @@ from helpers.preflight import CHECKS
 from helpers.preflight.__main__ import main
 from helpers.preflight.images import INSIDE
 from helpers.preflight.permissions import NEEDS
+from helpers.preflight.quota import DEFAULTS
 from helpers.workspace import ROOT
-from tests.plugins.cluster import NAMESPACE, RUNNER, KubernetesApi, shipped_rbac
+from tests.plugins.cluster import NAMESPACE, RUNNER, SHIPPED, KubernetesApi, shipped_rbac
 from tests.plugins.kube.resources import BY_KIND
 from tests.plugins.kube.rules import Rules, runner_role
 from tests.plugins.stores import KEYS, Bucket
 
 CANARY = "canary-of-a-secret"
-ADMIN = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
 VLLM = {"spec": {"supportedModelFormats": [{"name": "vLLM"}]}}
 
 
@@ -63,6 +65,15 @@ def secret(api: KubernetesApi, name: str, values: dict[str, str], **labels: str)
     api.put({"kind": "Secret", "metadata": {"name": name, "labels": labels}, "data": data})
 
 
+def started(api: KubernetesApi, pod: dict, **waiting: dict) -> None:
+    """What the kubelet does with a pod: each container ends at once, those named wait as given."""
+    names = [item["name"] for item in pod["spec"]["containers"]]
+    states = {name: {"waiting": waiting[key]} for name in names if (key := name.replace("-", "_")) in waiting}
+    ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    statuses = [{"name": name, "state": states.get(name, ended)} for name in names]
+    api.change("Pod", pod["metadata"]["name"], {"status": {"containerStatuses": statuses}})
+
+
 @pytest.fixture
 def ready(kubernetes_api, s3_bucket: Bucket, registry_server, pipeline_server, monkeypatch, tmp_path) -> KubernetesApi:
     """A project in which nothing is missing, seen by an administrator in a workbench."""
@@ -76,10 +87,12 @@ def ready(kubernetes_api, s3_bucket: Bucket, registry_server, pipeline_server, m
     secret(api, "assay-store", connection)
     secret(api, "storage-config", {"assay-store": "{}"})
     secret(api, "assay-signing", {"SIGNING_KEY": CANARY, "SIGNING_PUBLIC_KEY": CANARY})
+    secret(api, "pipelines", {"AWS_ACCESS_KEY_ID": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY})
     storage = {"objectStorage": {"externalStorage": {"host": "s3"}}}
     server = {"kind": "DataSciencePipelinesApplication", "metadata": {"name": "dspa"}, "spec": storage}
     api.put(server | {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     api.put({"kind": "ServingRuntime", "metadata": {"name": "vllm-cuda-runtime"}, **VLLM})
+    api.play("Pod", [(0, started)])
     api.put({"kind": "Node", "metadata": {"name": "gpu-1"}, "status": {"allocatable": {"nvidia.com/gpu": "2"}}})
     jupyter = elyra(tmp_path / "jupyter", pipeline_server[0])
     shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
@@ -136,7 +149,9 @@ def test_a_project_in_which_nothing_is_missing(ready, check, s3_bucket, monkeypa
     assert {line.split()[0] for lines in said.values() for line in lines} == {"ok"}
     assert said["registry"][0].endswith("speaks v1alpha3. ")
     assert s3_bucket.keys() == []
-    assert {request.verb for request in ready.requests} <= {"get", "list"}
+    written = [(request.verb, request.resource) for request in ready.requests if request.verb not in ("get", "list")]
+    assert written == [("create", "pods"), ("delete", "pods")]
+    assert ready.all("Pod") == []
 
 
 def test_what_is_read_is_one_line_each(ready, registry_server, capsys):
@@ -212,9 +227,61 @@ def no_runtime_and_no_right(api: KubernetesApi) -> None:
     api.rules.revoke("create", "servingruntimes")
 
 
-def quota_used_up(api: KubernetesApi) -> None:
-    amounts = {"hard": {"requests.nvidia.com/gpu": "1"}, "used": {"requests.nvidia.com/gpu": "1"}}
-    api.put({"kind": "ResourceQuota", "metadata": {"name": "gpus"}, "status": amounts})
+def short_lived_runtime_and_no_right(api: KubernetesApi) -> None:
+    no_runtime_and_no_right(api)
+    labels = {"app.kubernetes.io/managed-by": "assay"}
+    api.put({"kind": "ServingRuntime", "metadata": {"name": "granite-1-0", "labels": labels}, **VLLM})
+
+
+def other_runtime_and_no_right(api: KubernetesApi) -> None:
+    no_runtime_and_no_right(api)
+    api.put({"kind": "ServingRuntime", "metadata": {"name": "mine"}, **VLLM})
+
+
+def projects_role_missing(api: KubernetesApi) -> None:
+    api.rules.grants = [grant for grant in api.rules.grants if grant.subject != RUNNER]
+    api.rules.grant(RUNNER, runner_role(), NAMESPACE)
+
+
+def operators_role_lacks_pods(api: KubernetesApi) -> None:
+    api.rules.revoke("list", "pods")
+
+
+def no_runtime_secret(api: KubernetesApi) -> None:
+    api.remove("Secret", "pipelines")
+
+
+def runtime_secret_with_other_keys(api: KubernetesApi) -> None:
+    api.remove("Secret", "pipelines")
+    secret(api, "pipelines", {"accesskey": CANARY, "secretkey": CANARY})
+
+
+def no_gpu_in_the_quota(api: KubernetesApi) -> None:
+    gpu_quota(api, "0", "0")
+
+
+def gpu_quota(api: KubernetesApi, used: str, hard: str) -> None:
+    amounts = {"hard": {"requests.nvidia.com/gpu": hard}, "used": {"requests.nvidia.com/gpu": used}}
+    api.put({"kind": "ResourceQuota", "metadata": {"name": "gpus"}, "spec": {}, "status": amounts})
+
+
+def quota(api: KubernetesApi, *names: str, **more: object) -> None:
+    spec = {"hard": dict.fromkeys(names, "8"), **more}
+    api.put({"kind": "ResourceQuota", "metadata": {"name": "compute"}, "spec": spec})
+
+
+def limits(api: KubernetesApi, **defaults: dict) -> None:
+    spec = {"limits": [{"type": "Pod", "max": {"cpu": "8"}}, {"type": "Container", **defaults}]}
+    api.put({"kind": "LimitRange", "metadata": {"name": "defaults"}, "spec": spec})
+
+
+def quota_without_limit_range(api: KubernetesApi) -> None:
+    quota(api, "limits.cpu", "requests.memory", "pods")
+
+
+def quota_with_half_a_limit_range(api: KubernetesApi) -> None:
+    quota(api, "limits.cpu", "limits.memory")
+    limits(api, default={"memory": "1Gi"}, defaultRequest={"cpu": "100m"})
 
 
 FAILURES = [
@@ -233,7 +300,15 @@ FAILURES = [
     (labelled_and_not_copied, "models' store", "is not in storage-config yet"),
     (no_kserve, "KServe", "serves no servingruntimes.serving.kserve.io"),
     (no_runtime_and_no_right, "KServe", "oc process -n redhat-ods-applications"),
-    (quota_used_up, "GPU", "The quota gpus has 1 of 1 requests.nvidia.com/gpu in use"),
+    (short_lived_runtime_and_no_right, "KServe", "apply -n evaluation -k runtime-images/openshift/project"),
+    (other_runtime_and_no_right, "KServe", "SERVING_RUNTIME=mine"),
+    (projects_role_missing, "permissions", "create, delete servingruntimes.serving.kserve.io, nor list events. Ask"),
+    (operators_role_lacks_pods, "permissions", "may not list pods. The pipeline server's operator writes the Role"),
+    (no_runtime_secret, "runtime's secret", "There is no Secret pipelines"),
+    (runtime_secret_with_other_keys, "runtime's secret", "lacks AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"),
+    (no_gpu_in_the_quota, "GPU", "The quota gpus has 0 of 0 requests.nvidia.com/gpu in use"),
+    (quota_without_limit_range, "quota", "compute counts limits.cpu, requests.memory, and no LimitRange"),
+    (quota_with_half_a_limit_range, "quota", "compute counts limits.cpu, and no LimitRange"),
 ]
 
 
@@ -244,6 +319,45 @@ def test_what_is_missing_is_said_and_the_rest_is_still_checked(ready, check, bre
     assert code == 1
     assert said.keys() == CHECKS.keys()
     assert any(line.startswith("fix") and words in line for line in said[name]), said[name]
+
+
+def test_a_gpu_that_is_in_use_is_waited_for(ready, check):
+    gpu_quota(ready, "1", "1")
+    code, said = check()
+    assert code == 0
+    assert said["GPU"][0].startswith("note The quota gpus has 1 of 1 requests.nvidia.com/gpu in use. A run waits ")
+
+
+QUOTAS = {
+    "with defaults for all it counts": ({"names": ["limits.cpu", "requests.memory"]}, {"cpu": "1", "memory": "1Gi"}),
+    "of other things": ({"names": ["pods", "requests.storage"]}, {}),
+    "of pods that end by a deadline": ({"names": ["limits.cpu"], "scopes": ["Terminating"]}, {}),
+}
+
+
+@pytest.mark.parametrize(("spec", "default"), QUOTAS.values(), ids=QUOTAS)
+def test_a_quota_under_which_nodes_start(ready, check, spec, default):
+    quota(ready, *spec["names"], **{name: value for name, value in spec.items() if name != "names"})
+    limits(ready, default=default)
+    code, said = check()
+    assert code == 0
+    assert said["quota"][0].startswith("ok")
+
+
+def test_the_limit_range_that_the_readme_shows_is_enough_for_every_quota(ready, check):
+    readme = (SHIPPED / "README.md").read_text()
+    [shown] = [block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "LimitRange" in block]
+    ready.put(yaml.safe_load(shown))
+    quota(ready, *DEFAULTS)
+    assert check()[1]["quota"][0].startswith("ok")
+
+
+def test_no_advice_names_a_parameter_that_does_not_exist(ready, check):
+    ready.remove("Node", "gpu-1")
+    known = {name for pipeline in definition.names() for name in definition.Pipeline(pipeline).parameters}
+    code, said = check()
+    assert (code, said["GPU"][0].split()[0]) == (0, "note")
+    assert {"RESOURCES"} == set(re.findall(r"\b([A-Z_]+)=", said["GPU"][0])) <= known
 
 
 def test_a_registry_that_does_not_answer_is_to_be_fixed(check):
@@ -274,18 +388,58 @@ def test_images_that_are_not_offered_or_not_built(ready, check, tmp_path):
     ready.change("ImageStream", "lm-eval", {"status": {"tags": []}})
     code, said = check()
     assert code == 1
-    offered, guidellm, lm_eval, stage = said["images"]
+    offered, guidellm, lm_eval, stage, pulled = said["images"]
     assert offered.startswith(f"note Elyra does not offer {INSIDE}/evaluation/stage:0.1.0. ")
     assert guidellm.startswith("fix There is no image stream guidellm in evaluation. ")
     assert lm_eval.startswith(f"fix {INSIDE}/evaluation/lm-eval:0.1.0 is not built. See how the build went: ")
     assert stage.startswith("ok")
+    assert pulled.startswith(f"ok A node can pull {INSIDE}/evaluation/stage:0.1.0")
 
 
-def test_images_from_elsewhere_are_not_judged(ready, check, tmp_path):
+PULLS = {
+    "there is none": ("ErrImagePull", "failed to resolve reference: manifest unknown", "fix A node cannot pull"),
+    "no pull secret": ("ImagePullBackOff", "pull access denied, unauthorized", "fix A node cannot pull"),
+    "no name of an image": ("InvalidImageName", "couldn't parse image name", "fix A node cannot pull"),
+    "the registry is silent": ("ImagePullBackOff", "dial tcp: i/o timeout", "fix A node cannot pull"),
+    "it takes longer": ("ContainerCreating", "", "note registry.example.com/models/guidellm:0.1.0 was not pulled"),
+    "pulled, and its program fails": ("CreateContainerError", "no command specified", "ok A node can pull"),
+}
+
+
+@pytest.mark.parametrize(("reason", "message", "expected"), PULLS.values(), ids=PULLS)
+def test_images_are_pulled_by_a_pod_that_is_gone_afterwards(ready, check, tmp_path, reason, message, expected):
     rename("registry.example.com/models", tmp_path)
+    ready.play("Pod", [(0, lambda api, pod: started(api, pod, image_0={"reason": reason, "message": message}))])
     code, said = check()
-    assert code == 0
-    assert said["images"][1].startswith("note Whether a node may pull registry.example.com/models/guidellm:0.1.0, ")
+    assert code == expected.startswith("fix")
+    assert [line for line in said["images"] if line.startswith(expected)]
+    assert said["images"][-1].startswith("ok A node can pull registry.example.com/models/stage:0.1.0")
+    assert ready.all("Pod") == []
+    [pod] = [request.body for request in ready.requests if (request.verb, request.resource) == ("create", "pods")]
+    kubernetes_validate.validate({"apiVersion": "v1", **pod}, "1.34", strict=True)
+    assert pod["spec"]["automountServiceAccountToken"] is False
+
+
+def test_a_first_attempt_that_fails_is_no_verdict(ready, check):
+    first = {"reason": "ErrImagePull", "message": "read tcp: connection reset by peer"}
+    ready.play("Pod", [(0, lambda api, pod: started(api, pod, image_0=first)), (0.2, started)])
+    assert check()[0] == 0
+
+
+def test_the_pod_is_removed_where_the_cluster_stops_answering(ready, check):
+    ready.fail_after("create")
+    check()
+    assert ready.all("Pod") == []
+
+
+def test_a_pod_that_is_refused_or_finds_no_room_says_nothing_about_the_image(ready, check):
+    unplaced = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    ready.play("Pod", [(0, {"status": {"conditions": [unplaced]}})])
+    code, said = check()
+    assert (code, said["images"][-1].split()[0]) == (0, "note")
+    ready.check("Pod", lambda pod: ["spec.containers: too many"])
+    code, said = check()
+    assert (code, said["images"][-1].split()[0]) == (0, "note")
 
 
 def test_without_a_cluster_the_store_and_the_registry_are_still_checked(check, monkeypatch, s3_bucket, tmp_path):
@@ -307,20 +461,47 @@ def test_a_token_that_has_expired(ready, check, monkeypatch):
     assert "has expired" in said["API server"][0]
 
 
-def test_a_workbench_sees_what_it_may_and_says_what_it_may_not(ready, check, monkeypatch):
-    ready.users["workbench-token"] = f"system:serviceaccount:{NAMESPACE}:my-workbench"
+@pytest.fixture
+def workbench(ready, monkeypatch, tmp_path) -> KubernetesApi:
+    """A workbench as OpenShift AI makes it: its account may list pods and events, and reads no Secret."""
+    account = f"system:serviceaccount:{NAMESPACE}:my-workbench"
+    ready.users["workbench-token"] = account
+    ready.rules.grant(account, [{"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]}], NAMESPACE)
     monkeypatch.setenv("KUBECONFIG", str(ready.kubeconfig(token="workbench-token")))
-    _, said = check()
-    assert said["permissions"][0].startswith("note What pipeline-runner-dspa may do cannot be seen")
-    assert "--role=assay-workbench --serviceaccount=evaluation:my-workbench" in said["permissions"][1]
-    assert said["signing secret"][0].startswith("note")
-    role = next(item for item in shipped_rbac() if item["metadata"]["name"] == "assay-workbench")
-    ready.rules.grant(ready.users["workbench-token"], role["rules"], NAMESPACE)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    return ready
+
+
+def test_in_a_workbench_as_it_is_made_what_cannot_be_read_is_a_note(workbench, check):
     code, said = check()
     assert code == 0
-    assert said["permissions"][1].startswith("ok")
+    assert said["permissions"][0].startswith("note What pipeline-runner-dspa may do cannot be seen")
+    assert "--role=assay-workbench --serviceaccount=evaluation:my-workbench" in said["permissions"][1]
+    unseen = ("runtime's secret", "store's secret", "signing secret", "store", "models' store", "quota", "KServe")
+    assert {name: said[name][0].split()[0] for name in unseen} == dict.fromkeys(unseen, "note")
+    assert not [line for lines in said.values() for line in lines if "lacks" in line]
+    assert said["images"][-1].startswith("note Whether a node may pull")
+    assert not [request for request in workbench.requests if request.verb not in ("get", "list")]
+
+
+def test_in_a_workbench_what_can_be_seen_to_be_missing_is_to_be_done(workbench, check, pipeline_server):
+    pipeline_server[1].status = 500
+    assert check()[0] == 1
+
+
+def test_a_workbench_with_the_projects_role_sees_the_pipelines_rights_and_the_store(workbench, check):
+    role = next(item for item in shipped_rbac() if item["metadata"]["name"] == "assay-workbench")
+    workbench.rules.grant(workbench.users["workbench-token"], role["rules"], NAMESPACE)
+    code, said = check()
+    assert code == 0
+    assert [line.split()[0] for line in said["permissions"]] == ["ok", "ok"]
     assert said["signing secret"][0].startswith("note")
-    assert said["store"][0].startswith("ok")
+    assert {said[name][0].split()[0] for name in ("store", "quota", "KServe", "models' store")} == {"ok"}
+    projects_role_missing(workbench)
+    workbench.rules.grant(workbench.users["workbench-token"], role["rules"], NAMESPACE)
+    code, said = check()
+    assert code == 1
+    assert said["permissions"][0].startswith("fix")
 
 
 def test_the_shipped_role_is_what_the_pipelines_lack_and_no_more():
@@ -335,6 +516,7 @@ def test_the_shipped_role_is_what_the_pipelines_lack_and_no_more():
             if rules.allow(RUNNER, verb, BY_KIND[kind].group, BY_KIND[kind].plural + slash + part, "any", NAMESPACE)
         }
 
+    assert {need.kind for need in NEEDS if need.ours} == {"ServingRuntime", "Event"}
     role = next(item for item in shipped_rbac() if item["metadata"]["name"] == "assay-pipeline")
     given = {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
     assert len(allowed(shipped_rbac())) == sum(len(need.verbs) for need in NEEDS)

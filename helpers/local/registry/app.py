@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from helpers.local.registry.errors import ApiError, bad_request, error_body
-from helpers.local.registry.resources import ARTIFACTS, MODEL, MODEL_ARTIFACT, VERSION
-from helpers.local.registry.service import Kinds, Service
+from helpers.local.registry.resources import MODEL, MODEL_ARTIFACT, VERSION
+from helpers.local.registry.service import ANY_ARTIFACT, Kinds, Service
 from helpers.local.registry.store import Store, render
 
+HEALTH = "/readyz/health"
 PREFIXES = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -30,7 +31,7 @@ Body = Annotated[bytes, Depends(_read)]
 
 
 def create_app(database: Path, token: str = "", prefixes: Sequence[str] = PREFIXES) -> FastAPI:
-    """Return the registry over `database`; with a token, everything but /health asks for it."""
+    """Return the registry over `database`; with a token, everything but `HEALTH` asks for it."""
     store = Store(database)
 
     @asynccontextmanager
@@ -38,16 +39,22 @@ def create_app(database: Path, token: str = "", prefixes: Sequence[str] = PREFIX
         yield
         store.close()
 
-    app = FastAPI(title="Model registry on one machine", lifespan=lifespan)
+    app = FastAPI(title="Model registry on one machine", lifespan=lifespan, redirect_slashes=False)
     for prefix in prefixes:
         app.include_router(_routes(Service(store)), prefix=prefix)
-    app.add_api_route("/health", lambda: {"status": "ok"})
+    app.add_api_route(HEALTH, lambda: "OK", response_class=PlainTextResponse)
     app.add_exception_handler(ApiError, lambda _, error: _refuse(error.status, error.message))
-    app.add_exception_handler(HTTPException, lambda _, error: _refuse(error.status_code, error.detail))
+    app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(Exception, lambda _, error: _refuse(500, f"internal error: {type(error).__name__}"))
     if token:
         app.add_middleware(_BearerToken, token=token)
     return app
+
+
+def _no_route(_: Request, error: Exception) -> Response:
+    """A path or a method that is not there: the real server's router answers without JSON."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return PlainTextResponse("404 page not found\n" if status == 404 else "", status)
 
 
 def _refuse(status: int, message: str) -> Response:
@@ -66,7 +73,7 @@ def _routes(service: Service) -> APIRouter:
     _collection(router, service, (MODEL,), MODEL.singular, MODEL.plural)
     _collection(router, service, (VERSION,), VERSION.singular, VERSION.plural)
     _collection(router, service, (MODEL_ARTIFACT,), MODEL_ARTIFACT.singular, MODEL_ARTIFACT.plural)
-    _collection(router, service, tuple(ARTIFACTS.values()), "artifact", "artifacts")
+    _collection(router, service, ANY_ARTIFACT, "artifact", "artifacts")
     _children(router, service)
     return router
 
@@ -82,8 +89,7 @@ def _collection(router: APIRouter, service: Service, kinds: Kinds, singular: str
 
     @router.post(f"/{plural}")
     def create(body: Body) -> Response:
-        made = service.create_artifact(kinds, body) if kinds[0].is_artifact else service.create(kinds[0], body)
-        return JSONResponse(made, 201)
+        return JSONResponse(service.create(kinds, body), 201)
 
     @router.get(f"/{plural}/{{key}}")
     def get(key: str) -> Response:
@@ -97,7 +103,7 @@ def _collection(router: APIRouter, service: Service, kinds: Kinds, singular: str
 def _children(router: APIRouter, service: Service) -> None:
     @router.get("/registered_models/{key}/versions")
     def versions(key: str, request: Request) -> Response:
-        return JSONResponse(service.versions_of(key, _query(request)))
+        return JSONResponse(service.list((VERSION,), _query(request), key))
 
     @router.post("/registered_models/{key}/versions")
     def create_version(key: str, body: Body) -> Response:
@@ -105,7 +111,7 @@ def _children(router: APIRouter, service: Service) -> None:
 
     @router.get("/model_versions/{key}/artifacts")
     def artifacts(key: str, request: Request) -> Response:
-        return JSONResponse(service.artifacts_of(key, _query(request)))
+        return JSONResponse(service.list(ANY_ARTIFACT, _query(request), key))
 
     @router.post("/model_versions/{key}/artifacts")
     def upsert_artifact(key: str, body: Body) -> Response:
@@ -118,7 +124,7 @@ class _BearerToken:
         self.app, self.expected = app, f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] == "/health":
+        if scope["type"] != "http" or scope["path"] == HEALTH:
             await self.app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"authorization", b"")

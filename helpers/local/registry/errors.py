@@ -20,12 +20,18 @@ def bad_request(message: str) -> ApiError:
 
 def not_found(message: str) -> ApiError:
     """Return the error for an id or a search without (exactly one) result."""
-    return ApiError(HTTPStatus.NOT_FOUND, message)
+    return ApiError(HTTPStatus.NOT_FOUND, f"{message}: not found")
 
 
 def conflict(message: str) -> ApiError:
     """Return the error for a name or external id that is taken."""
-    return ApiError(HTTPStatus.CONFLICT, message)
+    return ApiError(HTTPStatus.CONFLICT, f"{message}: conflict")
+
+
+def too_long(column: str) -> ApiError:
+    """Return the error for a text that MySQL's column does not hold; the real server calls it an internal one."""
+    message = f"error saving: Error 1406 (22001): Data too long for column '{column}' at row 1"
+    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
 def error_body(status: int, message: str) -> dict[str, str]:

@@ -1,31 +1,33 @@
-"""Query parameters of lists: page size, order, cursor; everything else in a query is a 400."""
+"""Query parameters of lists: page size, order, cursor. An order that is not known is the order of ids."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from helpers.local.registry.conditions import Condition
 from helpers.local.registry.errors import bad_request
-from helpers.local.registry.store import Row
+from helpers.local.registry.store import Condition, Row
 
 ORDERS = {"ID": ("id", 0), "CREATE_TIME": ("created", 5), "LAST_UPDATE_TIME": ("updated", 6)}
-INT32_MAX = 2**31 - 1
+INT32 = range(-(2**31), 2**31)
 
 
-def parse_id(text: str, what: str = "id") -> int:
-    """Return an int32 id; raises 400."""
-    if not re.fullmatch(r"[+-]?[0-9]{1,10}", text) or not -INT32_MAX <= int(text) <= INT32_MAX:
-        raise bad_request(f"invalid {what}: {text!r} is not an int32")
-    return int(text)
+def parse_id(text: str, what: str = "invalid numeric string") -> int:
+    """Return an int32; raises 400."""
+    number = int(text) if re.fullmatch(r"[+-]?0*[0-9]{1,19}", text) else None
+    if number is None or number not in INT32:
+        reason = "invalid syntax" if number is None else "value out of range"
+        raise bad_request(f"{what}: strconv.ParseInt: parsing {json.dumps(text)}: {reason}: bad request")
+    return number
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page that a client asks for; size 0 means everything."""
+    """One page that a client asks for; a size of 0 or less means everything."""
 
     size: int
     column: str
@@ -35,13 +37,15 @@ class Page:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Page:
-        """Read pageSize, orderBy, sortOrder and nextPageToken; raises 400."""
-        size = parse_id(query.get("pageSize") or "0", "pageSize")
-        order, direction = query.get("orderBy") or "ID", query.get("sortOrder") or "ASC"
-        if size < 0 or order not in ORDERS or direction not in ("ASC", "DESC"):
-            raise bad_request(f"invalid pageSize {size}, orderBy {order!r} or sortOrder {direction!r}")
-        column, index = ORDERS[order]
-        return cls(size, column, index, direction == "DESC", _read_token(query.get("nextPageToken") or ""))
+        """Read pageSize, orderBy, sortOrder and nextPageToken; raises 400 for a size or a token that is none."""
+        size = parse_id(query.get("pageSize") or "0")
+        column, index = ORDERS.get(query.get("orderBy", ""), ORDERS["ID"])
+        return cls(size, column, index, query.get("sortOrder") == "DESC", _read_token(query.get("nextPageToken") or ""))
+
+    @property
+    def limit(self) -> int:
+        """How many rows to read: one more than the page has shows whether there is a next one; -1 is all."""
+        return self.size + 1 if self.size > 0 else -1
 
     @property
     def order(self) -> str:
@@ -67,7 +71,7 @@ def _read_token(token: str) -> tuple[int, int] | None:
         key, value = base64.b64decode(token, validate=True).decode("ascii").split(":")
         after = int(value), int(key)
     except (binascii.Error, ValueError) as error:
-        raise bad_request("invalid nextPageToken") from error
+        raise bad_request("invalid nextPageToken: bad request") from error
     if max(map(abs, after)) >= 2**63:
-        raise bad_request("invalid nextPageToken")
+        raise bad_request("invalid nextPageToken: bad request")
     return after

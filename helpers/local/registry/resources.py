@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import mr_openapi
 from pydantic import BaseModel
 
-COMPUTED = frozenset({"id", "createTimeSinceEpoch", "lastUpdateTimeSinceEpoch", "experimentId", "experimentRunId"})
+COMPUTED = ("createTimeSinceEpoch", "lastUpdateTimeSinceEpoch", "experimentId", "experimentRunId", "artifactType")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Resource:
 
     @property
     def is_artifact(self) -> bool:
-        """Whether bodies carry an `artifactType`."""
+        """Whether it belongs to versions, and bodies may carry an `artifactType`."""
         return self.table == "artifact"
 
 
@@ -43,16 +43,14 @@ DOC_ARTIFACT = _resource("doc-artifact", "doc artifact", "doc_artifact", "artifa
 ARTIFACTS = {resource.kind: resource for resource in (MODEL_ARTIFACT, DOC_ARTIFACT)}
 
 
-def field_names(schema: type[BaseModel]) -> frozenset[str]:
-    """Return the JSON names of a schema's fields."""
-    return frozenset(field.alias or name for name, field in schema.model_fields.items())
+@lru_cache
+def field_names(schema: type[BaseModel]) -> dict[str, str]:
+    """Return the JSON names of a schema's fields by their lower-case form: the real server ignores case there."""
+    names = (field.alias or name for name, field in schema.model_fields.items())
+    return {name.lower(): name for name in names}
 
 
+@lru_cache
 def required_names(schema: type[BaseModel]) -> tuple[str, ...]:
     """Return the JSON names of a schema's required fields."""
     return tuple(field.alias or name for name, field in schema.model_fields.items() if field.is_required())
-
-
-def settable(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body without what only the server sets."""
-    return {name: value for name, value in body.items() if name not in COMPUTED}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mr_openapi import ArtifactTypeQueryParam
+
 from helpers.local.registry import bodies
-from helpers.local.registry.conditions import Condition
-from helpers.local.registry.errors import bad_request, not_found
-from helpers.local.registry.filters import parse_filter
+from helpers.local.registry.errors import ApiError, bad_request, not_found
 from helpers.local.registry.paging import Page, parse_id
-from helpers.local.registry.resources import ARTIFACTS, MODEL, VERSION, Resource, settable
-from helpers.local.registry.store import Row, Store, of_kinds, of_version, render
+from helpers.local.registry.resources import ARTIFACTS, MODEL, MODEL_ARTIFACT, VERSION, Resource
+from helpers.local.registry.store import Condition, Row, Store, external, named, of_kinds, of_version, render
 
 Kinds = tuple[Resource, ...]
 ANY_ARTIFACT: Kinds = tuple(ARTIFACTS.values())
@@ -25,121 +25,131 @@ class Service:
 
     def row(self, kinds: Kinds, key: str) -> Row:
         """Return the row with this id; raises 400 or 404."""
-        label = kinds[0].label if len(kinds) == 1 else "artifact"
-        return self.store.get(kinds[0].table, [kind.kind for kind in kinds], parse_id(key), label)
+        label = "artifact" if kinds[0].is_artifact else kinds[0].label
+        return self.store.get(kinds[0].table, _names(kinds), parse_id(key, f"invalid {label} ID"), label)
 
-    def create(self, resource: Resource, raw: bytes) -> dict[str, Any]:
-        """Create a model or version."""
-        body = bodies.validate(resource.create, bodies.parse(raw))
+    def create(self, kinds: Kinds, raw: bytes) -> dict[str, Any]:
+        """Create a model, a version, or an artifact that belongs to no version."""
+        body = bodies.parse(raw)
+        if kinds == ANY_ARTIFACT:
+            resource = _artifact_kind(body)
+            body = bodies.validate(resource.create, body, strict=False)
+        else:
+            resource = kinds[0]
+            body = bodies.validate(resource.create, body, state=resource.default_state)
         parent = body.pop("registeredModelId", None)
+        owner = parse_id(parent) if parent is not None else None
         with self.store.transaction():
-            owner = self.row((MODEL,), parent)[0] if parent else None
             return render(self.row((resource,), str(self.store.insert(resource, body, owner))))
 
     def create_version(self, model: str, raw: bytes) -> dict[str, Any]:
-        """Create a version of the model that the path names."""
-        body = settable(bodies.validate(VERSION.read, {"registeredModelId": model, **bodies.parse(raw)}))
-        if body.pop("registeredModelId") != model:
-            raise bad_request("registeredModelId differs from the path")
+        """Create a version of the model that the path names, or update the one whose id the body has."""
+        body = bodies.validate(VERSION.read, bodies.parse(raw), state=VERSION.default_state)
+        owner, key = parse_id(model, "invalid registered model ID"), body.pop("id", None)
+        del body["registeredModelId"]
         with self.store.transaction():
-            key = self.store.insert(VERSION, body, self.row((MODEL,), model)[0])
-            return render(self.row((VERSION,), str(key)))
-
-    def create_artifact(self, kinds: Kinds, raw: bytes) -> dict[str, Any]:
-        """Create an artifact that belongs to no version."""
-        body = bodies.parse(raw)
-        resource = artifact_kind(kinds, body)
-        body = bodies.validate(resource.create, body)
-        with self.store.transaction():
-            return render(self.row((resource,), str(self.store.insert(resource, body))))
+            if key is None:
+                return render(self.row((VERSION,), str(self.store.insert(VERSION, body, owner))))
+            self.store.update(VERSION, self.row((VERSION,), key), body)
+            return render(self.row((VERSION,), key))
 
     def upsert_artifact(self, version: str, raw: bytes) -> tuple[bool, dict[str, Any]]:
         """Create an artifact of a version, or update and attach the one whose id the body has; True where it is new."""
         body = bodies.parse(raw)
-        resource = artifact_kind(ANY_ARTIFACT, body)
-        bodies.validate(resource.read, body)
-        key, fields = body.get("id"), settable(body)
+        resource = _artifact_kind(body)
+        body = bodies.validate(resource.read, body, strict=False)
+        key = body.pop("id", None)
         with self.store.transaction():
             owner = self.row((VERSION,), version)[0]
-            if key:
-                self.store.update(resource, self.row((resource,), key), fields)
-            artifact = parse_id(key) if key else self.store.insert(resource, fields, owner)
+            artifact = self.store.insert(resource, body, owner) if key is None else self._replace(resource, key, body)
             self.store.attach(owner, artifact)
-            return not key, render(self.row((resource,), str(artifact)))
+            return key is None, render(self.row((resource,), str(artifact)))
+
+    def _replace(self, resource: Resource, key: str, body: dict[str, Any]) -> int:
+        try:
+            row = self.row((resource,), key)
+        except ApiError as error:
+            raise bad_request(f"artifact with id {key} is not a {resource.label}: bad request") from error
+        self.store.update(resource, row, body)
+        return row[0]
 
     def update(self, kinds: Kinds, key: str, raw: bytes) -> dict[str, Any]:
         """Change the fields that the body has; customProperties are replaced as a whole."""
         body = bodies.parse(raw)
-        resource = artifact_kind(kinds, body) if kinds[0].is_artifact else kinds[0]
-        bodies.validate(resource.update, body)
         with self.store.transaction():
             row = self.row(kinds, key)
-            if row[1] != resource.kind:
-                raise bad_request(f"artifact {key} is a {row[1]}, not a {resource.kind}")
+            if kinds == ANY_ARTIFACT:
+                resource, kind = ARTIFACTS[row[1]], body.get("artifactType") or "unknown"
+                if kind != row[1]:
+                    raise bad_request(f"cannot change artifact type from '{row[1]}' to '{kind}': it is immutable")
+                body = bodies.validate(resource.update, body, strict=False)
+            else:
+                resource = kinds[0]
+                body = bodies.validate(resource.update, body, state=resource.default_state)
             self.store.update(resource, row, body)
             return render(self.row((resource,), key))
 
     def find(self, kinds: Kinds, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the only one with this name (and parent, where it has one) or external id; else 404."""
-        rows = self.store.select(kinds[0].table, [_kinds(kinds), *_search(kinds, query)], limit=2)
-        if len(rows) != 1:
-            raise not_found(f"{'several' if rows else 'no'} {kinds[0].label}s found")
+        """Return the only one with this name (and parent, where it has one) or external id; else 404.
+
+        An artifact is sought among those of every type, so a document hides the model artifact of its name.
+        """
+        name, parent, external_id = (query.get(part, "") for part in ("name", "parentResourceId", "externalId"))
+        owned = kinds != (MODEL,)
+        if not external_id and not (name and (parent or not owned)):
+            needed = "(name and parentResourceId)," if owned else "name"
+            raise bad_request(f"invalid parameters call, supply either {needed} or externalId: bad request")
+        conditions = [of_kinds(_names(ANY_ARTIFACT if kinds[0].is_artifact else kinds)), *_sought(query)]
+        if owned and parent:
+            conditions.append(_of_parent(kinds, parse_id(parent, "invalid parent ID")))
+        rows = self.store.select(kinds[0].table, conditions, limit=2)
+        if len(rows) != 1 or rows[0][1] not in _names(kinds):
+            label = kinds[0].label if len(kinds) == 1 else "artifact"
+            asked = f"name={name}, {f'parentResourceId={parent}, ' if owned else ''}externalId={external_id}"
+            raise not_found(f"{'multiple' if len(rows) > 1 else 'no'} {label}s found for {asked}")
         return render(rows[0])
 
-    def list(self, kinds: Kinds, query: Mapping[str, str], scope: Condition | None = None) -> dict[str, Any]:
-        """Return one page of what meets the filter."""
+    def list(self, kinds: Kinds, query: Mapping[str, str], parent: str | None = None) -> dict[str, Any]:
+        """Return one page of all, or of the versions or artifacts of a parent, which need not exist."""
         page = Page.from_query(query)
-        conditions = [_kinds(_of_type(kinds, query)), *([scope] if scope else []), *page.conditions()]
-        if text := query.get("filterQuery"):
-            conditions.append(parse_filter(text))
-        if scope:
-            fields = (("name", "name"), ("externalId", "external_id"))
-            conditions += [Condition(f"{column} = ?", (query[name],)) for name, column in fields if query.get(name)]
-        rows = self.store.select(kinds[0].table, conditions, page.order, page.size + 1 if page.size else -1)
-        shown = rows[: page.size] if page.size else rows
+        conditions = [of_kinds(_listed(kinds, query)), *page.conditions()]
+        if query.get("filterQuery") and kinds != (MODEL_ARTIFACT,):
+            raise bad_request("filterQuery is left out of this registry: list all, then choose")
+        if parent is not None:
+            label = VERSION.label if kinds[0].is_artifact else MODEL.label
+            conditions += [_of_parent(kinds, parse_id(parent, f"invalid {label} ID")), *_sought(query)]
+        rows = self.store.select(kinds[0].table, conditions, page.order, page.limit)
+        shown = rows[: page.size] if page.size > 0 else rows
         token = page.token(shown[-1]) if len(rows) > len(shown) else ""
         items = [render(row) for row in shown]
         return {"items": items, "nextPageToken": token, "pageSize": page.size, "size": len(items)}
 
-    def versions_of(self, model: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return one page of a model's versions."""
-        return self.list((VERSION,), query, Condition("parent = ?", (self.row((MODEL,), model)[0],)))
 
-    def artifacts_of(self, version: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return one page of a version's artifacts."""
-        return self.list(ANY_ARTIFACT, query, of_version(self.row((VERSION,), version)[0]))
+def _names(kinds: Kinds) -> list[str]:
+    return [resource.kind for resource in kinds]
 
 
-def artifact_kind(kinds: Kinds, body: dict[str, Any]) -> Resource:
-    """Take the artifactType out of the body; a path for one type only does not need it."""
-    kind = body.pop("artifactType", kinds[0].kind if len(kinds) == 1 else None)
-    for resource in kinds:
-        if resource.kind == kind:
-            return resource
-    raise bad_request(f"artifactType {kind!r} is not one of {', '.join(resource.kind for resource in kinds)}")
+def _artifact_kind(body: dict[str, Any]) -> Resource:
+    kind = body.get("artifactType")
+    if not isinstance(kind, str) or kind not in ARTIFACTS:
+        raise bad_request("invalid artifact type, must be either ModelArtifact or DocArtifact: bad request")
+    return ARTIFACTS[kind]
 
 
-def _kinds(kinds: Kinds) -> Condition:
-    return of_kinds([resource.kind for resource in kinds])
-
-
-def _of_type(kinds: Kinds, query: Mapping[str, str]) -> Kinds:
+def _listed(kinds: Kinds, query: Mapping[str, str]) -> list[str]:
     kind = query.get("artifactType")
-    if not kind or not kinds[0].is_artifact:
-        return kinds
-    return (artifact_kind(kinds, {"artifactType": kind}),)
+    if not kind or kinds != ANY_ARTIFACT:
+        return _names(kinds)
+    if kind not in list(ArtifactTypeQueryParam):
+        raise bad_request(f"invalid artifact type {kind}: bad request")
+    return [kind]  # a type that this registry does not keep has no rows
 
 
-def _search(kinds: Kinds, query: Mapping[str, str]) -> list[Condition]:
-    name, parent, external_id = (query.get(part) for part in ("name", "parentResourceId", "externalId"))
-    if name and kinds == (MODEL,):
-        return [Condition("name = ?", (name,))]
-    if name and parent:
-        key = parse_id(parent, "parentResourceId")
-        return [
-            Condition("name = ?", (name,)),
-            of_version(key) if kinds[0].is_artifact else Condition("parent = ?", (key,)),
-        ]
-    if external_id:
-        return [Condition("external_id = ?", (external_id,))]
-    raise bad_request("give name (with parentResourceId where there is a parent) or externalId")
+def _of_parent(kinds: Kinds, parent: int) -> Condition:
+    return of_version(parent) if kinds[0].is_artifact else Condition("parent = ?", (parent,))
+
+
+def _sought(query: Mapping[str, str]) -> list[Condition]:
+    if name := query.get("name"):
+        return [named(name)]
+    return [external(external_id)] if (external_id := query.get("externalId")) else []

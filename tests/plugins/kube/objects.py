@@ -25,6 +25,7 @@ class Objects:
         self.speed = 1.0  # how much faster planned time runs
         self._items: dict[Key, dict] = {}
         self._planned: list[tuple[float, int, Callable[[], None]]] = []
+        self._happening = False
         self._numbers = itertools.count(1)
         self._start = time.monotonic()
 
@@ -39,10 +40,16 @@ class Objects:
             heapq.heappush(self._planned, (self.now + seconds, next(self._numbers), call))
 
     def catch_up(self) -> None:
-        """Do what is due."""
+        """Do what is due, one after the other: what happens looks at objects too."""
         with self.lock:
-            while self._planned and self._planned[0][0] <= self.now:
-                heapq.heappop(self._planned)[2]()
+            if self._happening:
+                return
+            self._happening = True
+            try:
+                while self._planned and self._planned[0][0] <= self.now:
+                    heapq.heappop(self._planned)[2]()
+            finally:
+                self._happening = False
 
     def get(self, key: Key) -> dict:
         self.catch_up()

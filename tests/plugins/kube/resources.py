@@ -34,7 +34,7 @@ RESOURCES = [
         for plural, kind in {
             "pods": "Pod", "services": "Service", "secrets": "Secret", "configmaps": "ConfigMap", "events": "Event",
             "persistentvolumeclaims": "PersistentVolumeClaim", "resourcequotas": "ResourceQuota",
-            "serviceaccounts": "ServiceAccount",
+            "limitranges": "LimitRange", "serviceaccounts": "ServiceAccount",
         }.items()
     ),
     Resource("", "v1", "nodes", "Node", namespaced=False),
@@ -47,6 +47,7 @@ RESOURCES = [
     Resource("serving.kserve.io", "v1alpha1", "servingruntimes", "ServingRuntime", custom=True),
     Resource("route.openshift.io", "v1", "routes", "Route", custom=True),
     Resource("image.openshift.io", "v1", "imagestreams", "ImageStream", custom=True),
+    Resource("argoproj.io", "v1alpha1", "workflows", "Workflow", custom=True),
     Resource(
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications",
         "DataSciencePipelinesApplication", custom=True,

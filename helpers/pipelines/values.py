@@ -1,0 +1,158 @@
+"""A pipeline's values, held against the rules of the stages that will read them, before anything starts.
+
+The rules stand in one place, the notebooks: the types in their `parameters` cell, and the settings that the cell after
+it makes of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from helpers.errors import InvalidParameter
+from helpers.parameters import UNSAFE, Settings
+from helpers.pipelines.definition import Pipeline
+
+WORDS = ("true", "1", "false", "0")  # what the notebooks read as a bool
+KINDS = {"int": "whole number", "float": "number"}
+
+
+def assigned(words: Iterable[str]) -> dict[str, str]:
+    """Return what `NAME=value` words say. Raises InvalidParameter for any other word."""
+    pairs = [word.partition("=") for word in words]
+    if wrong := [name for name, sign, _ in pairs if not sign]:
+        raise InvalidParameter(f"{', '.join(wrong)} gives no parameter a value", do="Write NAME=value")
+    return {name: value for name, _, value in pairs}
+
+
+def check_values(pipeline: Pipeline, given: Mapping[str, str], further: Collection[str] = ()) -> None:
+    """Refuse names that nobody knows and values that a stage would refuse, all of them at once.
+
+    `further` are names beside the pipeline's parameters that its stages read. Raises InvalidParameter.
+    """
+    if found := list(dict.fromkeys(_faults(pipeline, given, further))):
+        raise InvalidParameter("; ".join(found), do="Correct what is named; nothing has been started")
+
+
+def stage_variables(pipeline: Pipeline) -> set[str]:
+    """Return what the stages read from the environment on one machine beside the pipeline's parameters."""
+    found: set[str] = set()
+    for node in pipeline.nodes:
+        read = {name.upper() for name, _, _ in _parameters(_cells(_notebook(pipeline, node)))}
+        found |= read - {item["env_var"] for item in node["env_vars"]}
+    return found - set(pipeline.parameters)
+
+
+def _faults(pipeline: Pipeline, given: Mapping[str, str], further: Collection[str]) -> Iterator[str]:
+    try:
+        pipeline.known([name for name in given if name not in further])
+    except InvalidParameter as error:
+        yield f"{error.what} ({error.do})"
+    refused = {name: fault for name, value in given.items() if (fault := _not_carried(name, value))}
+    yield from refused.values()
+    values = pipeline.parameters | {name: value for name, value in given.items() if name not in refused}
+    for node in pipeline.nodes:
+        taken = {name: values[name] for name in (*node["pipeline_parameters"], *further) if name in values}
+        own = {item["env_var"]: item["value"] for item in node["env_vars"]}
+        yield from _stage_faults(_cells(_notebook(pipeline, node)), taken | own)
+
+
+def _notebook(pipeline: Pipeline, node: Mapping[str, Any]) -> Path:
+    return (pipeline.file.parent / node["filename"]).resolve()
+
+
+def _not_carried(name: str, value: str) -> str:
+    """Return why a value does not reach a pod as it is, "" where it does."""
+    if not value:  # Elyra compiles an empty default to none, and the pod's shell then sees the placeholder
+        return f"{name} is empty: leave it out"
+    if found := UNSAFE.search(value):
+        return f"{name} holds the character {found.group()!r}, which does not travel through a shell"
+    return ""
+
+
+def _cells(notebook: Path) -> list[list[ast.stmt]]:
+    """Return the statements of the cell with the parameters and of the cell after it, which makes settings of them."""
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    tagged = [number for number, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", ())]
+    return [_lines(cell) for cell in cells[tagged[0] : tagged[0] + 2]] if tagged else []
+
+
+def _parameters(cells: list[list[ast.stmt]]) -> Iterator[tuple[str, str, ast.expr]]:
+    """Yield each parameter's name, type and value."""
+    for line in cells[0] if cells else ():
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value:
+            yield line.target.id, ast.unparse(line.annotation), line.value
+
+
+def _stage_faults(cells: list[list[ast.stmt]], environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a stage would refuse in its environment variables."""
+    names: dict[str, Any] = {}
+    for name, kind, value in _parameters(cells):
+        yield from _read(name, kind, value, names, environment)
+    for lines in cells[1:]:
+        yield from _settings(lines, names)
+
+
+def _lines(cell: Mapping[str, Any]) -> list[ast.stmt]:
+    with suppress(SyntaxError):  # `%matplotlib` and the like
+        return ast.parse("".join(cell["source"])).body
+    return []
+
+
+def _read(
+    name: str, kind: str, value: ast.expr, names: dict[str, Any], environment: Mapping[str, str]
+) -> Iterator[str]:
+    """Put into `names` what the notebook would read, its own default where it could not read what there is."""
+    variable = name.upper()
+    text = environment.get(variable, "")
+    if kind == "bool" and text and text.lower() not in WORDS:
+        yield f"{variable} is {text!r}: give true or false"
+        environment = {}
+    try:
+        names[name] = _evaluated(value, _reading(environment))
+        if isinstance(names[name], float) and not math.isfinite(names[name]):
+            raise ValueError(f"{text} is no number to measure with")
+    except ValueError:
+        yield f"{variable} is {text!r}, which is no {KINDS.get(kind, kind)}"
+        names[name] = _evaluated(value, _reading({}))
+
+
+def _reading(environment: Mapping[str, str]) -> dict[str, Any]:
+    return {"os": SimpleNamespace(getenv=lambda name, default="": environment.get(name, default), environ=environment)}
+
+
+def _settings(lines: list[ast.stmt], names: dict[str, Any]) -> Iterator[str]:
+    """Make the stage's settings as the notebook would, and yield every field that they refuse."""
+    for line in lines:
+        if isinstance(line, ast.ImportFrom) and (line.module or "").partition(".")[0] == "helpers":
+            exec(compile(ast.Module([line], []), "<notebook>", "exec"), names)  # a stage of our own
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Call):
+            with suppress(NameError, AttributeError):  # made of something that only the run has
+                maker = _evaluated(line.value.func, names)
+                if isinstance(maker, type) and issubclass(maker, Settings):
+                    yield from _refused(line.value, names)
+
+
+def _refused(call: ast.Call, names: dict[str, Any]) -> Iterator[str]:
+    from pydantic import ValidationError
+
+    try:
+        _evaluated(call, names)
+    except InvalidParameter as error:
+        if not isinstance(error.__cause__, ValidationError):
+            yield error.what
+            return
+        for item in error.__cause__.errors():
+            name = ".".join(str(part) for part in item["loc"]).upper()
+            said = item["msg"].removeprefix("Value error, ")
+            yield f"{name} is {item['input']!r}: {said}" if name else said
+
+
+def _evaluated(expression: ast.expr, names: dict[str, Any]) -> Any:
+    return eval(compile(ast.Expression(expression), "<notebook>", "eval"), dict(names))
