@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
 
@@ -126,7 +125,7 @@ def test_a_red_gate_keeps_its_verdict_frees_its_server_and_says_why(draw, pods, 
     kubernetes_api.put(deployed("assay-mine", "red"))
     kubernetes_api.put(deployed("assay-others", "green"))
     version = draw("regression", regression_gate=RED.format(started=str(tmp_path / "started")))
-    task = cheap.alone(version, "regression_gate", s3_bucket, "red")
+    task = cheap.alone(version, "regression_gate", s3_bucket, "red", retried=True)
     harness.execute(version, pods, tmp_path / "red", {}, [task])
     assert task.state == "FAILED"
     found = uploaded(s3_bucket, "red")
@@ -137,9 +136,7 @@ def test_a_red_gate_keeps_its_verdict_frees_its_server_and_says_why(draw, pods, 
     assert task.message == f"{reason} No server of this run stands.", told([task])
     assert left(kubernetes_api) == ["assay-others"]
     # What the platform tries again ends the same, and the notebook is not started.
-    again = cheap.alone(version, "regression_gate", s3_bucket, "red")
-    harness.execute(version, pods, tmp_path / "retry" / "red", {}, [again])
-    assert (again.state, again.message) == ("FAILED", task.message)
+    assert len(task.attempts) > 1
     assert (tmp_path / "started").read_text() == "started\n"
 
 
@@ -190,32 +187,18 @@ for name in ("evaluation.json", "lm_eval_results.json", "lm_eval_samples.jsonl")
 """
 
 
-def bootstrapper_in(task):
-    """The process of a node's bootstrapper."""
-    for process in psutil.process_iter():
-        try:
-            if process.cwd() == str(task.folder) and any("bootstrapper.py" in word for word in process.cmdline()[1:2]):
-                return process
-        except psutil.Error:
-            continue
-    return None
-
-
 @pytest.mark.load
 def test_what_a_killed_pod_had_measured_is_there_for_the_next_attempt(draw, pods, tmp_path, s3_bucket):
     version = draw("ai-engineer", lm_eval_task=MEASURE)
-    first = cheap.alone(version, "lm_eval_task", s3_bucket, "killed")
-    thread = threading.Thread(target=harness.execute, args=(version, pods, tmp_path / "killed", {}, [first]))
+    task = cheap.alone(version, "lm_eval_task", s3_bucket, "killed", retried=True)
+    thread = threading.Thread(target=harness.execute, args=(version, pods, tmp_path / "killed", {}, [task]))
     thread.start()
     while not any(name.startswith("partial/") for name in uploaded(s3_bucket, "killed")):
-        assert thread.is_alive(), told([first])
+        assert thread.is_alive(), told([task])
         time.sleep(0.2)
-    bootstrapper_in(first).send_signal(signal.SIGKILL)
+    harness.kill(task)
     thread.join()
-    assert first.state == "FAILED"
-    second = cheap.alone(version, "lm_eval_task", s3_bucket, "killed")
-    harness.execute(version, pods, tmp_path / "retry" / "killed", {}, [second])
-    assert second.state == "SUCCEEDED", told([second])
+    assert (task.state, len(task.attempts)) == ("SUCCEEDED", 2), told([task])
     found = uploaded(s3_bucket, "killed")
     assert s3_bucket.get(found["artifacts/evaluation.json"]) == b"one answer\n" * 2
 
@@ -232,6 +215,17 @@ def test_a_kernel_that_is_killed_says_for_what_and_frees_its_server(draw, pods, 
         assert words in task.message, told([task])
     assert not left(kubernetes_api)
     assert "guidellm_sweep.html" in uploaded(s3_bucket, "killed")
+
+
+def bootstrapper_in(task):
+    """The process of a node's bootstrapper."""
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(task.folder) and any("bootstrapper.py" in word for word in process.cmdline()[1:2]):
+                return process
+        except psutil.Error:
+            continue
+    return None
 
 
 def test_a_node_that_is_told_to_stop_frees_its_server_first(draw, pods, tmp_path, s3_bucket, kubernetes_api):
@@ -255,11 +249,9 @@ def test_a_node_that_is_told_to_stop_frees_its_server_first(draw, pods, tmp_path
 
 
 def test_an_exit_task_does_without_what_was_never_written_and_overwrites_nothing(draw, pods, tmp_path, s3_bucket):
-    pods.platform = {"ASSAY_EXIT_TASK": "true"}
     ending = "from helpers.artifacts import write_atomic, FOLDER\nwrite_atomic(FOLDER / 'removed.json', b'{}')"
     version = draw("ai-engineer", remove_deployment=ending)
-    (task,) = [task for task in version.tasks() if task.name == "remove_deployment"]
-    task.needs = ()
+    task = cheap.alone(version, "remove_deployment (exit)", None, "ended")
     harness.execute(version, pods, tmp_path / "ended", {}, [task])
     assert task.state == "SUCCEEDED", told([task])
     wanted = {"remove_deployment.ipynb", "remove_deployment.html", "artifacts/removed.json"}
@@ -268,8 +260,7 @@ def test_an_exit_task_does_without_what_was_never_written_and_overwrites_nothing
 
 def test_an_input_that_is_missing_is_named_where_the_user_looks(draw, pods, tmp_path):
     version = draw("ai-engineer", deploy_model=HAND_ON)
-    (task,) = [task for task in version.tasks() if task.name == "deploy_model"]
-    task.needs = ()
+    task = cheap.alone(version, "deploy_model", None, "missing")
     harness.execute(version, pods, tmp_path / "missing", {}, [task])
     assert task.message.startswith("ArtifactMissing: "), told([task])
     assert "artifacts/selection.json" in task.message
