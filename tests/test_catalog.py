@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 import yaml
 
-from helpers.artifacts import Approval
+from helpers.artifacts import Approval, Hardware
 from helpers.catalog import pack_catalog, write_catalog
 from helpers.workspace import ROOT
 from tests.plugins.records import START, a_point, a_record, a_sweep, some_samples
@@ -77,6 +77,16 @@ def test_performance_has_the_key_with_its_type(written, key, kind):
 def test_evaluation_has_the_key_with_its_type(written, key, kind):
     (row,) = rows(written[1]["evaluations.ndjson"])
     assert type(row[key]) is kind
+
+
+def test_half_a_core_is_said_and_counted_as_one_where_the_catalog_takes_whole_numbers(tmp_path):
+    record = a_record()
+    half = Hardware(type="CPU", count=0.5)
+    small = record.model_copy(update={"endpoint": record.endpoint.model_copy(update={"hardware": half})})
+    files = {path.name: path for path in write_catalog(small, tmp_path)}
+    (row,) = rows(files["performance.ndjson"])
+    assert row["hardware_configuration"] == "0.5 x CPU"
+    assert row["hardware_count"] == 1
 
 
 def test_performance_says_what_was_measured(written):

@@ -46,7 +46,9 @@ class Hardware(Contract):
     """What the engine ran on."""
 
     type: str = Field(description="accelerator, or the CPU's model name")
-    count: int = Field(ge=1, description="accelerators, or CPU cores that the engine may use")
+    count: int | float = Field(
+        gt=0, description="accelerators, or CPU cores that the engine may use: 0.5 for half a one"
+    )
     memory_gib: float | None = Field(default=None, gt=0, description="None where it cannot be seen from here")
 
 

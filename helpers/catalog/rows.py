@@ -74,7 +74,9 @@ def _hardware(record: Record) -> Row:
     return {
         "hardware_configuration": f"{hardware.count} x {hardware.type}",
         "hardware_type": hardware.type,
-        "hardware_count": int(hardware.count),
+        "hardware_count": math.ceil(
+            hardware.count
+        ),  # whole by the catalog's contract; the configuration says it exactly
     }
 
 

@@ -61,7 +61,7 @@ class Standing(Contract):
     workload: str
     hardware: str
     hardware_type: str
-    hardware_count: int
+    hardware_count: int | float
     startup_seconds: float | None
     categories: tuple[Category, ...] = ()
     verdict: str = ""

@@ -23,7 +23,7 @@ class PriceList(Contract):
     currency: str = Field(min_length=1)
     per_hour: dict[str, float | None]
 
-    def hourly(self, hardware: str, count: int) -> float | None:
+    def hourly(self, hardware: str, count: float) -> float | None:
         """Return what `count` of that hardware cost in an hour, None where the table has no price."""
         price = next((price for name, price in self.per_hour.items() if fnmatchcase(hardware, name)), None)
         return None if price is None else price * count

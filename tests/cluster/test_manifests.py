@@ -16,7 +16,8 @@ from helpers.data_connection import KEYS
 from helpers.data_connection import SECRET as STORE
 from helpers.ingestion.sealing import keys
 from helpers.workspace import ROOT
-from tests.plugins.kube.rules import Rules
+from tests.plugins.cluster import NAMESPACE, RUNNER
+from tests.plugins.kube.rules import Rules, runner_role
 from tests.plugins.packages import shipped_policy
 
 FOLDER = ROOT / SET_UP
@@ -54,6 +55,28 @@ def test_no_role_has_a_wildcard_and_none_may_watch_or_update(path):
             if "secrets" in rule["resources"]:
                 assert rule["verbs"] == ["get"]
                 assert keys.SECRET not in rule["resourceNames"]
+
+
+# What a real API server said of the pipelines' account (Kubernetes 1.34, the operator's Role of August 2026).
+MAY = [
+    ("get", "", "secrets"), ("list", "", "secrets"), ("create", "", "pods/exec"), ("get", "", "pods/log"),
+    ("create", "batch", "jobs"), ("create", "ray.io", "rayjobs"), ("create", "kubeflow.org", "pytorchjobs"),
+    ("create", "serving.kserve.io", "inferenceservices"), ("patch", "serving.kserve.io", "inferenceservices"),
+]  # fmt: skip
+MAY_NOT = [
+    ("create", "", "secrets"), ("create", "", "configmaps"), ("list", "", "nodes"), ("list", "", "resourcequotas"),
+    ("create", "networking.k8s.io", "networkpolicies"), ("create", "argoproj.io", "workflows"),
+    ("create", "trainer.kubeflow.org", "trainjobs"), ("create", "monitoring.coreos.com", "prometheusrules"),
+    ("create", "serving.kserve.io", "servingruntimes"), ("watch", "serving.kserve.io", "inferenceservices"),
+    ("get", "datasciencepipelinesapplications.opendatahub.io", "datasciencepipelinesapplications/api"),
+]  # fmt: skip
+
+
+def test_the_operators_role_is_as_a_real_cluster_has_it():
+    rules = Rules()
+    rules.grant(RUNNER, runner_role(), NAMESPACE)
+    allowed = {asked: rules.allow(RUNNER, *asked, "any", NAMESPACE) for asked in [*MAY, *MAY_NOT]}
+    assert [asked for asked, answer in allowed.items() if answer] == MAY
 
 
 def test_bindings_name_roles_that_are_there_or_that_the_registrys_operator_makes():

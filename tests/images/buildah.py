@@ -45,7 +45,8 @@ class Buildah:
     def __call__(self, command: str, *arguments: object) -> str:
         places = ["--root", self.store / "root", "--runroot", self.store / "run", "--storage-driver", "overlay"]
         places += ["--registries-conf", TOOLS / "etc" / "containers" / "registries.conf"]
-        environment = os.environ | {"BUILDAH_ISOLATION": "chroot", "LD_LIBRARY_PATH": str(LIBRARIES)}
+        here = {"HOME": str(TOOLS), "LD_LIBRARY_PATH": str(LIBRARIES)}  # nothing is looked for in /etc/containers
+        environment = os.environ | here | {"BUILDAH_ISOLATION": "chroot"}
         words = [TOOLS / "usr" / "bin" / "buildah", *places, command, *arguments]
         done = subprocess.run(
             [str(word) for word in words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500
@@ -93,6 +94,7 @@ def _fetch() -> None:
     for package in sorted(TOOLS.glob("*.deb")):
         _run("dpkg-deb", "-x", package, ".")
         package.unlink()
+    (TOOLS / ".config").symlink_to("etc")
     (TOOLS / "layout").write_text("set -e\n" + LAYOUT)
     packages = "python3,python3-venv,ca-certificates,libstdc++6"
     hook = f'--customize-hook=bash {TOOLS / "layout"} "$1"'

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from helpers.artifacts import Hardware
 from helpers.cluster import Cluster
 from helpers.errors import Forbidden, NotFound
-from helpers.serving.amounts import accelerator, number
+from helpers.serving.amounts import accelerator, cores, number
 from helpers.serving.kserve.names import Object
 from helpers.serving.settings import Settings
 
@@ -20,7 +18,7 @@ def served_on(cluster: Cluster, pods: list[Object], settings: Settings) -> Hardw
     name, count = accelerator(resources)
     if not name:
         gib = round(number(resources["memory"]) / 2**30, 1)
-        return Hardware(type="CPU", count=max(1, ceil(number(resources["cpu"]))), memory_gib=gib)
+        return Hardware(type="CPU", count=cores(number(resources["cpu"])), memory_gib=gib)
     labels = _node_labels(cluster, pods)
     memory = labels.get(MEMORY_MIB, "")
     return Hardware(
