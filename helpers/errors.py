@@ -43,6 +43,7 @@ AssayError
 │   ├── SweepFailed         GuideLLM ended badly or every request failed
 │   ├── EvaluationFailed    lm-eval ended badly
 │   ├── IncompleteCoverage  some questions were not answered
+│   ├── RegistryFailed      the registry answered that it cannot do it, and why
 │   └── StoreFailed         the store refused a write (for example, disk full)
 └── TimedOut                something was waited for in vain
 
@@ -226,6 +227,10 @@ class EvaluationFailed(StageFailed):
 
 class IncompleteCoverage(EvaluationFailed):
     """Some questions got no answer, and the parameters do not allow that."""
+
+
+class RegistryFailed(StageFailed):
+    """The model registry answered that it cannot do what was asked; the message has its reason."""
 
 
 class StoreFailed(StageFailed):

@@ -18,6 +18,8 @@ pytest_plugins = [
     "tests.plugins.hub",
     "tests.plugins.cluster",
     "tests.plugins.environments",
+    "tests.plugins.light_vllm",
+    "tests.plugins.streaming",
 ]
 
 OURS = (

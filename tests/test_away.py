@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import os
 
+import httpx
 import pytest
 
 from helpers import cluster, patience, storage
 from helpers.cluster import transport
-from helpers.errors import ClusterUnreachable, NotFound, StoreFailed, StoreUnreachable
+from helpers.errors import (
+    ClusterUnreachable,
+    NotFound,
+    RegistryFailed,
+    RegistryUnreachable,
+    StoreFailed,
+    StoreUnreachable,
+)
 from helpers.patience import SECONDS
+from helpers.registry import Registry, connect, connection
 from tests.plugins.doors import WAYS, door
 from tests.plugins.stores import Bucket
 
@@ -149,6 +158,101 @@ def test_a_download_may_take_longer_than_any_time_out(s3_bucket, monkeypatch):
     with throttled(s3_bucket.endpoint.removeprefix("http://"), len(data) / 4) as line:
         monkeypatch.setenv("STORE_AWS_ENDPOINT", f"http://{line.address}")
         assert b"".join(storage.stream(f"{s3_bucket.uri}/model")) == data
+
+
+# The registry
+
+DIGEST = f"sha256:{'a' * 64}"
+FIGURES = {"purpose": "baseline", "accuracy": 0.9}
+
+
+@pytest.fixture
+def registry(registry_server, monkeypatch):
+    """The embedded registry behind a door, and a way past it."""
+    monkeypatch.setattr(connection, "READ_SECONDS", 1)
+    with door(registry_server.address) as opened:
+        yield opened, connect(opened.address), connect(registry_server.address)
+
+
+def bring_in(registry: Registry):
+    known = {"uri": "file:///m", "digest": DIGEST, "size_bytes": 1}
+    return registry.register_candidate("alpha", "1.0", **known).model_version_id
+
+
+@pytest.mark.parametrize("way", [*WAYS, "database"])
+def test_a_registry_that_is_away_is_asked_until_it_answers(registry, way):
+    opened, mine, beside = registry
+    opened.away(0.2, way)
+    key = bring_in(mine)
+    for use in (
+        lambda: mine.attach_record(key, "r1", "file:///r1", FIGURES),
+        lambda: mine.set_approval(key, "approved", ["good"]),
+        lambda: mine.records("alpha")[0].record_id == "r1",
+        lambda: mine.decisions(key)[0].state == "approved",
+        lambda: mine.select(mine.shortlist()).model_version_id == key,
+    ):
+        opened.away(0.2, way)
+        assert use() is not False
+    assert len(beside.versions()) == len(beside.records()) == len(beside.decisions(key)) == 1
+
+
+@pytest.mark.parametrize("way", ["unanswered", "database"])
+@pytest.mark.parametrize("after", range(1, 11))
+def test_a_registry_that_goes_away_between_any_two_requests_loses_nothing(registry, way, after):
+    """Registering, logging and approving take some twenty requests."""
+    opened, mine, beside = registry
+    opened.away(0.3, way, after=2 * after - 1)
+    key = bring_in(mine)
+    mine.attach_record(key, "r1", "file:///r1", FIGURES)
+    mine.set_approval(key, "approved", ["good"])
+    assert opened.shut == 1
+    (version,) = beside.versions()
+    assert version.properties.items() >= {"approval": "approved", "baseline_record": "r1", "digest": DIGEST}.items()
+    assert [record.record_id for record in beside.records()] == ["r1"]
+    assert [decision.state for decision in beside.decisions(key)] == ["approved"]
+
+
+def test_a_stage_that_starts_while_the_registrys_database_is_away_waits(registry):
+    opened, _, _ = registry
+    opened.away(AWAY, "database")
+    assert connect(opened.address).versions() == []
+
+
+def test_an_id_that_is_not_there_is_told_without_waiting(registry):
+    opened, mine, _ = registry
+    before = opened.requests
+    with pytest.raises(NotFound, match="99"):
+        mine.set_approval("99", "approved", ["good"])
+    assert opened.requests - before < 8
+
+
+def test_a_registry_that_stays_away_is_named(registry, impatient, capsys):
+    opened, mine, _ = registry
+    opened.away(60, "refused")
+    with pytest.raises(RegistryUnreachable, match=rf"{opened.address} .*Connection refused"):
+        mine.versions()
+    assert f"Waiting for the registry at {opened.address}" in capsys.readouterr().out
+
+
+def test_a_database_that_stays_away_is_told_in_the_registrys_words(registry, impatient, capsys):
+    opened, mine, _ = registry
+    opened.away(60, "database")
+    with pytest.raises(RegistryFailed, match=rf"{opened.address} .*the database is away"):
+        mine.versions()
+    assert "the database is away" in capsys.readouterr().out
+
+
+def test_a_request_that_a_healthy_registry_cannot_do_is_not_repeated_for_two_minutes(registry, monkeypatch):
+    """As where a database that keeps Latin-1 gets another letter: HTTP 500 for this one request."""
+    _, mine, _ = registry
+    key = bring_in(mine)
+    real = mine._connection._once
+    refused = httpx.Response(500, json={"code": "500", "message": "Incorrect string value"})
+    monkeypatch.setattr(
+        mine._connection, "_once", lambda method, *rest: refused if method == "POST" else real(method, *rest)
+    )
+    with pytest.raises(RegistryFailed, match="Incorrect string value"):
+        mine.set_approval(key, "approved", ["good"])
 
 
 # The Kubernetes API

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
-from mr_openapi import ModelRegistryServiceApi
 
 from helpers.errors import (
     DigestMismatch,
@@ -25,8 +27,9 @@ from helpers.errors import (
     NotFound,
     RegistryUnreachable,
 )
-from helpers.registry import Constraints, Registry, connect, shortlist_table
-from helpers.registry.records import attach_record
+from helpers.registry import Constraints, Registry, connect, connection, shortlist_table
+from helpers.registry.properties import decode
+from helpers.registry.records import attach_record, converge
 from tests.plugins.registry import MEMORY, RegistryServer, serving
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -58,6 +61,21 @@ def state(registry: Registry) -> dict[str, object]:
 
 def properties(registry: Registry) -> dict[str, object]:
     return registry.versions()[0].properties
+
+
+def text(value: str) -> dict[str, str]:
+    return {"string_value": value, "metadataType": "MetadataStringValue"}
+
+
+def raw(registry: Registry, key: str) -> dict[str, dict]:
+    return httpx.get(f"{registry.address}/api/model_registry/v1alpha3/model_versions/{key}").json()["customProperties"]
+
+
+def change(registry: Registry, key: str, **given: dict) -> None:
+    """Change a version's properties as the dashboard or another tool does."""
+    body = {"customProperties": {**raw(registry, key), **given}, "state": "LIVE"}
+    url = f"{registry.address}/api/model_registry/v1alpha3/model_versions/{key}"
+    assert httpx.patch(url, json=body).status_code == 200
 
 
 # Registration
@@ -99,8 +117,12 @@ def test_the_same_version_with_other_files_is_refused(registry):
         {"name": ""},
         {"name": "x" * 300},
         {"version": ""},
+        {"version": "x" * 252},
+        {"name": "an escape \\u0000"},
+        {"uri": "s3://b/" + "u" * 70_000},
+        {"provenance": {"k" * 256: "v"}},
     ],
-    ids=str,
+    ids=lambda wrong: str(wrong)[:60],
 )
 def test_metadata_that_cannot_be_kept_is_refused_before_anything_is_registered(registry, wrong):
     with pytest.raises(InvalidInput):
@@ -310,18 +332,20 @@ def test_what_a_slower_run_overwrote_comes_back(registry):
         other.attach_record(key, "theirs", "file:///r", {"purpose": "use-case", "accuracy": 0.5})
         other.set_approval(key, "approved", ["good"])
 
-    async def slow(api: ModelRegistryServiceApi) -> None:
-        write, waiting = api.update_model_version, [meanwhile]
+    class Slow:
+        """Passes everything on, the first change late."""
 
-        async def write_late(*arguments: object) -> object:
-            if waiting:
-                await asyncio.to_thread(waiting.pop())
-            return await write(*arguments)
+        waiting = [meanwhile]  # noqa: RUF012
 
-        api.update_model_version = write_late
-        await attach_record(api, key, "ours", "file:///r", BASELINE)
+        def __getattr__(self, name: str) -> object:
+            return getattr(registry._connection, name)
 
-    registry._connection.run(slow)
+        def patch(self, *path: str, **body: object) -> object:
+            if self.waiting:
+                self.waiting.pop()()
+            return registry._connection.patch(*path, **body)
+
+    attach_record(Slow(), key, "ours", "file:///r", BASELINE)
 
     shown = properties(registry)
     assert (shown["baseline_record"], shown["use_case_record"], shown["approval"]) == ("ours", "theirs", "approved")
@@ -345,9 +369,7 @@ def test_approval_is_set_with_its_reasons_and_only_once(registry):
 def test_an_approval_changed_by_hand_in_the_dashboard_stays(registry):
     key = candidate(registry).model_version_id
     registry.set_approval(key, "approved", ["good"])
-    version = registry.client.get_model_version("alpha", "1.0")
-    version.custom_properties = {**version.custom_properties, "approval": "rejected"}
-    registry.client.update(version)
+    change(registry, key, approval=text("rejected"))
 
     registry.attach_record(key, "r1", "file:///r1", BASELINE)
     assert properties(registry)["approval"] == "rejected"
@@ -432,6 +454,145 @@ def test_a_person_decides_on_the_command_line(registry, capsys, monkeypatch):
     assert "alpha" in capsys.readouterr().err
 
 
+def test_the_command_line_takes_the_registry_that_everything_else_takes(registry, capsys, monkeypatch):
+    """In a workbench that is the cluster's, here the one on this machine."""
+    from helpers.registry import __main__ as command
+
+    candidate(registry)
+    asked = []
+    monkeypatch.setattr(command, "connect", lambda address, **more: asked.append(address) or connect(address, **more))
+    monkeypatch.setattr("sys.argv", ["helpers.registry", "alpha", "1.0"])
+    assert command.main() == 0
+    assert asked == ["auto"]
+
+
+# What other tools and other databases make of it
+
+
+@pytest.mark.parametrize("name", ["Alpha", "ALPHA", "\u00e4lpha"])
+def test_a_model_that_differs_only_in_case_or_accents_is_refused_with_the_registered_spelling(registry, name):
+    candidate(registry)
+    before = state(registry)
+    with pytest.raises(InvalidInput, match=r"'alpha'.*case or accents"):
+        candidate(registry, name)
+    assert state(registry) == before
+
+
+def test_a_version_that_differs_only_in_case_is_refused(registry):
+    candidate(registry, version="1.0-rc")
+    with pytest.raises(InvalidInput, match=r"'1\.0-rc'"):
+        candidate(registry, version="1.0-RC", digest=OTHER)
+
+
+def test_an_approval_under_another_spelling_is_replaced_and_read_back(registry):
+    key = candidate(registry).model_version_id
+    change(registry, key, Approval=text("rejected"))
+    registry.set_approval(key, "approved", ["good"])
+    assert registry.shortlist()[0].approval == "approved"
+    assert [name for name in raw(registry, key) if name.casefold() == "approval"] == ["approval"]
+    registry.set_approval(key, "rejected", ["a flaw"])
+    assert registry.shortlist(Constraints(only_approved=False))[0].approval == "rejected"
+
+
+def test_a_registry_that_keeps_the_first_spelling_of_a_property_settles_too():
+    """MySQL: a property that is written as `approval` stays `Approval`, with the new value."""
+
+    class Mysql:
+        properties = {"Approval": text("candidate"), "kept": text("yes")}  # noqa: RUF012
+        decision = {"id": "1", "name": "approval-1", "customProperties": {"approval": text("approved")}}  # noqa: RUF012
+
+        def pages(self, *path: str, **query: str) -> list[dict]:
+            return [self.decision]
+
+        def get(self, *path: str) -> dict:
+            return {"customProperties": self.properties, "state": "LIVE"}
+
+        def patch(self, *path: str, body: dict) -> dict:
+            spelled = {name.casefold(): name for name in self.properties}
+            self.properties = {spelled.get(k.casefold(), k): v for k, v in body["customProperties"].items()}
+            return self.get()
+
+    server = Mysql()
+    converge(server, "1")
+    assert decode(server.properties)["approval"] == "approved"
+    assert server.properties["kept"] == text("yes")
+
+
+def test_what_other_tools_wrote_goes_back_as_it_came(registry):
+    """A struct is answered as JSON and taken in base64; ten digits are fine for the server."""
+    sent = []
+    theirs = {
+        "tool": {"struct_value": '{"a":1}', "metadataType": "MetadataStructValue"},
+        "tokens": {"int_value": "2147483647", "metadataType": "MetadataIntValue"},
+        "Owner Team": text("\u00fcber"),
+    }
+
+    class Real:
+        def pages(self, *path: str, **query: str) -> list[dict]:
+            return [{"id": "1", "name": "approval-1", "customProperties": {"approval": text("approved")}}]
+
+        def get(self, *path: str) -> dict:
+            ours = {"approval": text("approved"), "approval_decision": text("approval-1")} if sent else {}
+            blank = {"approval_reasons": text(""), "approval_by": text("")} if sent else {}
+            return {"customProperties": {**theirs, **ours, **blank}, "state": "ARCHIVED"}
+
+        def patch(self, *path: str, body: dict) -> dict:
+            sent.append(body)
+            return self.get()
+
+    converge(Real(), "1")
+    (body,) = sent
+    assert base64.b64decode(body["customProperties"]["tool"]["struct_value"]) == b'{"a":1}'
+    assert {name: body["customProperties"][name] for name in ("tokens", "Owner Team")} == {
+        name: theirs[name] for name in ("tokens", "Owner Team")
+    }
+    assert body["state"] == "ARCHIVED"
+
+
+def test_ten_digits_of_another_tool_end_nothing(registry):
+    key = candidate(registry).model_version_id
+    change(registry, key, tokens={"int_value": "2147483647", "metadataType": "MetadataIntValue"})
+    registry.attach_record(key, "r1", "file:///r1", BASELINE)
+    registry.set_approval(key, "approved", ["good"])
+    assert (properties(registry)["tokens"], properties(registry)["approval"]) == (2147483647, "approved")
+
+
+def test_what_is_written_into_properties_is_ascii(registry):
+    reason = "\u2264 500 ms \u2013 gut f\u00fcr \u6a21, \\u0000 too"
+    key = candidate(registry, provenance={"\u00fcber": "Gr\u00f6\u00dfe"}, description="\u00e4").model_version_id
+    registry.set_approval(key, "approved", [reason], by="J\u00fcrgen")
+    registry.attach_record(key, "r1", "file:///r1", {**BASELINE, "task": "fragen_\u00fcber"})
+    everything = json.dumps(state(registry), ensure_ascii=False)
+    assert everything.isascii()
+    assert "\\u0000" not in everything
+    shown = properties(registry)
+    assert shown["approval_reasons"].startswith("<= 500 ms - gut fur ")
+    assert (shown["approval_by"], shown["uber"]) == ("Jurgen", "Grosse")
+    before = state(registry)
+    registry.set_approval(key, "approved", [reason], by="J\u00fcrgen")
+    assert state(registry) == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"uri": "s3://b/" + "u" * 70_000},
+        {"record_id": "r" * 250},
+        {"record_id": "r\\u0000"},
+        {"summary": {**BASELINE, "k" * 250: 1}},
+        {"summary": {**BASELINE, "loss": float("nan")}},
+    ],
+    ids=lambda wrong: str(wrong)[:40],
+)
+def test_a_record_that_cannot_be_kept_leaves_nothing_behind(registry, wrong):
+    key = candidate(registry).model_version_id
+    before = state(registry)
+    given = {"record_id": "r1", "uri": "file:///r1", "summary": BASELINE, **wrong}
+    with pytest.raises(InvalidInput):
+        registry.attach_record(key, **given)
+    assert state(registry) == before
+
+
 # Connecting
 
 
@@ -461,9 +622,9 @@ def test_the_local_registry_is_found_by_its_file(registry_server, monkeypatch, t
     assert connect("local").versions() == []
 
 
-def test_nothing_at_the_address_is_named_after_bounded_retries():
+def test_nothing_at_the_address_is_named_after_bounded_retries(hurried):
     with pytest.raises(RegistryUnreachable, match=re.escape("http://127.0.0.1:1")):
-        connect("http://127.0.0.1:1", timeout=0.5)
+        connect("http://127.0.0.1:1")
 
 
 def test_a_registry_that_goes_away_is_named():
@@ -476,7 +637,7 @@ def test_a_registry_that_goes_away_is_named():
 
 def test_a_registry_that_comes_back_in_time_is_used():
     with serving(MEMORY) as server:
-        registry = connect(server.address, timeout=60)
+        registry = connect(server.address)
     port = int(server.address.rsplit(":", 1)[1])
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(registry.versions)
@@ -510,12 +671,68 @@ def test_the_pods_own_token_never_goes_over_plain_http(tmp_path, monkeypatch):
         connect(server.address)
 
 
-def test_what_is_no_registry_or_too_new_is_said():
-    with serving(MEMORY, prefixes=("/api/model_registry/v1",)) as server:
-        with pytest.raises(RegistryUnreachable, match=r"serves only v1.*0\.3\.15"):
-            connect(server.address)
-        with pytest.raises(RegistryUnreachable, match="no model registry"):
-            connect(f"{server.address}/elsewhere")
+@pytest.mark.parametrize("interface", ["v1alpha3", "v1"])
+def test_a_registry_may_have_only_one_version_of_the_interface(interface):
+    with serving(MEMORY, prefixes=(f"/api/model_registry/{interface}",)) as server:
+        registry = connect(server.address)
+        key = candidate(registry).model_version_id
+        registry.set_approval(key, "approved", ["good"])
+        assert registry.interface == interface
+        assert properties(registry)["approval"] == "approved"
+
+
+def test_what_is_no_registry_is_said():
+    with serving(MEMORY) as server, pytest.raises(RegistryUnreachable, match="no model registry"):
+        connect(f"{server.address}/elsewhere")
+
+
+@contextmanager
+def answering(status: int, body: bytes = b"", **headers: str) -> Iterator[tuple[str, list[dict]]]:
+    """A server that gives everybody the same answer; yields its address and what it was asked."""
+    asked: list[dict] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            asked.append(dict(self.headers))
+            self.send_response(status)
+            for name, value in (headers | {"Content-Length": str(len(body))}).items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_log_in_page_is_not_followed_and_gets_no_token(monkeypatch):
+    monkeypatch.setenv("REGISTRY_TOKEN", "sesame")
+    with answering(200, b'{"items": []}') as (elsewhere, asked_there), answering(302, Location=elsewhere) as (first, _):
+        with pytest.raises(RegistryUnreachable, match=r"login.*HTTP 302"):
+            connect(first)
+        assert asked_there == []
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"items": 7}'])
+def test_a_page_of_something_else_is_no_registry(body):
+    with answering(200, body) as (address, _), pytest.raises(RegistryUnreachable, match="is no model registry"):
+        connect(address).versions()
+
+
+def test_lists_are_read_over_several_pages(registry, monkeypatch):
+    monkeypatch.setattr(connection, "PAGE_SIZE", 2)
+    for number in range(5):
+        published(registry, f"m{number}", number / 10, 100)
+    assert [record.summary["accuracy"] for record in registry.records()] == [0, 0.1, 0.2, 0.3, 0.4]
+    assert len(registry.versions()) == 5
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
-from mr_openapi.exceptions import ApiException
 
 from helpers.errors import InvalidParameter, NotFound, RegistryUnreachable
 from helpers.registry import connect
+from helpers.registry.access import silent_hint
 from helpers.registry.address import resolve, token_for
-from helpers.registry.connection import explain
+from helpers.registry.connection import refusal
 from tests.plugins.certificates import make_certificates
 from tests.plugins.cluster import RUNNER, KubernetesApi
 from tests.plugins.registry import MEMORY, serving
@@ -106,17 +107,16 @@ def test_the_pods_token_goes_only_over_https(pod):
     assert token_for("http://models.example.com:80") == ""
 
 
-def test_what_a_pod_is_refused_names_the_binding_or_the_token(pod, monkeypatch):
-    refused = explain(ApiException(status=403), "https://models-rest.apps.example.com:443")
+def test_what_a_pod_is_refused_names_the_binding_or_the_token(pod):
+    refused = refusal(httpx.Response(403), "https://models-rest.apps.example.com:443")
     assert "--role=registry-user-models --group=system:serviceaccounts:evaluation" in str(refused)
-    refused = explain(ApiException(status=403), "https://gateway.example.com:443/model-registry/shared")
+    refused = refusal(httpx.Response(403), "https://gateway.example.com:443/model-registry/shared")
     assert "--role=registry-user-shared" in str(refused)
-    assert "REGISTRY_TOKEN" in str(explain(ApiException(status=401), "https://models-rest.apps.example.com:443"))
-    assert isinstance(explain(ApiException(status=404), "https://models-rest.apps.example.com:443"), NotFound)
+    assert "REGISTRY_TOKEN" in str(refusal(httpx.Response(401), "https://models-rest.apps.example.com:443"))
+    assert isinstance(refusal(httpx.Response(404), "https://models-rest.apps.example.com:443"), NotFound)
 
 
 @pytest.mark.parametrize("host", ["models.rhoai-model-registries.svc:8443", "models.x.svc.cluster.local:8443/y"])
 def test_an_inside_address_that_does_not_answer_is_explained(host):
-    silent = explain(TimeoutError(), f"https://{host}")
-    assert "NetworkPolicy" in str(silent)
-    assert "NetworkPolicy" not in str(explain(TimeoutError(), "https://registry.svc.example.com"))
+    assert "NetworkPolicy" in silent_hint(f"https://{host}")
+    assert "NetworkPolicy" not in silent_hint("https://registry.svc.example.com")

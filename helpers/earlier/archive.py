@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from helpers import storage
 from helpers.artifacts import Record
 from helpers.errors import AssayError, DigestMismatch, InvalidInput
-from helpers.registry.reading import Entry, read_records
+from helpers.registry import AttachedRecord, connect
 
 DO_MEASURE = "Measure again"
 
@@ -41,14 +41,14 @@ class Archive:
         return self._trouble is not None
 
     @cached_property
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[AttachedRecord]:
         try:
-            return read_records(self.registry)[::-1]
+            return connect(self.registry).records()[::-1]
         except AssayError as error:
             self.note(error)
             return []
 
-    def _read(self, entry: Entry) -> Record | None:
+    def _read(self, entry: AttachedRecord) -> Record | None:
         try:
             record = Record.model_validate_json(storage.get(entry.uri))
             if record.record_id == entry.record_id:

@@ -43,14 +43,13 @@ def store(project: Project) -> Iterator[Line]:
 def registry(project: Project) -> Iterator[Line]:
     """Connect; the probe says which version of the API is spoken."""
     from helpers.registry import connect
-    from helpers.registry.connecting import SPOKEN
 
     if project.registry in ("auto", "local") and not in_pod():
         do = "Name the cluster's with --registry service:NAME or https://…"
         yield note(f"The registry {project.registry!r} {HERE}", do)
         return
-    address = connect(project.registry, timeout=project.seconds).address
-    yield ok(f"{address} lets this account in and speaks {SPOKEN}")
+    found = connect(project.registry, timeout=project.seconds)
+    yield ok(f"{found.address} lets this account in and speaks {found.interface}")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helpers.artifacts import Selection
 from helpers.errors import InvalidInput
@@ -19,9 +19,7 @@ from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
 from helpers.registry.selection import DO_INGEST, read_selection
 from helpers.registry.shortlist import Constraints, Row, choose, find, shortlist_table
-
-if TYPE_CHECKING:
-    from model_registry import ModelRegistry
+from helpers.registry.verdicts import Verdict, add_verdict, list_verdicts
 
 __all__ = [
     "AttachedRecord",
@@ -30,22 +28,27 @@ __all__ = [
     "Decision",
     "Registry",
     "Row",
+    "Verdict",
     "Version",
     "connect",
     "shortlist_table",
 ]
 
 
-def connect(address: str, *, author: str = "assay", timeout: float = 15) -> Registry:
+def connect(address: str, *, author: str = "assay", timeout: float | None = None) -> Registry:
     """Return the registry at `address`, or the one on this machine for "local".
 
-    `timeout` bounds the retries, in seconds. Raises InvalidParameter or RegistryUnreachable.
+    `timeout` is how long each request is asked again, in seconds, None for two minutes. Raises InvalidParameter,
+    RegistryUnreachable or RegistryFailed.
     """
-    return Registry(open_connection(address, author, timeout), author)
+    return Registry(open_connection(address, timeout), author)
 
 
 class Registry:
-    """A model registry; every method may be run again, and raises RegistryUnreachable where nothing answers."""
+    """A model registry; every method may be run again.
+
+    All raise RegistryUnreachable where nothing answers, and RegistryFailed where it says that it cannot.
+    """
 
     def __init__(self, connection: Connection, author: str) -> None:
         self._connection, self._author = connection, author
@@ -56,9 +59,9 @@ class Registry:
         return self._connection.address
 
     @property
-    def client(self) -> ModelRegistry:
-        """The platform's own client, for what is not here."""
-        return self._connection.client
+    def interface(self) -> str:
+        """The version of the REST interface that it speaks, for example v1alpha3."""
+        return self._connection.interface
 
     def register_candidate(
         self, name: str, version: str, *, uri: str, digest: str, size_bytes: int, **known: Any
@@ -72,7 +75,7 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """Return every version of every model with its properties."""
-        return self._connection.run(list_versions)
+        return list_versions(self._connection)
 
     def shortlist(self, constraints: Constraints | None = None) -> list[Row]:
         """Return a row per version, the best first; `excluded` says why one does not meet the constraints."""
@@ -81,9 +84,7 @@ class Registry:
     def select(self, rows: Sequence[Row], name: str = "", version: str = "") -> Selection:
         """Return the named model or else the best match; raises ModelNotFound or NoMatch with the reasons."""
         row, reason = choose(rows, name, version, self.address)
-        found = self._connection.run(
-            lambda api: read_selection(api, self.address, row.name, row.model_version_id, reason)
-        )
+        found = read_selection(self._connection, row.name, row.model_version_id, reason)
         if found is None:
             raise InvalidInput(f"{row.label} has no model artifact", do=DO_INGEST)
         return found
@@ -93,11 +94,11 @@ class Registry:
 
         `summary` has a `purpose` ("baseline" or "use-case"); its other figures appear as `baseline_…` or `use_case_…`.
         """
-        self._connection.run(lambda api: records.attach_record(api, version_id, record_id, uri, summary))
+        records.attach_record(self._connection, version_id, record_id, uri, summary)
 
     def records(self, name: str = "", version: str = "") -> list[AttachedRecord]:
         """Return the attached measurements, oldest first, of all models or one."""
-        return self._connection.run(lambda api: records.list_records(api, name, version))
+        return records.list_records(self._connection, name, version)
 
     def set_approval(
         self, version_id: str, state: str, reasons: Sequence[str], *, by: str = "", policy_digest: str = ""
@@ -107,12 +108,19 @@ class Registry:
         `by` names the person who decides; empty, a policy does. A person's decision stands until a person decides
         "candidate", which hands back to the policy. Raises InvalidInput for a person's decision without a reason.
         """
-        decision = Decision(state, "; ".join(reasons), by, policy_digest)
-        self._connection.run(lambda api: records.set_approval(api, version_id, decision))
+        records.set_approval(self._connection, version_id, Decision(state, "; ".join(reasons), by, policy_digest))
 
     def decisions(self, version_id: str) -> list[Decision]:
         """Return every decision on a version, oldest first."""
-        return self._connection.run(lambda api: list_decisions(api, version_id))
+        return list_decisions(self._connection, version_id)
+
+    def add_verdict(self, version_id: str, verdict: Verdict) -> None:
+        """Keep what the regression gate found of a record, or that a person accepts it. Raises InvalidInput."""
+        add_verdict(self._connection, version_id, verdict)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdicts on all versions' records, oldest first."""
+        return list_verdicts(self._connection)
 
     def find(self, name: str, version: str) -> Version:
         """Return the version of that name; raises ModelNotFound with the closest names."""

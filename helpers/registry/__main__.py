@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.registry", description=__doc__)
     parser.add_argument("model")
     parser.add_argument("version")
-    parser.add_argument("--registry", default="local", help="address of the model registry")
+    parser.add_argument("--registry", default="auto", help="auto, local, https://host or service:NAME (default: auto)")
     state = parser.add_mutually_exclusive_group()
     state.add_argument("--approve", dest="state", action="store_const", const="approved", help="let it be used")
     state.add_argument("--reject", dest="state", action="store_const", const="rejected", help="keep it out")

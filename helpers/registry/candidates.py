@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helpers.artifacts import Selection
 from helpers.errors import InvalidInput, StoreFailed
-from helpers.registry.connection import Connection
-from helpers.registry.properties import Property, decode, encode, storable
+from helpers.registry.connection import Connection, Json
+from helpers.registry.properties import (
+    LONGEST_URI,
+    Property,
+    ascii_text,
+    bounded,
+    decode,
+    encode,
+    folded,
+    storable,
+)
 from helpers.registry.selection import build, read_selection
-
-if TYPE_CHECKING:
-    from mr_openapi import ModelRegistryServiceApi
-
-LONGEST_NAME = 240  # the real server keeps "<id>:<name>" in 255 characters
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Candidate:
 
     def artifact(self) -> dict[str, Any]:
         """Return the model artifact's own fields."""
-        source = {f"modelSource{key.capitalize()}": value for key, value in self.source.items()}
+        source = {f"modelSource{key.capitalize()}": ascii_text(value) for key, value in self.source.items()}
         form = {"modelFormatName": self.model_format, "modelFormatVersion": self.model_format_version}
         return {"name": self.name, "uri": self.uri, "state": "LIVE", **form, **source}
 
@@ -54,71 +56,69 @@ class Candidate:
 def register_candidate(connection: Connection, candidate: Candidate, author: str) -> Selection:
     """Register model, version and artifact, whichever are missing, and return what is there.
 
-    Raises InvalidInput for metadata the registry cannot hold, and where this version exists with another digest.
+    Raises InvalidInput for metadata the registry cannot hold, where this version exists with another digest, and where
+    a model or version exists whose name differs only in case or accents: MySQL takes those for the same.
     """
     _check(candidate, connection.address)  # before the first call, so that a refusal leaves nothing behind
-    return connection.run(partial(_register, connection.address, candidate, author))
-
-
-def _check(candidate: Candidate, address: str) -> None:
-    for value in (candidate.name, candidate.version):
-        if not 0 < len(value) <= LONGEST_NAME or "\x00" in value:
-            raise InvalidInput(f"Name {value[:40]!r} is empty or too long", do=f"Use 1 to {LONGEST_NAME} characters")
-    named = (candidate.name, candidate.version, candidate.uri)
-    build(address, named, candidate.properties(), ("0", "0", "0"))
-
-
-async def _register(address: str, candidate: Candidate, author: str, api: ModelRegistryServiceApi) -> Selection:
-    model = await _model(api, candidate, author)
-    version = await _version(api, candidate, author, model)
-    if found := await read_selection(api, address, candidate.name, version):
+    model = _model(connection, candidate, author)
+    version = _version(connection, candidate, author, model)
+    if found := read_selection(connection, candidate.name, version):
         return found
-    await _add_artifact(api, candidate, version)
-    if found := await read_selection(api, address, candidate.name, version):
+    body = {**candidate.artifact(), "artifactType": "model-artifact"}
+    connection.post("model_versions", version, "artifacts", body=body)  # or another process registered the same
+    if found := read_selection(connection, candidate.name, version):
         return found
     raise StoreFailed(f"{candidate.name} {candidate.version} has no artifact after all", do="Run this stage again")
 
 
-async def _model(api: ModelRegistryServiceApi, candidate: Candidate, author: str) -> str:
-    from mr_openapi import RegisteredModelCreate
+def _check(candidate: Candidate, address: str) -> None:
+    bounded("Model name", candidate.name)
+    bounded("Version", candidate.version)
+    bounded("Address", candidate.uri, LONGEST_URI)
+    named = (candidate.name, candidate.version, candidate.uri)
+    build(address, named, candidate.properties(), ("0", "0", "0"))
 
-    body = RegisteredModelCreate(name=candidate.name, owner=author)
-    find = partial(api.find_registered_model, name=candidate.name)
-    return (await _find_or_create(find, partial(api.create_registered_model, body))).id
+
+def _model(connection: Connection, candidate: Candidate, author: str) -> str:
+    body = {"name": candidate.name, "owner": ascii_text(author)}
+    return str(_found_or_created(connection, "model", candidate.name, ("registered_models",), body)["id"])
 
 
-async def _version(api: ModelRegistryServiceApi, candidate: Candidate, author: str, model: str) -> str:
-    from mr_openapi import ModelVersionCreate
-
-    fields = {"name": candidate.version, "registeredModelId": model, "author": author}
-    fields |= {"description": candidate.description} if candidate.description else {}
-    body = ModelVersionCreate.from_dict({**fields, "customProperties": encode(candidate.properties())})
-    find = partial(api.find_model_version, name=candidate.version, parent_resource_id=model)
-    version = await _find_or_create(find, partial(api.create_model_version, body))
-    digest = decode(version.to_dict().get("customProperties")).get("digest")
+def _version(connection: Connection, candidate: Candidate, author: str, model: str) -> str:
+    body: Json = {"name": candidate.version, "registeredModelId": model, "author": ascii_text(author)}
+    body |= {"description": ascii_text(candidate.description)} if candidate.description else {}
+    body |= {"customProperties": encode(candidate.properties())}
+    version = _found_or_created(connection, "version", candidate.version, ("model_versions",), body, model)
+    digest = decode(version.get("customProperties")).get("digest")
     if digest != candidate.digest:
         raise InvalidInput(
             f"{candidate.name} {candidate.version} is registered with digest {digest}, not {candidate.digest}",
             do="Give the changed files a new version",
         )
-    return version.id
+    return str(version["id"])
 
 
-async def _add_artifact(api: ModelRegistryServiceApi, candidate: Candidate, version: str) -> None:
-    from mr_openapi import Artifact
-    from mr_openapi.exceptions import ConflictException
+def _found_or_created(
+    connection: Connection, kind: str, name: str, path: tuple[str, ...], body: Json, model: str = ""
+) -> Json:
+    listed = ("registered_models", model, "versions") if model else path
+    for _ in range(2):  # a second time where another process was faster
+        if found := _of_name(connection.pages(*listed), kind, name):
+            return found
+        if made := connection.post(*path, body=body):
+            return made
+    if found := _of_name(connection.pages(*listed), kind, name):
+        return found
+    raise StoreFailed(f"The registry has the {kind} {name} and does not list it", do="Run this stage again")
 
-    artifact = Artifact.from_dict({**candidate.artifact(), "artifactType": "model-artifact"})
-    with contextlib.suppress(ConflictException):  # another process registers the same
-        await api.upsert_model_version_artifact(version, artifact)
 
-
-async def _find_or_create(find: Callable[[], Awaitable[Any]], create: Callable[[], Awaitable[Any]]) -> Any:
-    from mr_openapi.exceptions import ConflictException, NotFoundException
-
-    with contextlib.suppress(NotFoundException):
-        return await find()
-    try:
-        return await create()
-    except ConflictException:
-        return await find()
+def _of_name(items: list[Json], kind: str, name: str) -> Json | None:
+    alike = [item for item in items if folded(item["name"]) == folded(name)]
+    if exact := [item for item in alike if item["name"] == name]:
+        return exact[0]
+    if alike:
+        raise InvalidInput(
+            f"The registry has the {kind} {alike[0]['name']!r}, which differs from {name!r} only in case or accents",
+            do=f"Use the registered spelling {alike[0]['name']!r}, or another name",
+        )
+    return None

@@ -1,124 +1,189 @@
-"""The real client behind one door: its own event loop, bounded retries, and errors that say what to do."""
+"""The registry's REST interface in plain JSON: every request is asked again while it may pass, refusals are explained.
+
+Not through the platform's client: that cannot read an integer of ten digits or send back another tool's struct, and
+importing it takes three seconds.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+import ssl
+from typing import Any
+from urllib.parse import quote
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+import httpx
 
-from helpers.errors import InvalidInput, NotFound, RegistryUnreachable
-from helpers.registry.access import refused_hint, silent_hint
+from helpers import patience
+from helpers.errors import InvalidInput, NotFound, RegistryFailed, RegistryUnreachable
+from helpers.registry.access import TOKEN_HINT, refused_hint, silent_hint
+from helpers.registry.address import token_for
 
-if TYPE_CHECKING:
-    from model_registry import ModelRegistry
-    from mr_openapi import ModelRegistryServiceApi
-
-T = TypeVar("T")
-OPERATION_SECONDS = 60
+Json = dict[str, Any]
 BUSY = (429, 502, 503, 504)
+DOUBTFUL = (404, 500)  # what a registry answers whose database is away, even for ids that exist
+ASKED_AGAIN = 2  # times, where such an answer comes from a registry that is well
+CONNECT_SECONDS, READ_SECONDS = 5, 15  # a request that hangs is asked again several times within the patience
+PAGE_SIZE = 1000
+ROOT = "/api/model_registry"
 
 
-@lru_cache(maxsize=1)
-def _loop(process: int) -> asyncio.AbstractEventLoop:
-    # In a thread, because Jupyter's own loop is running already; the client's way out is to patch asyncio globally.
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name=f"registry-{process}", daemon=True).start()
-    return loop
+class _Unwell(Exception):
+    """The registry answered what it may not mean."""
 
-
-def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run the coroutine to its end from any thread, also inside Jupyter; Ctrl-C cancels it."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop(os.getpid()))
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
-
-
-def attempt(call: Callable[[], T], address: str, timeout: float) -> T:
-    """Call something that talks to the registry; retry for `timeout` seconds while nothing answers, explain errors."""
-    retrying = Retrying(
-        stop=stop_after_delay(timeout),
-        wait=wait_random_exponential(multiplier=0.2, max=3),
-        retry=retry_if_exception(_temporary),
-        reraise=True,
-    )
-    try:
-        return retrying(call)
-    except Exception as error:
-        if (clearer := explain(error, address)) is error:
-            raise
-        raise clearer from error
-
-
-def _temporary(error: BaseException) -> bool:
-    import aiohttp
-    from mr_openapi.exceptions import ApiException
-
-    if isinstance(error, ApiException):
-        return error.status in BUSY
-    return isinstance(error, aiohttp.ClientError | TimeoutError | OSError) and not isinstance(
-        error, aiohttp.ClientSSLError
-    )
+    def __init__(self, reply: httpx.Response) -> None:
+        super().__init__(f"HTTP {reply.status_code}: {reason(reply)}")
+        self.reply = reply
 
 
 class Connection:
-    """A registry at one address; everything sent through it may be sent twice without harm."""
+    """A registry at one address; every request through it may be sent twice without harm.
 
-    def __init__(self, address: str, client: ModelRegistry, timeout: float) -> None:
-        self.address, self.client, self.timeout = address, client, timeout
+    `timeout` is how long each request is asked again, in seconds, None for two minutes.
+    """
 
-    def run(self, operation: Callable[[ModelRegistryServiceApi], Awaitable[T]]) -> T:
-        """Run an operation on the client's REST interface; retries while nothing answers, then RegistryUnreachable."""
-        return self.attempt(lambda: run_async(self._once(operation)))
+    def __init__(self, address: str, trust: ssl.SSLContext, timeout: float | None) -> None:
+        self.address, self._timeout, self.interface = address, timeout, ""
+        # Each request has a connection of its own: nothing is left to close, or to find dead after a long measurement.
+        self._http = httpx.Client(
+            verify=trust,
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
-    def attempt(self, call: Callable[[], T]) -> T:
-        """Call something that uses the client, with the same retries and errors as `run`."""
+    def speaks(self, interface: str) -> bool:
+        """Return whether the registry has this version of the interface, which is used from now on if so."""
+        reply = self._patiently("GET", f"{ROOT}/{interface}/registered_models", {"pageSize": 1})
+        if reply.status_code not in (200, 404):
+            raise refusal(reply, self.address)
+        if reply.status_code == 200:
+            self.interface = interface
+        return reply.status_code == 200
 
-        return attempt(call, self.address, self.timeout)
+    def get(self, *path: str) -> Json:
+        """Return one object; raises NotFound."""
+        return _body(self._sent("GET", path), self.address)
 
-    async def _once(self, operation: Callable[[ModelRegistryServiceApi], Awaitable[T]]) -> T:
-        async with self.client._api.get_client() as api, asyncio.timeout(OPERATION_SECONDS):
-            return await operation(api)
+    def post(self, *path: str, body: Json) -> Json | None:
+        """Create an object and return it, or None where there is one of that name."""
+        reply = self._sent("POST", path, body=body)
+        return None if reply.status_code == 409 else _body(reply, self.address)
+
+    def patch(self, *path: str, body: Json) -> Json:
+        """Change an object and return it; raises NotFound."""
+        return _body(self._sent("PATCH", path, body=body), self.address)
+
+    def pages(self, *path: str, **query: str) -> list[Json]:
+        """Return all items of a list, ordered by id so that writes meanwhile do not shift the pages."""
+        asked: dict[str, Any] = {"pageSize": PAGE_SIZE, "orderBy": "ID", **query}
+        items: list[Json] = []
+        while True:
+            page = _body(self._sent("GET", path, asked), self.address)
+            if not isinstance(page.get("items"), list):
+                raise no_registry(self.address, "no list")
+            items += page["items"]
+            if not page.get("nextPageToken"):
+                return items
+            asked["nextPageToken"] = page["nextPageToken"]
+
+    def _sent(
+        self, method: str, path: tuple[str, ...], query: Json | None = None, body: Json | None = None
+    ) -> httpx.Response:
+        full = "/".join([ROOT, self.interface, *(quote(part, safe="") for part in path)])
+        reply = self._patiently(method, full, query, body)
+        if reply.status_code in (200, 201) or (reply.status_code == 409 and method == "POST"):
+            return reply
+        raise refusal(reply, self.address)
+
+    def _patiently(self, method: str, path: str, query: Json | None = None, body: Json | None = None) -> httpx.Response:
+        again = 0
+
+        def ask() -> httpx.Response:
+            nonlocal again
+            reply = self._once(method, path, query, body)
+            if reply.status_code in BUSY:
+                raise _Unwell(reply)
+            if self.interface and reply.status_code in DOUBTFUL and again < ASKED_AGAIN:
+                health = self._once("GET", f"{ROOT}/{self.interface}/registered_models", {"pageSize": 1})
+                again += health.status_code == 200
+                raise _Unwell(reply if health.status_code == 200 else health)
+            if not self.interface and reply.status_code == 500:
+                raise _Unwell(reply)
+            return reply
+
+        try:
+            return patience.patiently(
+                ask,
+                what=f"the registry at {self.address}",
+                do=silent_hint(self.address),
+                again=_passing,
+                seconds=self._timeout,
+            )
+        except _Unwell as error:
+            raise refusal(error.reply, self.address) from error
+        except httpx.HTTPError as error:
+            raise unanswered(error, self.address) from error
+
+    def _once(self, method: str, path: str, query: Json | None, body: Json | None = None) -> httpx.Response:
+        # Read for each request: Kubernetes renews a pod's token. A redirect is not followed: the token would go along.
+        token = token_for(self.address)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self._http.request(method, f"{self.address}{path}", params=query, json=body, headers=headers)
 
 
-def explain(error: Exception, address: str) -> Exception:
-    """Return the error from our tree for one of the client's, or the same error where it is none of them."""
-    import aiohttp
-    from mr_openapi.exceptions import ApiException
+def _passing(error: Exception) -> bool:
+    return isinstance(error, _Unwell | httpx.TransportError) and not patience.refused_tls(error)
 
-    if isinstance(error, aiohttp.ClientSSLError):
+
+def _body(reply: httpx.Response, address: str) -> Json:
+    try:
+        parsed = reply.json()
+    except ValueError as error:
+        raise no_registry(address, "no JSON") from error
+    if not isinstance(parsed, dict):
+        raise no_registry(address, "no object")
+    return parsed
+
+
+def reason(reply: httpx.Response) -> str:
+    """Return what the registry, or the proxy before it, says in an answer that is no success; one line."""
+    try:
+        said = reply.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        said = reply.text
+    return " ".join(str(said).split())[:300]
+
+
+def no_registry(address: str, found: str) -> RegistryUnreachable:
+    """Return the error for something else at the address."""
+    return RegistryUnreachable(f"What answers at {address} is no model registry ({found})", do="Check the address")
+
+
+def unanswered(error: Exception, address: str) -> RegistryUnreachable:
+    """Return the error where no answer came."""
+    if patience.distrusted(error):
         return RegistryUnreachable(
-            f"The certificate of the registry at {address} is not trusted: {error}",
+            f"The certificate of the registry at {address} is not trusted: {patience.brief(error)}",
             do="Name the CA's file in REGISTRY_CA_FILE or SSL_CERT_FILE",
         )
-    if isinstance(error, aiohttp.ClientError | TimeoutError | OSError):
-        return _unanswered(address, f"{type(error).__name__}: {error}")
-    return _explain_status(error, address) if isinstance(error, ApiException) else error
+    what = f"The registry at {address} does not answer ({type(error).__name__}: {patience.brief(error)})"
+    return RegistryUnreachable(what, do=silent_hint(address))
 
 
-def _explain_status(error: Any, address: str) -> Exception:
-    if error.status in (401, 403):
-        return _refused(address, error.status)
-    if error.status == 404:
-        return NotFound(f"The registry at {address} does not have it: {error.body}", do="Check the id")
-    if error.status in BUSY:
-        return _unanswered(address, f"HTTP {error.status}")
-    if error.status and error.status >= 500:
-        return RegistryUnreachable(f"The registry at {address} failed: {error.body}", do="Read the registry's log")
-    return InvalidInput(f"The registry at {address} refused the request: {error.body}", do="Correct what was sent")
-
-
-def _unanswered(address: str, reason: str) -> RegistryUnreachable:
-    return RegistryUnreachable(f"The registry at {address} does not answer ({reason})", do=silent_hint(address))
-
-
-def _refused(address: str, status: int) -> RegistryUnreachable:
-    why = "does not know this token (HTTP 401)" if status == 401 else "does not allow this token to read it (HTTP 403)"
-    return RegistryUnreachable(f"The registry at {address} {why}", do=refused_hint(address, status))
+def refusal(reply: httpx.Response, address: str) -> Exception:
+    """Return the error for an answer that is no success."""
+    status, said = reply.status_code, reason(reply)
+    if status in (401, 403):
+        why = "know this token" if status == 401 else "allow this token to read it"
+        return RegistryUnreachable(
+            f"The registry at {address} does not {why} (HTTP {status})", do=refused_hint(address, status)
+        )
+    if 300 <= status < 400:
+        return RegistryUnreachable(f"The registry at {address} wants a browser's login (HTTP {status})", do=TOKEN_HINT)
+    if status == 404:
+        return NotFound(f"The registry at {address} does not have it: {said}", do="Check the id")
+    if status in BUSY:
+        what = f"The registry at {address} does not answer (HTTP {status}: {said})"
+        return RegistryUnreachable(what, do=silent_hint(address))
+    if status >= 500:
+        do = "Read the log of the registry and of its database, then run this stage again"
+        return RegistryFailed(f"The registry at {address} failed (HTTP {status}: {said})", do=do)
+    return InvalidInput(f"The registry at {address} refused the request: {said}", do="Correct what was sent")

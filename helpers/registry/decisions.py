@@ -5,16 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from helpers.artifacts import now
 from helpers.errors import InvalidInput
+from helpers.registry.connection import Connection
 from helpers.registry.documents import DECISION, DOCUMENT, Document, of_kind, post, properties_of
 from helpers.registry.listing import list_artifacts
-from helpers.registry.properties import Property, decode
-
-if TYPE_CHECKING:
-    from mr_openapi import ModelRegistryServiceApi
+from helpers.registry.properties import Property, decode, storable
 
 STATES = ("candidate", "approved", "rejected")
 SHOWN = ("approval", "approval_reasons", "approval_by")
@@ -32,12 +29,14 @@ class Decision:
 
     def properties(self) -> dict[str, Property]:
         """Return the decision as a document's properties; those of `SHOWN` appear on the version too."""
-        return {
-            "approval": self.state,
-            "approval_reasons": self.reasons,
-            "approval_by": self.by,
-            "policy_digest": self.policy_digest,
-        }
+        return storable(
+            {
+                "approval": self.state,
+                "approval_reasons": self.reasons,
+                "approval_by": self.by,
+                "policy_digest": self.policy_digest,
+            }
+        )
 
 
 def check(decision: Decision) -> None:
@@ -57,14 +56,14 @@ def standing(documents: Sequence[Document]) -> Document | None:
     return decisions[-1] if decisions else None
 
 
-async def add_decision(api: ModelRegistryServiceApi, version_id: str, decision: Decision) -> None:
+def add_decision(connection: Connection, version_id: str, decision: Decision) -> None:
     """Attach the decision, unless the newest one of the same kind says the same and still holds."""
     check(decision)
-    shown = decode((await api.get_model_version(version_id)).to_dict().get("customProperties"))
-    documents = await list_artifacts(api, DOCUMENT, version_id)
+    shown = decode(connection.get("model_versions", version_id).get("customProperties"))
+    documents = list_artifacts(connection, DOCUMENT, version_id)
     if not _repeats(decision, documents, shown):
         stamped = {**decision.properties(), "decided_at": f"{now():%Y-%m-%dT%H:%M:%SZ}"}
-        await post(api, version_id, f"{DECISION}{uuid.uuid4().hex}", "", stamped)
+        post(connection, version_id, f"{DECISION}{uuid.uuid4().hex}", "", stamped)
 
 
 def _repeats(decision: Decision, documents: Sequence[Document], shown: dict[str, Property]) -> bool:
@@ -79,9 +78,10 @@ def _repeats(decision: Decision, documents: Sequence[Document], shown: dict[str,
     return overruled or all(shown.get(key) == said[key] for key in SHOWN)
 
 
-async def list_decisions(api: ModelRegistryServiceApi, version_id: str) -> list[Decision]:
+def list_decisions(connection: Connection, version_id: str) -> list[Decision]:
     """Return all decisions on a version, oldest first."""
-    return [_decision(document) for document in of_kind(await list_artifacts(api, DOCUMENT, version_id), DECISION)]
+    documents = list_artifacts(connection, DOCUMENT, version_id)
+    return [_decision(document) for document in of_kind(documents, DECISION)]
 
 
 def _decision(document: Document) -> Decision:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from helpers.registry.connection import Connection
 from helpers.registry.properties import Property, decode, encode
 
-if TYPE_CHECKING:
-    from mr_openapi import ModelRegistryServiceApi
-
-RECORD, DECISION = "record-", "approval-"
+RECORD, DECISION, VERDICT = "record-", "approval-", "verdict-"
 VERSION_ID = "model_version_id"
 DOCUMENT = "doc-artifact"
 Document = dict[str, Any]
@@ -22,22 +20,14 @@ def properties_of(document: Document) -> dict[str, Property]:
 
 
 def of_kind(documents: Sequence[Document], kind: str) -> list[Document]:
-    """Return the records or the decisions, oldest first."""
+    """Return the records, decisions or verdicts, oldest first."""
     found = [document for document in documents if document.get("name", "").startswith(kind)]
     return sorted(found, key=lambda document: int(document["id"]))
 
 
-async def post(
-    api: ModelRegistryServiceApi, version_id: str, name: str, uri: str, properties: Mapping[str, Property]
-) -> None:
+def post(connection: Connection, version_id: str, name: str, uri: str, properties: Mapping[str, Property]) -> None:
     """Attach a document to the version; the same name twice is one document."""
-    from mr_openapi import Artifact
-    from mr_openapi.exceptions import ConflictException
-
     # A list of all artifacts does not say whose they are, so the document says it.
     marked = encode({**properties, VERSION_ID: version_id})
     body = {"artifactType": DOCUMENT, "name": name, "uri": uri, "state": "LIVE", "customProperties": marked}
-    try:
-        await api.upsert_model_version_artifact(version_id, Artifact.from_dict(body))
-    except ConflictException:
-        return  # somebody attached the same document at the same moment
+    connection.post("model_versions", version_id, "artifacts", body=body)

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from helpers.errors import InvalidInput, StoreFailed
+from helpers.registry.connection import Connection
 from helpers.registry.decisions import SHOWN, Decision, add_decision, standing
 from helpers.registry.documents import DOCUMENT, RECORD, VERSION_ID, Document, of_kind, post, properties_of
 from helpers.registry.listing import list_artifacts, list_versions
-from helpers.registry.properties import Property, decode, encode, storable
-
-if TYPE_CHECKING:
-    from mr_openapi import ModelRegistryServiceApi
+from helpers.registry.properties import (
+    LONGEST_URI,
+    Property,
+    bounded,
+    decode,
+    encode,
+    folded,
+    sendable,
+    storable,
+)
 
 PREFIXES = {"baseline": "baseline_", "use-case": "use_case_"}
 ROUNDS = 50
@@ -36,8 +42,8 @@ class AttachedRecord:
     summary: dict[str, Property]
 
 
-async def attach_record(
-    api: ModelRegistryServiceApi, version_id: str, record_id: str, uri: str, summary: Mapping[str, Property]
+def attach_record(
+    connection: Connection, version_id: str, record_id: str, uri: str, summary: Mapping[str, Property]
 ) -> None:
     """Attach a record under its id, once, and bring the version's properties up to date."""
     if summary.get("purpose") not in PREFIXES:
@@ -45,51 +51,57 @@ async def attach_record(
             f"Record {record_id}: purpose is {summary.get('purpose')!r}", do=f"Use {' or '.join(PREFIXES)}"
         )
     name = f"{RECORD}{record_id}"
-    known = await list_artifacts(api, DOCUMENT, version_id)
+    bounded("Record", name)
+    bounded("Address", uri, LONGEST_URI)
+    properties = storable({**summary, "record_id": record_id})
+    known = list_artifacts(connection, DOCUMENT, version_id)
     if not any(document.get("name", "") == name for document in known):
-        await post(api, version_id, name, uri, {**storable(summary), "record_id": record_id})
-    await converge(api, version_id)
+        post(connection, version_id, name, uri, properties)
+    converge(connection, version_id)
 
 
-async def set_approval(api: ModelRegistryServiceApi, version_id: str, decision: Decision) -> None:
+def set_approval(connection: Connection, version_id: str, decision: Decision) -> None:
     """Record a decision and bring the version's properties up to date."""
-    await add_decision(api, version_id, decision)
-    await converge(api, version_id)
+    add_decision(connection, version_id, decision)
+    converge(connection, version_id)
 
 
-async def list_records(api: ModelRegistryServiceApi, name: str = "", version: str = "") -> list[AttachedRecord]:
+def list_records(connection: Connection, name: str = "", version: str = "") -> list[AttachedRecord]:
     """Return the records of all versions, oldest first, or only those of one model or version."""
-    versions = {item.model_version_id: item for item in await list_versions(api)}
+    documents = of_kind(list_artifacts(connection, DOCUMENT), RECORD)
+    versions = {item.model_version_id: item for item in list_versions(connection)}
     found = []
-    for document in await list_artifacts(api, DOCUMENT):
-        properties = decode(document.get("customProperties"))
+    for document in documents:
+        properties = properties_of(document)
         owner = versions.get(str(properties.pop(VERSION_ID, "")))
-        if owner is None or not document.get("name", "").startswith(RECORD):
-            continue
-        if name in ("", owner.name) and version in ("", owner.version):
+        if owner and name in ("", owner.name) and version in ("", owner.version):
             record_id = str(properties.pop("record_id"))
             uri = document.get("uri", "")
             found.append(AttachedRecord(owner.name, owner.version, owner.model_version_id, record_id, uri, properties))
     return found
 
 
-async def converge(api: ModelRegistryServiceApi, version_id: str) -> None:
-    """Write what the documents say into the version until it is there; raises StoreFailed if that never settles."""
-    from mr_openapi import MetadataValue, ModelVersionUpdate
+def converge(connection: Connection, version_id: str) -> None:
+    """Write what the documents say into the version until it is there; raises StoreFailed if that never settles.
 
+    Only properties that change are written anew, under our spelling; the others go back as they came, whoever made
+    them: the registry replaces all at once.
+    """
     for _ in range(ROUNDS):
         # Documents first: one that is added after this read is brought in by whoever added it.
-        documents = await list_artifacts(api, DOCUMENT, version_id)
-        current = await _read(api, version_id)
-        raw = current.get("customProperties", {})
-        wanted = derive(documents, decode(raw))
-        if wanted == decode(raw):
+        documents = list_artifacts(connection, DOCUMENT, version_id)
+        current = connection.get("model_versions", version_id)
+        raw = current.get("customProperties") or {}
+        have = decode(raw)
+        wanted = derive(documents, have)
+        if wanted == have:
             return
-        kept = {name: value for name, value in raw.items() if name not in decode({name: value})}
-        properties = {key: MetadataValue.from_dict(value) for key, value in {**kept, **encode(wanted)}.items()}
+        changed = {name for name in {*wanted, *have} if wanted.get(name) != have.get(name)}
+        kept = {name: sendable(value) for name, value in raw.items() if folded(name) not in changed}
+        written = encode({name: wanted[name] for name in changed if name in wanted})
         # The state is sent along because the server resets one that is absent.
-        update = ModelVersionUpdate(customProperties=properties, state=current.get("state"))
-        await api.update_model_version(version_id, update)
+        body = {"customProperties": {**kept, **written}, "state": current.get("state", "LIVE")}
+        connection.patch("model_versions", version_id, body=body)
     raise StoreFailed(f"The properties of version {version_id} did not settle", do="Run this stage again")
 
 
@@ -116,7 +128,3 @@ def _figures(document: Document, prefix: str) -> dict[str, Property]:
         f"{prefix}{key}": value for key, value in summary.items() if key not in ("purpose", "record_id", VERSION_ID)
     }
     return {**figures, f"{prefix}record": summary["record_id"]}
-
-
-async def _read(api: ModelRegistryServiceApi, version_id: str) -> dict[str, Any]:
-    return (await api.get_model_version(version_id)).to_dict()

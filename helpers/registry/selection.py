@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from helpers.artifacts import Selection
 from helpers.errors import InvalidInput
+from helpers.registry.connection import Connection
 from helpers.registry.listing import list_artifacts
 from helpers.registry.properties import Property, as_int, decode
-
-if TYPE_CHECKING:
-    from mr_openapi import ModelRegistryServiceApi
 
 DO_INGEST = "Bring the model in with the ingest_model notebook"
 
 
-async def read_selection(
-    api: ModelRegistryServiceApi, address: str, name: str, version_id: str, reason: str = ""
-) -> Selection | None:
+def read_selection(connection: Connection, name: str, version_id: str, reason: str = "") -> Selection | None:
     """Return the selection for a version, or None while it has no model artifact."""
-    artifacts = await list_artifacts(api, "model-artifact", version_id)
+    artifacts = list_artifacts(connection, "model-artifact", version_id)
     if not artifacts:
         return None
-    version = (await api.get_model_version(version_id)).to_dict()
+    version = connection.get("model_versions", version_id)
     # Other tools name artifacts as they like; the newest one counts.
     artifact = max(artifacts, key=lambda item: int(item["id"]))
     ids = (version["registeredModelId"], version_id, artifact["id"])
     properties = decode(version.get("customProperties"))
-    return build(address, (name, version["name"], artifact.get("uri", "")), properties, ids, reason)
+    return build(connection.address, (name, version["name"], artifact.get("uri", "")), properties, ids, reason)
 
 
 def build(

@@ -10,8 +10,10 @@ from helpers.parameters import words
 Resources = dict[str, str]  # Kubernetes' name of a resource, and how much of it
 Toleration = dict[str, str]
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|[kKMGT]i?)?")
+QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+NO_ACCELERATOR = re.compile(r"(?i)rdma|infiniband|roce|sriov|vpc\.amazonaws\.com|/(ib|efa|hca|nic|kvm|tun|fuse)\b")
+LEAST_MEMORY = 2**26  # bytes; whoever asks for less has forgotten the unit or taken the wrong one
 UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "m": 1e-3}
 
 
@@ -22,6 +24,7 @@ def parse_resources(text: str) -> Resources:
         name, _, amount = item.rpartition(":")
         if not KEY.fullmatch(name) or not QUANTITY.fullmatch(amount):
             raise ValueError(f"{item!r} is not name:quantity, for example memory:16Gi")
+        _require_meant(name, amount)
         if name in found:
             raise ValueError(f"{name} is there twice")
         if "/" in name and not amount.isdigit():
@@ -32,9 +35,30 @@ def parse_resources(text: str) -> Resources:
     return {name: amount for name, amount in found.items() if "/" not in name or int(amount)}
 
 
+def _require_meant(name: str, amount: str) -> None:
+    """Raise ValueError, with what was meant, for a quantity that Kubernetes refuses or takes for something else."""
+    found = QUANTITY.fullmatch(amount)
+    assert found
+    digits, unit = found.groups()
+    if unit not in UNITS:
+        meant = f"{digits}{unit[0].upper()}i" if unit[0].lower() in "kmgt" and name != "cpu" else digits
+        raise ValueError(f"{name}:{amount} has a unit that Kubernetes does not know; {name}:{meant} is meant")
+    if name == "cpu" and unit not in ("", "m"):
+        raise ValueError(f"cpu:{amount} would be {number(amount):.0f} processors; cpu:{digits} is meant")
+    if name in ("cpu", "memory") and not number(amount):
+        raise ValueError(f"{name}:{amount} gives the server nothing; say how much it may have")
+    if name == "memory" and number(amount) < LEAST_MEMORY:
+        meant = {"": "Gi", "m": "Mi"}.get(unit, "Mi")
+        raise ValueError(f"memory:{amount} is {number(amount):g} bytes; memory:{digits}{meant} is meant")
+
+
 def accelerator(resources: Resources) -> tuple[str, int]:
-    """Return the accelerator's resource name and how many there are, ("", 0) for a server on the CPU."""
-    return next(((name, int(amount)) for name, amount in resources.items() if "/" in name), ("", 0))
+    """Return the accelerator's resource name and how many there are, ("", 0) for a server on the CPU.
+
+    Devices of the network, for example rdma/ib, are none.
+    """
+    devices = [name for name in resources if "/" in name and not NO_ACCELERATOR.search(name)]
+    return next(((name, int(resources[name])) for name in devices), ("", 0))
 
 
 def number(amount: str) -> float:

@@ -28,6 +28,12 @@ OLD_PROCESSOR = Cause(
     "the processor lacks an instruction set that this vLLM build needs",
     "Use a machine with AVX2 or AVX-512, or TARGET existing",
 )
+# What is no error: lines of another level, warnings of Python, advice, and the source lines of a traceback.
+PREFIX = re.compile(r"^(\([^)]*pid=\d+\)\s?)*((ERROR|CRITICAL|FATAL) [\d:. -]*(\[[^\]]*\] ?)?)?")
+HARMLESS = re.compile(
+    r"^(INFO|WARNING|DEBUG|WARN)\b|\b[A-Z]\w*Warning: |^\s*warnings\.warn|"
+    r"If you are running out of memory|^ {4,}|^\s*File \""
+)
 LIFETIME_OVER = 124  # how coreutils' timeout ends
 CAUSES: tuple[tuple[str, Cause], ...] = (
     (
@@ -55,7 +61,7 @@ CAUSES: tuple[tuple[str, Cause], ...] = (
         ),
     ),
     (
-        r"max_model_len.*(greater|larger) than|max_position_embeddings",
+        r"max_model_len.*(greater|larger) than",
         Cause("MAX_MODEL_LEN is larger than the model's context", "Lower MAX_MODEL_LEN", errors.InvalidDeployment),
     ),
     (
@@ -84,8 +90,14 @@ CAUSES: tuple[tuple[str, Cause], ...] = (
 
 
 def cause_of(log: str) -> Cause | None:
-    """Return the likely reason that a log tells, None where it tells none that is known."""
-    return next((cause for pattern, cause in CAUSES if re.search(pattern, log)), None)
+    """Return the likely reason that a log's last error tells, None where it tells none that is known."""
+    for line in reversed(log.splitlines()):
+        text = PREFIX.sub("", line)
+        if HARMLESS.search(text):
+            continue
+        if found := next((cause for pattern, cause in CAUSES if re.search(pattern, text)), None):
+            return found
+    return None
 
 
 def explain(log: Path, code: int | None, label: str) -> DeploymentFailed:

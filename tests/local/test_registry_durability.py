@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -73,6 +74,44 @@ def test_sigterm_ends_it_and_a_restart_has_everything(tmp_path):
         assert server.stdout.read() == "", "nothing is logged unless something is wrong"
     with serving(tmp_path / "r.db") as again:
         assert names(again.address) == {"a"}
+
+
+VERSION_1 = """
+CREATE TABLE {name} (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, parent INTEGER REFERENCES context(id), name TEXT NOT NULL,
+  external_id TEXT UNIQUE, created INTEGER NOT NULL, updated INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE UNIQUE INDEX {name}_root_name ON {name}(kind, name) WHERE parent IS NULL AND kind = 'model';
+CREATE UNIQUE INDEX {name}_name ON {name}(parent, kind, name);
+CREATE INDEX {name}_find ON {name}(kind, name);
+"""
+VERSION_1_ROWS = """
+CREATE TABLE attribution (
+  version INTEGER NOT NULL REFERENCES context(id), artifact INTEGER NOT NULL REFERENCES artifact(id),
+  PRIMARY KEY (version, artifact)) WITHOUT ROWID;
+INSERT INTO context VALUES (1, 'model', NULL, 'Llama', 'e', 5, 5, '{"state": "LIVE"}');
+INSERT INTO context VALUES (2, 'model', NULL, 'llama', NULL, 6, 6, '{"state": "ARCHIVED"}');
+INSERT INTO context VALUES (3, 'version', 2, '1', NULL, 7, 7, '{"state": "LIVE", "customProperties":
+  {"accuracy": {"double_value": 1.0, "metadataType": "MetadataDoubleValue"}}}');
+INSERT INTO artifact VALUES (1, 'model-artifact', 3, 'llama', NULL, 8, 8, '{"state": "UNKNOWN", "uri": "file:///x"}');
+INSERT INTO attribution VALUES (3, 1);
+"""
+
+
+def test_a_database_of_version_1_is_served_also_with_two_spellings_of_one_name(tmp_path):
+    database = sqlite3.connect(tmp_path / "r.db")
+    database.executescript(VERSION_1.format(name="context") + VERSION_1.format(name="artifact") + VERSION_1_ROWS)
+    database.close()
+
+    for _ in range(2):
+        with serving(tmp_path / "r.db") as server, httpx.Client(base_url=server.address + PREFIX) as http:
+            assert names(server.address) == {"Llama", "llama"}
+            found = [http.get("/registered_model", params={"name": name}).json() for name in ("Llama", "llama")]
+            assert [(model["id"], model["customProperties"]) for model in found] == [("1", {}), ("2", {})]
+            where = {"name": "llama", "parentResourceId": "3"}
+            assert http.get("/model_artifact", params=where).json()["uri"] == "file:///x"
+            assert '"double_value":1,' in http.get("/model_versions/3").text
+            assert http.patch("/registered_models/1", json={"owner": "ann"}).json()["externalId"] == "e"
+            assert http.post("/registered_models", json={"name": "LLAMA"}).status_code == 409
 
 
 def test_of_eight_writers_of_one_name_one_wins(tmp_path):

@@ -1,4 +1,4 @@
-"""The embedded registry through the platform's own, unmodified client, and what raw requests get."""
+"""What raw requests to the embedded registry get."""
 
 from __future__ import annotations
 
@@ -8,24 +8,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from model_registry import ModelRegistry
-from model_registry.exceptions import StoreError
-from model_registry.types import DocArtifact
-from mr_openapi.exceptions import UnauthorizedException
 
 from helpers.local.registry.app import create_app
-from tests.plugins.registry import MEMORY, RegistryServer, serving
+from tests.plugins.registry import MEMORY, RegistryServer
 
 PREFIXES = ("/api/model_registry/v1alpha3", "/api/model_registry/v1")
-
-
-def real_client(address: str, token: str = "unused") -> ModelRegistry:
-    return ModelRegistry(address, author="tester", is_secure=False, user_token=token)
-
-
-@pytest.fixture
-def client(registry_server: RegistryServer) -> ModelRegistry:
-    return real_client(registry_server.address)
 
 
 @pytest.fixture
@@ -38,76 +25,6 @@ def post(http: httpx.Client, path: str, **body: object) -> dict[str, object]:
     answer = http.post(path, json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
-
-
-def register(client: ModelRegistry, name: str = "alpha", version: str = "1", **metadata: object) -> None:
-    client.register_model(
-        name, "file:///x", model_format_name="safetensors", model_format_version="1", version=version, metadata=metadata
-    )
-
-
-def test_the_client_finds_what_it_registered(client):
-    register(client, text="t", whole=7, real=0.5, flag=True)
-
-    version = client.get_model_version("alpha", "1")
-    artifact = client.get_model_artifact("alpha", "1")
-
-    assert client.get_registered_model("alpha").owner == "tester"
-    assert version.custom_properties == {"text": "t", "whole": 7, "real": 0.5, "flag": True}
-    assert (artifact.uri, artifact.model_format_name) == ("file:///x", "safetensors")
-
-
-def test_the_client_is_told_of_a_version_that_exists(client):
-    register(client)
-    with pytest.raises(StoreError, match="already exists"):
-        register(client)
-
-
-def test_an_unknown_name_is_none_for_the_client(client):
-    assert client.get_registered_model("nobody") is None
-
-
-def test_an_update_replaces_the_properties_and_keeps_the_rest(client):
-    register(client, old=1)
-    version = client.get_model_version("alpha", "1")
-    version.custom_properties = {"new": 2}
-
-    client.update(version)
-
-    again = client.get_model_version("alpha", "1")
-    assert (again.custom_properties, again.author) == ({"new": 2}, "tester")
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_the_clients_pager_sees_each_model_once(client, size):
-    names = [f"m{i}" for i in range(5)]
-    for name in names:
-        register(client, name)
-
-    pager = client.get_registered_models().page_size(size)
-
-    assert [model.name for model in pager] == names
-    assert [model.name for model in pager.order_by_update_time().descending()] == names[::-1]
-
-
-def test_a_document_hides_the_model_artifact_of_its_name(client):
-    register(client)
-    version = client.get_model_version("alpha", "1")
-    run = client.async_runner
-
-    document = run(client._api.upsert_model_version_artifact(DocArtifact(name="alpha", uri="file:///d"), version.id))
-
-    assert run(client._api.get_model_artifacts(version.id))[0].uri == "file:///x"
-    assert document.uri == "file:///d"
-    assert client.get_model_artifact("alpha", "1") is None, "two artifacts have this name"
-
-
-def test_both_prefixes_show_the_same(registry_server):
-    client = real_client(registry_server.address)
-    register(client)
-    seen = [httpx.get(f"{registry_server.address}{prefix}/model_versions").json() for prefix in PREFIXES]
-    assert seen[0] == seen[1]
-    assert seen[0]["size"] == 1
 
 
 def test_patch_keeps_absent_fields_and_ids(http):
@@ -187,17 +104,6 @@ def test_find_needs_something_to_search_for(http, path):
     assert http.get(path).status_code == 400
     if path != "/registered_model":
         assert http.get(path, params={"name": "without a parent"}).status_code == 400
-
-
-def test_only_those_with_the_token_get_in():
-    with serving(MEMORY, token="secret") as server:
-        register(real_client(server.address, "secret"))
-        with pytest.raises(UnauthorizedException):
-            real_client(server.address, "wrong")
-        answer = httpx.get(f"{server.address}{PREFIXES[0]}/registered_models")
-        assert (answer.status_code, answer.json()["code"]) == (401, "Unauthorized")
-        assert "secret" not in answer.text
-        assert httpx.get(f"{server.address}/readyz/health").text == "OK"
 
 
 def test_a_path_or_method_that_is_not_there_is_refused_without_json(http):

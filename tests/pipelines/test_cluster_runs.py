@@ -159,7 +159,8 @@ def test_every_node_of_both_pipelines_ends_well(finished):
 def test_outputs_notebooks_and_pages_are_in_the_bucket(finished):
     uploads = set(finished.pipelines.keys())
     for name, run in finished.runs.items():
-        (folder,) = {key.partition("/")[0] for key in uploads if key.startswith(run.compiled.name)}
+        (version,) = {key.partition("/")[0] for key in uploads if key.startswith(run.compiled.name)}
+        folder = f"{version}/{run.body['run_id']}"
         for stage, node in zip(Pipeline(name).stages, Pipeline(name).nodes, strict=True):
             wanted = {f"{folder}/{file}" for file in (f"{stage}.ipynb", f"{stage}.html", *node["outputs"])}
             assert wanted <= uploads, stage

@@ -14,18 +14,20 @@ import pytest
 
 from helpers import patience
 
-Way = Literal["refused", "silent", "cut", "unanswered", "busy", "failing"]
+Way = Literal["refused", "silent", "cut", "unanswered", "busy", "failing", "database"]
 WAYS: tuple[Way, ...] = ("refused", "silent", "cut", "unanswered", "busy", "failing")
 ANSWERS = {"busy": "503 Service Unavailable", "failing": "500 Internal Server Error"}
 BODY = '{"code": "500", "message": "the database is away"}'
 REQUEST = re.compile(rb"(GET|HEAD|PUT|POST|PATCH|DELETE) ")
+BY_ID = re.compile(rb"(GET|PATCH) /\S*/\d+ |POST /\S*/\d+/artifacts ")
 
 
 class Door:
     """An address that leads to a server, except while it is shut.
 
     `refused` listens no more, `silent` takes requests and says nothing, `cut` ends each connection, `unanswered` does
-    that after the server did what was asked, `busy` answers 503 and `failing` 500.
+    that after the server did what was asked, `busy` answers 503 and `failing` 500. `database` is a registry whose
+    database is away: 404 for what is asked by its id, 500 for all else.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -94,8 +96,8 @@ class Door:
                     return
                 if self._way == "silent":
                     continue
-                if self._way in ANSWERS:
-                    head = f"HTTP/1.1 {ANSWERS[self._way]}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                if answer := self._answer_of_its_own(data):
+                    head = f"HTTP/1.1 {answer}\r\nContent-Type: application/json\r\nConnection: close\r\n"
                     near.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\n{BODY}".encode())
                     return
                 if far is None:
@@ -107,6 +109,11 @@ class Door:
         finally:
             self._open.discard(near)
             self._hang_up(near, *([far] if far and self._way != "unanswered" else []))
+
+    def _answer_of_its_own(self, request: bytes) -> str | None:
+        if self._way == "database":
+            return "404 Not Found" if BY_ID.match(request) else ANSWERS["failing"]
+        return ANSWERS.get(self._way or "")
 
     def _answer(self, far: socket.socket, near: socket.socket) -> None:
         with suppress(OSError):

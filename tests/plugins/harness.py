@@ -200,8 +200,8 @@ def _attempt(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Ma
 
 
 def kill(task: Task) -> None:
-    """End a node's pod, as an eviction or the kernel would."""
-    _end_all(task.mark)
+    """End a node's pod, as an eviction or the kernel would; its exit code is read where it was started."""
+    _kill_all(task.mark)
 
 
 def _run(task: Task, compiled: Compiled, pods: Pods, folder: Path, given: Mapping[str, Any], stop: Stop) -> None:
@@ -297,7 +297,7 @@ def _stopping(stop: Stop, mark: str) -> Iterator[None]:
     def watch() -> None:
         while not over.is_set():
             if stop.wait(0.05):
-                _end_all(mark)
+                _kill_all(mark)
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -315,11 +315,16 @@ def gone(pid: int) -> bool:
 
 
 def _end_all(mark: str) -> None:
-    """End every process of a pod, known by its TMPDIR: kernels and servers have sessions of their own."""
+    """End every process of a pod and see it gone."""
+    psutil.wait_procs(_kill_all(mark), timeout=10)
+
+
+def _kill_all(mark: str) -> list[psutil.Process]:
+    """Kill every process of a pod, known by its TMPDIR: kernels and servers have sessions of their own."""
     killed = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("TMPDIR") == mark:
                 process.kill()
                 killed.append(process)
-    psutil.wait_procs(killed, timeout=10)
+    return killed

@@ -18,7 +18,7 @@ from helpers.serving.local import _free_port
 from helpers.workspace import ROOT
 from tests.plugins.cluster import KubernetesApi
 from tests.plugins.kube.replies import Refusal
-from tests.serving.histories import at_work, ready
+from tests.serving.histories import at_work, deployment, ready, tracked
 
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 
@@ -37,7 +37,10 @@ class Controller:
     def __call__(self, service: dict) -> None:
         """Serve one InferenceService until it is deleted or everything ends."""
         name, model = service["metadata"]["name"], service["spec"]["predictor"]["model"]
-        at_work()(self.api, service)
+        # The registry's controller writes its label first: a plain Deployment would roll, this one starts anew.
+        assert service["spec"]["predictor"]["deploymentStrategy"] == {"type": "Recreate"}
+        for change in (tracked, deployment(), at_work()):
+            change(self.api, service)
         files = storage.fetch(f"s3://{self.bucket}/{model['storage']['path']}", self.folder / name / "models")
         port = _free_port()
         command = [

@@ -2,7 +2,8 @@
 
 import pytest
 
-from helpers.serving.diagnosis import explain
+from helpers import errors
+from helpers.serving.diagnosis import cause_of, explain
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,30 @@ def test_the_likely_reason_and_the_last_lines_are_told(tmp_path, line, code, cau
     assert cause in str(error)
     assert str(log) in str(error)
     assert line in error.__notes__[0]
+
+
+CORE = "(EngineCore_0 pid=123) ERROR 11-28 20:24:15 [core.py:500] "
+
+
+@pytest.mark.parametrize(
+    ("log", "error"),
+    [
+        ("WARNING 11-28 20:24:15 [x.py:1] Failed to import: No module named 'vllm._C'\nValueError: odd", None),
+        ("If you are running out of memory, consider decreasing gpu_memory_utilization\nValueError: odd", None),
+        ("WARNING 11-28 20:24:15 [config.py:9] max_model_len (9) is larger than max_position_embeddings\nodd", None),
+        ("INFO 11-28 20:24:15 [x.py:1] rope: max_model_len is greater than 4096, out of memory is possible\nodd", None),
+        ("x.py:3: FutureWarning: Cannot load the old format", None),
+        ('  File "x.py", line 3, in f\n    raise OutOfMemoryError(\nValueError: odd', None),
+        (f"{CORE}ValueError: Model architectures ['Odd'] are not supported for now.\n{CORE}"
+         "torch.OutOfMemoryError: CUDA out of memory.\nRuntimeError: Engine core initialization failed.",
+         errors.OutOfMemory),
+        ("torch.OutOfMemoryError: CUDA out of memory; a smaller graph is tried\n"
+         "ValueError: Model architectures ['Odd'] are not supported for now.", errors.ModelNotLoaded),
+        ("pydantic_core.ValidationError: 1 validation error for ModelConfig\n"
+         "  Value error, User-specified max_model_len (9) is greater than the derived max_model_len",
+         errors.InvalidDeployment),
+    ],
+)  # fmt: skip
+def test_the_last_error_counts_and_what_is_no_error_names_no_cause(log, error):
+    cause = cause_of(log)
+    assert (cause and cause.error) is error

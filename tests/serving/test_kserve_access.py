@@ -193,7 +193,7 @@ def test_without_rights_the_platforms_runtime_is_used(project, selection, name, 
 
 
 @pytest.mark.parametrize(("changes", "said"), [
-    ({}, r"no ServingRuntime vllm-cuda-runtime in evaluation.*vllm-cuda-runtime-template"),
+    ({}, r"no ServingRuntime vllm-cuda-runtime in .*may not create one.*apply -k.*vllm-cuda-runtime-template"),
     ({"resources": "cpu:2,memory:4Gi"}, "no ServingRuntime vllm-cpu-x86-runtime"),
     ({"resources": "cpu:2,memory:4Gi,amd.com/gpu:1"}, "no ServingRuntime vllm-rocm-runtime"),
     ({"serving_runtime": "mine"}, r"no ServingRuntime mine.*SERVING_RUNTIME"),
@@ -216,6 +216,17 @@ def test_without_any_right_on_runtimes_kserve_says_whether_it_is_there(project, 
     project.play("InferenceService", [(1, h.ready(answers(name).url))])
     endpoint = serving.deploy(selection, settings())
     assert "is removed" in serving.remove(endpoint)
+
+
+def test_a_runtime_that_is_not_there_and_may_not_be_looked_for_is_told_by_name(project, selection, capsys):
+    for verb in ("create", "get", "list", "delete"):
+        project.rules.revoke(verb, "servingruntimes")
+    project.play("InferenceService", [(1, h.invalid("RuntimeNotRecognized", "Waiting for runtime"))])
+    with pytest.raises(errors.InvalidDeployment, match=r"Create the ServingRuntime vllm-cuda-runtime .*oc apply -k"):
+        serving.deploy(selection, settings())
+    said = capsys.readouterr().out
+    assert "may not create a ServingRuntime in evaluation: vllm-cuda-runtime is used" in said
+    assert "may not get servingruntimes" in said
 
 
 def test_a_right_that_is_missing_is_named(project, selection):

@@ -81,7 +81,7 @@ VARIANTS = {
     "everything": {
         "runtime": "mine", "connection": "pull", "service_account": "server", "access": "exposed",
         "engine_args": "--enforce-eager --dtype=half", "tolerations": "nvidia.com/gpu:NoSchedule,team=llm,spot",
-        "resources": "cpu:500m,memory:24Gi,nvidia.com/mig-1g.5gb:2,ephemeral-storage:10Gi",
+        "queue": "gpu-team", "resources": "cpu:500m,memory:24Gi,nvidia.com/mig-1g.5gb:2,ephemeral-storage:10Gi",
     },
     "processor": {"resources": CPU, "tolerations": ""},
 }  # fmt: skip
@@ -166,6 +166,13 @@ def test_arguments_of_the_engine():
     assert "VLLM_CPU_KVCACHE_SPACE" not in {item["name"] for item in model()["env"]}
 
 
+def test_a_device_of_the_network_is_no_gpu():
+    eight = model(resources="cpu:4,memory:16Gi,rdma/ib:1,nvidia.com/gpu:8")
+    assert "--tensor-parallel-size=8" in eight["args"]
+    assert eight["resources"]["limits"]["rdma/ib"] == "1"
+    assert "VLLM_CPU_KVCACHE_SPACE" in {item["name"] for item in model(resources=f"{CPU},rdma/ib:1")["env"]}
+
+
 @pytest.mark.parametrize(("access", "auth", "visibility"), [
     ("cluster", None, None), ("token", "true", None), ("exposed", "true", "exposed"),
 ])  # fmt: skip
@@ -173,6 +180,20 @@ def test_a_route_is_never_without_a_token(access, auth, visibility):
     metadata = rendered(access=access)["metadata"]
     assert metadata["annotations"].get("security.opendatahub.io/enable-auth") == auth
     assert metadata["labels"].get("networking.kserve.io/visibility") == visibility
+
+
+def test_an_address_that_is_a_number_gives_no_label():
+    labels = rendered(selected(registry="http://10.43.0.7:8080"))["metadata"]["labels"]
+    assert "modelregistry.opendatahub.io/name" not in labels
+    assert labels["modelregistry.opendatahub.io/registered-model-id"] == "7"
+
+
+def test_the_readable_part_of_a_name_comes_first():
+    assert service_name(selected(name="granite-4-0-micro-instruct")).startswith("granite-4-0-micro-")
+
+
+def test_a_changed_service_is_never_two_servers():
+    assert rendered()["spec"]["predictor"]["deploymentStrategy"] == {"type": "Recreate"}
 
 
 def test_labels_lead_back_to_the_registry_and_tell_ours_from_others():
@@ -200,7 +221,7 @@ def test_the_specification_changes_with_what_is_served_and_not_with_the_time():
 def test_names_are_short_and_names_of_a_service(name):
     found = service_name(selected(name=name))
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", found)
-    assert len(found) <= 53
+    assert len(found) <= 36  # NAME-kube-rbac-proxy-sar-config is the name of a volume
     assert len(f"{found}-predictor") <= 63
 
 
@@ -215,7 +236,8 @@ def test_two_versions_never_share_a_name():
 
 @pytest.mark.parametrize(("address", "name"), [
     ("https://gateway.example/model-registry/team", "team"), ("https://team-rest.apps.example:443", "team"),
-    ("http://team.rhoai-model-registries.svc:8080", "team"), ("http://127.0.0.1:8085", "127"), ("local", "local"),
+    ("http://team.rhoai-model-registries.svc:8080", "team"), ("http://127.0.0.1:8085", ""), ("http://[::1]:8085", ""),
+    ("local", "local"),
 ])  # fmt: skip
 def test_the_registrys_name_comes_from_its_address(address, name):
     assert registry_label(address) == name
@@ -248,7 +270,12 @@ def test_the_templates_are_in_the_wheel_and_used_from_there(tmp_path):
 @pytest.mark.parametrize(("name", "value", "said"), [
     ("resources", "cpu:4", "memory is missing"), ("resources", "cpu:4,memory:16Gi,cpu:2", "cpu is there twice"),
     ("resources", "cpu:4,memory:16Gi,nvidia.com/gpu:0.5", "whole numbers"),
-    ("resources", "cpu:many,memory:1Gi", "cpu:many"),
+    ("resources", "cpu:many,memory:1Gi", "cpu:many"), ("resources", "cpu:4,memory:512m", "memory:512Mi is meant"),
+    ("resources", "cpu:4,memory:16", "memory:16Gi is meant"), ("resources", "cpu:4,memory:0", "nothing"),
+    ("resources", "cpu:4Gi,memory:16Gi", "cpu:4 is meant"), ("resources", "cpu:4,memory:16K", "memory:16Ki is meant"),
+    ("resources", "cpu:4,memory:16ki", "memory:16Ki is meant"),
+    ("resources", "cpu:4,memory:16GB", "memory:16Gi is meant"),
+    ("resources", "cpu:4cores,memory:16Gi", "cpu:4 is meant"), ("resources", "cpu:0,memory:16Gi", "nothing"),
     ("tolerations", "a:Sometimes", "NoSchedule"), ("hardware", ":2", "has no name"), ("access", "open", "ACCESS"),
     ("connection", "Not_A_Name", "CONNECTION"), ("start_timeout_seconds", 2, "START_TIMEOUT_SECONDS"),
 ])  # fmt: skip
@@ -258,9 +285,9 @@ def test_bad_parameters_are_refused_by_name(name, value, said):
 
 
 def test_defaults_depend_on_the_target(monkeypatch):
-    here = settings(target="auto")
+    here = settings(target="auto", start_timeout_seconds=0)
     assert (here.where, here.lifetime, here.start_timeout, here.arguments) == ("local", 3600, 300, ("--enforce-eager",))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    there = settings(target="auto")
+    there = settings(target="auto", start_timeout_seconds=0)
     assert (there.where, there.lifetime, there.start_timeout, there.arguments) == ("kserve", 14_400, 1800, ())
     assert settings(lifetime_seconds=60, engine_args="--seed 1").lifetime == 60

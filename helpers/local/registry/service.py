@@ -9,6 +9,7 @@ from mr_openapi import ArtifactTypeQueryParam
 
 from helpers.local.registry import bodies
 from helpers.local.registry.errors import ApiError, bad_request, not_found
+from helpers.local.registry.names import is_pattern
 from helpers.local.registry.paging import Page, parse_id
 from helpers.local.registry.resources import ARTIFACTS, MODEL, MODEL_ARTIFACT, VERSION, Resource
 from helpers.local.registry.store import Condition, Row, Store, external, named, of_kinds, of_version, render
@@ -102,7 +103,9 @@ class Service:
         conditions = [of_kinds(_names(ANY_ARTIFACT if kinds[0].is_artifact else kinds)), *_sought(query)]
         if owned and parent:
             conditions.append(_of_parent(kinds, parse_id(parent, "invalid parent ID")))
-        rows = self.store.select(kinds[0].table, conditions, limit=2)
+        rows = self.store.select(kinds[0].table, conditions)
+        if len(rows) > 1 and not is_pattern(name):  # a database of version 1 may have two spellings of one name
+            rows = [row for row in rows if row[3] == name] or rows
         if len(rows) != 1 or rows[0][1] not in _names(kinds):
             label = kinds[0].label if len(kinds) == 1 else "artifact"
             asked = f"name={name}, {f'parentResourceId={parent}, ' if owned else ''}externalId={external_id}"

@@ -8,8 +8,7 @@ from helpers.artifacts import Server
 from helpers.cluster import connect
 from helpers.serving.difference import Difference
 from helpers.serving.kserve.failures import SERVER
-from helpers.serving.kserve.names import Object
-from helpers.serving.kserve.watching import POD_OF
+from helpers.serving.kserve.names import POD_OF, Object
 
 
 def server(service: Object, pods: list[Object]) -> Server:

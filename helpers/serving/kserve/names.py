@@ -12,10 +12,11 @@ from helpers.artifacts import Selection
 
 Object = dict[str, Any]
 MANAGED, OURS = "app.kubernetes.io/managed-by", "assay"
+POD_OF = "serving.kserve.io/inferenceservice"
 SELECTOR = f"{MANAGED}={OURS}"
 DIGEST, SPECIFICATION, EXPIRES = "assay/digest", "assay/specification", "assay/expires"
 RUN = "assay/run"  # a label: what a run deployed is found by it, from its creation on
-LONGEST = 53  # OpenShift AI refuses longer names of InferenceServices
+LONGEST = 36  # KServe appends -kube-rbac-proxy-sar-config for a volume, whose name may have 63 characters
 HASH = 10
 
 
@@ -34,12 +35,14 @@ def service_name(selection: Selection) -> str:
 
 
 def registry_label(address: str) -> str:
-    """Return the registry's name from its address, as a label may hold it.
+    """Return the registry's name from its address, as a label may hold it; "" where that is a number.
 
     A path says it (gateway/model-registry/NAME), or the host does (NAME-rest.domain, NAME.namespace.svc).
     """
     parsed = urlparse(address)
     path = parsed.path.strip("/").split("/")
+    if path[0] != "model-registry" and re.fullmatch(r"[0-9.]+|.*:.*", parsed.hostname or ""):
+        return ""
     name = path[-1] if path[0] == "model-registry" and len(path) > 1 else (parsed.hostname or address).split(".")[0]
     return re.sub(r"[^A-Za-z0-9]+", "-", name.removesuffix("-rest"))[:63].strip("-") or "registry"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import NamedTuple
 
 from helpers.artifacts import Selection, now
 from helpers.cluster import Cluster
-from helpers.errors import DigestMismatch, StartTimedOut, TimedOut
+from helpers.errors import DigestMismatch
 from helpers.polling import wait_for
 from helpers.serving import client
 from helpers.serving.kserve.address import endpoint_url
@@ -33,18 +34,10 @@ class Served(NamedTuple):
 
 def wait_until_served(cluster: Cluster, selection: Selection, settings: Settings) -> Served:
     """Return the deployment once it answers. Raises DeploymentFailed, EndpointUnreachable or DigestMismatch."""
-    watch = Watch(cluster, service_name(selection), selection.label)
-    try:
-        wait_for(
-            Answering(watch), what=watch.name, do="", timeout=settings.start_timeout, interval=INTERVAL,
-            progress=watch.say,
-        )  # fmt: skip
-    except TimedOut as error:
-        raise StartTimedOut(
-            f"{selection.label} was not served within {settings.start_timeout} s "
-            f"({cluster.namespace}/{watch.name}): {watch.progress}",
-            do="Raise START_TIMEOUT_SECONDS if it only needs longer, or correct what it waits for",
-        ) from error
+    watch = Watch(cluster, service_name(selection), selection.label, settings)
+    wait_for(
+        Answering(watch), what=watch.name, do="", timeout=math.inf, interval=INTERVAL, progress=watch.say
+    )  # the watch itself knows for how long
     service = cluster.get("InferenceService", watch.name) or {"metadata": {}, "spec": {}}
     if not is_selected(service, selection, settings):
         raise DigestMismatch(

@@ -9,8 +9,7 @@ from helpers.artifacts.run import label
 from helpers.cluster import Cluster, connect
 from helpers.errors import Forbidden, NotFound
 from helpers.polling import wait_for
-from helpers.serving.kserve.names import RUN, SELECTOR, Object, expires, is_ours
-from helpers.serving.kserve.watching import POD_OF
+from helpers.serving.kserve.names import POD_OF, RUN, SELECTOR, Object, expires, is_ours
 
 GONE_SECONDS = 300
 INTERVAL = 1.0

@@ -7,12 +7,10 @@ from datetime import datetime
 from helpers.artifacts import Selection
 from helpers.cluster import Cluster
 from helpers.errors import Forbidden, InvalidDeployment, InvalidParameter
+from helpers.serving.kserve.failures import SET_UP, from_template
 from helpers.serving.kserve.removing import delete_runtime
 from helpers.serving.kserve.rendering import PLATFORM_RUNTIME, serving_runtime, vendor
 from helpers.serving.settings import Settings
-
-SET_UP = "runtime-images/openshift/project"
-PLATFORM = "redhat-ods-applications"  # opendatahub where Open Data Hub is installed
 
 
 def provide_runtime(cluster: Cluster, selection: Selection, settings: Settings, expires: datetime) -> str:
@@ -33,11 +31,12 @@ def provide_runtime(cluster: Cluster, selection: Selection, settings: Settings, 
             f"Neither Assay nor OpenShift AI has a ServingRuntime for {vendor(settings)}",
             do="Name one of the project in SERVING_RUNTIME",
         )
+    print(f"This account may not create a ServingRuntime in {cluster.namespace}: {platform} is used", flush=True)
     return _existing(
         cluster,
         platform,
-        f"This account may not create one: `oc process -n {PLATFORM} -o yaml {platform}-template | "
-        f"oc -n {cluster.namespace} apply -f -`, or `oc apply -k` with {SET_UP}",
+        f"This account may not create one: let it (`oc -n {cluster.namespace} apply -k {SET_UP}`), or make that one: "
+        f"{from_template(platform)}",
     )
 
 
@@ -46,6 +45,6 @@ def _existing(cluster: Cluster, name: str, do: str) -> str:
     try:
         if not cluster.get("ServingRuntime", name):
             raise InvalidDeployment(f"There is no ServingRuntime {name} in {cluster.namespace}", do=do)
-    except Forbidden:
-        return name
+    except Forbidden as error:
+        print(f"Whether there is a ServingRuntime {name} KServe will tell: {error.what}", flush=True)
     return name

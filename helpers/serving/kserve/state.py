@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from helpers.serving.kserve import failures
 from helpers.serving.kserve.failures import Failure
 from helpers.serving.kserve.names import Object
-from helpers.serving.kserve.pods import pod_failure, pod_progress
+from helpers.serving.kserve.pods import cause, condition, is_up, pod_failure, pod_progress
+
+REGISTERED, TRACKED = (
+    f"modelregistry.opendatahub.io/{name}" for name in ("registered-model-id", "inference-service-id")
+)
+HASH = "pod-template-hash"
+TRACKED_SECONDS = 15  # in which the registry's controller, where there is one, has written its label
 
 
 class Seen(NamedTuple):
@@ -17,12 +24,14 @@ class Seen(NamedTuple):
     pods: list[Object]
     deployment: Object | None = None
     events: list[Object] = []  # noqa: RUF012, a NamedTuple's default that nobody changes
+    nodes: list[Object] | None = None
+    age: float = TRACKED_SECONDS  # seconds for which it has been looked at
 
 
 def is_ready(service: Object) -> bool:
     """Return whether KServe says so now; `lastFailureInfo` may still tell of an earlier failure."""
     return (
-        _condition(service, "Ready").get("status") == "True"
+        condition(service, "Ready").get("status") == "True"
         and _model(service).get("transitionStatus") not in ("InvalidSpec", "BlockedByFailedLoad")
         and "deletionTimestamp" not in service["metadata"]
     )
@@ -33,24 +42,59 @@ def judge(seen: Seen) -> Failure | str:
     service = seen.service
     if service is None or "deletionTimestamp" in service["metadata"]:
         return failures.stopped("somebody removed its InferenceService while it was coming up")
+    pods = newest(seen.pods, seen.deployment)
     if is_ready(service):
-        return "ready"
-    if (stopped := _condition(service, "Stopped")).get("status") == "True":
+        return _unsettled(seen, pods) or "ready"
+    if (stopped := condition(service, "Stopped")).get("status") == "True":
         return failures.stopped(f"somebody stopped it ({stopped.get('message') or 'serving.kserve.io/stop'})")
-    pods = [pod for pod in seen.pods if "deletionTimestamp" not in pod["metadata"]]
-    found = [failure for pod in pods if (failure := pod_failure(pod, seen.events))]
+    ended = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Failed"]
+    alive = [pod for pod in pods if pod not in ended]  # a pod that was evicted is replaced
+    found = [failure for pod in alive or ended if (failure := pod_failure(pod, seen.events, seen.nodes))]
     if found:
-        return min(found, key=lambda failure: failure.patience)
-    return _told(service) or (None if pods else _refused(service, seen.deployment)) or _progress(service, pods)
+        return min(found, key=lambda failure: (failure.queued, failure.patience))
+    refused = None if alive else _refused(service, seen.deployment)
+    return _told(service) or refused or _unreconciled(service) or _progress(service, alive)
+
+
+def newest(pods: list[Object], deployment: Object | None) -> list[Object]:
+    """Return the pods of the newest ReplicaSet that are not about to end, oldest first.
+
+    Whoever writes to the InferenceService, for example the registry's controller a label, makes KServe start another
+    server beside the first one. The Deployment names its newest ReplicaSet; without it the latest pod tells.
+    """
+    told = re.search(
+        r'eplica ?set "[^"]*-([a-z0-9]+)"', str(condition(deployment, "Progressing").get("message", "")), re.I
+    )
+    latest = told[1] if told else _hash(pods[-1]) if pods else ""
+    return [pod for pod in pods if _hash(pod) in ("", latest) and "deletionTimestamp" not in pod["metadata"]]
+
+
+def untrue(service: Object | None) -> list[str]:
+    """Return every condition that is not as it should be, with its reason."""
+    conditions = ((service or {}).get("status") or {}).get("conditions") or []
+    return [_condition_text(entry) for entry in conditions if entry["type"] != "Stopped" and entry["status"] != "True"]
+
+
+def _unsettled(seen: Seen, pods: list[Object]) -> str:
+    """Return why a deployment that says that it is ready may not be measured yet, "" where it may."""
+    labels = (seen.service or {"metadata": {}})["metadata"].get("labels") or {}
+    if REGISTERED in labels and TRACKED not in labels and seen.age < TRACKED_SECONDS * failures.SCALE:
+        return "ready; the registry's controller may still write its label, which starts the server anew"
+    status, metadata = (seen.deployment or {}).get("status") or {}, (seen.deployment or {}).get("metadata") or {}
+    behind = int(metadata.get("generation") or 0) > int(status.get("observedGeneration") or 0)
+    if behind or status.get("replicas", 1) > status.get("updatedReplicas", 1) or len(seen.pods) > len(pods):
+        return "ready, by a server that another one replaces"
+    return ""
 
 
 def _told(service: Object) -> Failure | None:
     """Return the failure that KServe itself tells."""
     model = _model(service)
     info = model.get("lastFailureInfo") or {}
-    reason, message = info.get("reason", ""), " ".join(str(info.get("message", "")).split())[:400]
+    reason, message = info.get("reason", ""), cause(str(info.get("message", "")))
     if model.get("transitionStatus") == "InvalidSpec":
-        return failures.invalid(reason or "InvalidSpec", message)
+        predictor = (service.get("spec") or {}).get("predictor") or {}
+        return failures.invalid(reason or "InvalidSpec", message, (predictor.get("model") or {}).get("runtime", ""))
     if model.get("transitionStatus") == "BlockedByFailedLoad":
         return failures.blocked(info.get("location", ""), reason, message)
     return None
@@ -58,8 +102,7 @@ def _told(service: Object) -> Failure | None:
 
 def _refused(service: Object, deployment: Object | None) -> Failure | None:
     """Return why there is no pod at all: a quota, a security context, a webhook."""
-    replicas = _condition(deployment, "ReplicaFailure") if deployment else {}
-    predictor = _condition(service, "PredictorReady")
+    replicas, predictor = condition(deployment, "ReplicaFailure"), condition(service, "PredictorReady")
     if replicas.get("status") == "True":
         return failures.not_admitted(str(replicas.get("message", replicas.get("reason"))))
     if predictor.get("status") == "False" and "FailedCreate" in str(predictor.get("reason")):
@@ -67,16 +110,30 @@ def _refused(service: Object, deployment: Object | None) -> Failure | None:
     return None
 
 
+def _unreconciled(service: Object) -> Failure | None:
+    """Return that KServe cannot make what belongs to the service, for example because its Deployment is invalid."""
+    predictor = condition(service, "PredictorReady")
+    if predictor.get("status") == "False" and predictor.get("reason") == "ReconcileFailed":
+        return failures.not_reconciled(str(predictor.get("message", "")))
+    return None
+
+
 def _progress(service: Object, pods: list[Object]) -> str:
+    if pods and is_up(pods[-1]):
+        return f"its pod is ready, the service is not: {', '.join(untrue(service)) or 'no condition is told yet'}"
     if pods:
         return pod_progress(pods[-1])
-    message = _condition(service, "PredictorReady").get("message")
+    message = condition(service, "PredictorReady").get("message")
     return f"no pod yet{f' ({message})' if message else ''}"
 
 
-def _condition(item: Object, kind: str) -> dict[str, Any]:
-    conditions = (item.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == kind), {})
+def _condition_text(entry: dict[str, Any]) -> str:
+    why = ": ".join(str(entry[part]) for part in ("reason", "message") if entry.get(part))
+    return f"{entry['type']} is {entry['status']}{f' ({why})' if why else ''}"
+
+
+def _hash(pod: Object) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(HASH, ""))
 
 
 def _model(service: Object) -> dict[str, Any]:

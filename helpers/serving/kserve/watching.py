@@ -6,41 +6,59 @@ import time
 from contextlib import suppress
 
 from helpers.cluster import Cluster
-from helpers.errors import ClusterRefused, DeploymentFailed, Forbidden, NotFound
+from helpers.errors import ClusterRefused, DeploymentFailed, Forbidden, NotFound, StartTimedOut
 from helpers.serving.diagnosis import cause_of, last_lines
 from helpers.serving.kserve import failures
 from helpers.serving.kserve.failures import SERVER, Failure
-from helpers.serving.kserve.pods import first_crash
-from helpers.serving.kserve.state import Seen, judge
+from helpers.serving.kserve.names import POD_OF, Object
+from helpers.serving.kserve.nodes import holders
+from helpers.serving.kserve.pods import condition, current_container, first_crash
+from helpers.serving.kserve.state import Seen, judge, newest, untrue
+from helpers.serving.settings import Settings
 
-POD_OF = "serving.kserve.io/inferenceservice"
 QUIET_SECONDS = 15
 LOG_LINES = 200
 
 
 class Watch:
-    """One deployment while it comes up."""
+    """One deployment while it comes up: `start_timeout` seconds, without those for which it queues."""
 
-    def __init__(self, cluster: Cluster, name: str, label: str) -> None:
-        self.cluster, self.name, self.label = cluster, name, label
-        self._may_read_events = True
-        self._since: dict[type[DeploymentFailed], float] = {}
+    def __init__(self, cluster: Cluster, name: str, label: str, settings: Settings) -> None:
+        self.cluster, self.name, self.label, self._settings = cluster, name, label, settings
+        self._unreadable: set[str] = set()
+        self._nodes: list[Object] | None = None
+        self._since: dict[tuple[type[DeploymentFailed], bool], float] = {}
+        self._began = self._looked = time.monotonic()
+        self._queued = 0.0
         self._said, self._said_at = "", 0.0
         self.progress = ""
 
     def ready(self) -> bool:
-        """Return whether it is ready. Raises the DeploymentFailed that fits, with the last log lines in a note."""
+        """Return whether it is ready.
+
+        Raises the DeploymentFailed that fits, with the last log lines in a note; StartTimedOut when the time is over.
+        """
         seen = self._look()
         found = judge(seen)
+        now, before = time.monotonic(), self._looked
+        self._looked = now
+        if found == "ready":
+            self.progress = found
+            self._since.clear()
+            return True
         if isinstance(found, Failure):
-            self._consider(found)
             self.progress = found.what
-            return False
-        self._since.clear()
-        if found != "ready":
+            if found.queued:
+                self._queued += now - before
+                self.progress = f"{found.what}{self._held(found)}; it waits up to {self._settings.queue_seconds} s"
+            self._consider(found, now)
+        else:
+            self.progress = found
+            self._since.clear()
             self._end_after_first_crash(seen)
-        self.progress = found
-        return found == "ready"
+        if now - self._began - self._queued >= self._settings.start_timeout:
+            raise self._timed_out(seen)
+        return False
 
     def say(self, waited: float) -> None:
         """Print how far it is when that changed, and now and then when it did not."""
@@ -61,36 +79,61 @@ class Watch:
             error.add_note(last_lines(log))
         return error
 
-    def pods(self) -> list[dict]:
+    def pods(self) -> list[Object]:
         """Return the deployment's pods, the newest last."""
         found = self.cluster.list("Pod", f"{POD_OF}={self.name}")
         return sorted(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
 
     def _look(self) -> Seen:
-        service = self.cluster.get("InferenceService", self.name)
-        pods = self.pods()
-        deployment = None if pods else self.cluster.get("Deployment", f"{self.name}-predictor")
+        service, pods = self.cluster.get("InferenceService", self.name), self.pods()
+        deployment = None
+        with suppress(Forbidden):
+            deployment = self.cluster.get("Deployment", f"{self.name}-predictor")
         pending = any((pod.get("status") or {}).get("phase") == "Pending" for pod in pods)
-        return Seen(service, pods, deployment, self._events() if pending else [])
+        events = self._all("Event") if pending else None
+        if self._nodes is None and any(condition(pod, "PodScheduled").get("status") == "False" for pod in pods):
+            self._nodes = self._all("Node")
+        return Seen(service, pods, deployment, events or [], self._nodes, time.monotonic() - self._began)
 
-    def _events(self) -> list[dict]:
-        if self._may_read_events:
+    def _all(self, kind: str) -> list[Object] | None:
+        """Return all objects of a kind, None where this account may not read them."""
+        if kind not in self._unreadable:
             try:
-                return self.cluster.list("Event")
+                return self.cluster.list(kind)
             except (Forbidden, NotFound):
-                self._may_read_events = False
-        return []
+                self._unreadable.add(kind)
+        return None
 
-    def _consider(self, failure: Failure) -> None:
+    def _held(self, failure: Failure) -> str:
+        """Return who in the project has what is taken."""
+        if not any("/" in resource for resource in failure.short):
+            return ""
+        found = holders(self._all("Pod") or [], failure.short)
+        return f"; {', '.join(found)} in this project hold it" if found else "; nobody in this project holds it"
+
+    def _consider(self, failure: Failure, now: float) -> None:
         """Raise the failure's error once it has held for as long as it has to."""
-        now = time.monotonic()
-        since = self._since.setdefault(failure.error, now)
-        if now - since >= failure.patience * failures.SCALE:
-            raise self.error(failure)
+        since = self._since.setdefault((failure.error, failure.queued), now)
+        patience = self._settings.queue_seconds if failure.queued else failure.patience
+        if now - since >= patience * failures.SCALE:
+            raise self.error(failure._replace(what=self.progress) if failure.queued else failure)
+
+    def _timed_out(self, seen: Seen) -> StartTimedOut:
+        """Return the error that tells what it waited for, while the pod is still there to tell."""
+        conditions = "; ".join(untrue(seen.service))
+        error = StartTimedOut(
+            f"{self.label} was not served within {self._settings.start_timeout} s "
+            f"({self.cluster.namespace}/{self.name}): {self.progress}{f'. {conditions}' if conditions else ''}",
+            do="Raise START_TIMEOUT_SECONDS if it only needs longer, or correct what it waits for",
+        )
+        for pod in newest(seen.pods, seen.deployment)[-1:]:
+            if log := self._log(pod["metadata"]["name"], current_container(pod)):
+                error.add_note(last_lines(log))
+        return error
 
     def _end_after_first_crash(self, seen: Seen) -> None:
         """Raise at once where the log of the first attempt tells that the next one would end so too."""
-        for pod in seen.pods:
+        for pod in newest(seen.pods, seen.deployment):
             if first_crash(pod) == SERVER:
                 name = pod["metadata"]["name"]
                 if (cause := cause_of(self._log(name, SERVER))) and cause.final:

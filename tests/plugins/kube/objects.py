@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 from tests.plugins.kube.replies import already_exists, conflict, not_found
 from tests.plugins.kube.resources import Resource
 
+FINALIZED_SECONDS = 1  # in which whoever wrote a finalizer takes it away again
+GRACE_SECONDS = 2  # in which a pod whose owner is gone ends
+
 Key = tuple[Resource, str, str]  # resource, namespace ("" for none), name
 
 
@@ -40,7 +43,7 @@ class Objects:
             heapq.heappush(self._planned, (self.now + seconds, next(self._numbers), call))
 
     def catch_up(self) -> None:
-        """Do what is due, one after the other: what happens looks at objects too."""
+        """Do what is due, in order: what happens looks at objects too, and what is next must not overtake it."""
         with self.lock:
             if self._happening:
                 return
@@ -96,9 +99,13 @@ class Objects:
     def delete(self, key: Key, seconds: float = 0) -> dict:
         """Remove an object and what it owns, `seconds` of planned time after it was marked for it."""
         item = self.get(key)
+        seconds = seconds or (FINALIZED_SECONDS if item["metadata"].get("finalizers") else 0)
         if not seconds:
             self._remove(key)
             return item
+        return self._end(key, item, seconds)
+
+    def _end(self, key: Key, item: dict, seconds: float) -> dict:
         if "deletionTimestamp" not in item["metadata"]:
             stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             item = self.merge(key, {"metadata": {"deletionTimestamp": stamp, "deletionGracePeriodSeconds": 0}})
@@ -108,8 +115,12 @@ class Objects:
     def _remove(self, key: Key) -> None:
         with self.lock:
             if gone := self._items.pop(key, None):
-                for other in [other for other, item in self._items.items() if _owned(item, gone["metadata"]["uid"])]:
-                    self._remove(other)
+                owned = [(other, item) for other, item in self._items.items() if _owned(item, gone["metadata"]["uid"])]
+                for other, item in owned:
+                    if other[0].kind == "Pod":
+                        self._end(other, item, GRACE_SECONDS)
+                    else:
+                        self._remove(other)
 
 
 def merged(value: object, change: object) -> object:
