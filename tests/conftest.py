@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.plugins.hub",
     "tests.plugins.cluster",
     "tests.plugins.environments",
+    "tests.plugins.light_vllm",
 ]
 
 OURS = (

@@ -81,7 +81,7 @@ class Guard:
 
 def difference(endpoint: Endpoint) -> Difference | None:
     """Return what became of the server that was deployed, None where it stands as it was, or was there before us."""
-    if not endpoint.handle:
+    if endpoint.target == "existing" or not endpoint.handle:
         return None
     if endpoint.target == "kserve":
         from helpers.serving import kserve

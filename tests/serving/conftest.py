@@ -31,6 +31,7 @@ class Vllm:
     max_model_len: int = 1024
     status: int = 200
     token: str = ""
+    metrics: str = ""
     asked: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -50,7 +51,7 @@ def answers():
                 served = {"id": vllm.model, "max_model_len": vllm.max_model_len, "owned_by": "vllm"}
                 body = {"/v1/models": {"data": [served]}, "/version": {"version": "0.18.0"}}.get(self.path, {})
                 status = 401 if vllm.token and given != f"Bearer {vllm.token}" else vllm.status
-                data = json.dumps(body).encode()
+                data = vllm.metrics.encode() if self.path == "/metrics" else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
