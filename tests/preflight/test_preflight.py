@@ -526,8 +526,10 @@ def test_the_shipped_role_is_what_the_pipelines_lack_and_no_more():
 def test_every_verb_that_serving_uses_is_asked_for_and_no_other():
     """Nodes are only looked at where that is allowed."""
     files = sorted((ROOT / "helpers" / "serving").rglob("*.py"))
-    calls = re.findall(r"cluster\.(\w+)\(\s*\"(\w+)\"", "\n".join(path.read_text() for path in files))
+    text = "\n".join(path.read_text() for path in files)
+    calls = re.findall(r"cluster\.(\w+)\(\s*\"(\w+)\"", text)
+    calls += [("list", kind) for kind in re.findall(r"\._all\(\"(\w+)\"", text)]
     used = {(kind, verb) for verb, kind in calls if verb in ("get", "list", "patch", "delete")}
     created = {(kind, "create") for kind in ("InferenceService", "ServingRuntime")}
     asked = {(need.kind, verb) for need in NEEDS for verb in need.verbs}
-    assert used | created | {("Pod/log", "get")} == asked | {("Node", "get")}
+    assert used | created | {("Pod/log", "get")} == asked | {("Node", "get"), ("Node", "list")}
