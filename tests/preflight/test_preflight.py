@@ -548,7 +548,7 @@ def test_every_verb_that_serving_uses_is_asked_for_and_no_other():
     files = sorted((ROOT / "helpers" / "serving").rglob("*.py"))
     text = "\n".join(path.read_text() for path in files)
     calls = re.findall(r"cluster\.(\w+)\(\s*\"(\w+)\"", text)
-    calls += [("list", kind) for kind in re.findall(r"self\._all\(\"(\w+)\"\)", text)]
+    calls += [("list", kind) for kind in re.findall(r"\._all\(\"(\w+)\"", text)]
     used = {(kind, verb) for verb, kind in calls if verb in ("get", "list", "patch", "delete")}
     created = {(kind, "create") for kind in ("InferenceService", "ServingRuntime")}
     asked = {(need.kind, verb) for need in NEEDS for verb in need.verbs}
