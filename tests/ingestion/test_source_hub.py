@@ -265,7 +265,7 @@ def test_a_server_that_only_stumbles_is_given_up(hub_server, policy, quarantine)
     hub_server.failures += [502] * 100
     with pytest.raises(SourceUnreachable, match=r"127\.0\.0\.1 answers 502"), fetch(SOURCE, policy, quarantine):
         pass
-    assert len(hub_server.requests) == 5
+    assert 5 <= len(hub_server.requests) < 20
 
 
 def test_a_signed_address_is_not_repeated(hub_server, policy, quarantine, capfd):
