@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from helpers.artifacts import Endpoint, run
-from helpers.cluster import in_pod
 
 FOLDER = "partial"
+RUNTIME = "ELYRA_RUNTIME_ENV"  # set by Elyra: `kfp` in a pod of Pipelines, `local` under its local processor
 
 
 class Guard(Protocol):
@@ -52,6 +52,6 @@ def fingerprint(endpoint: Endpoint, folder: Path, **parts: Any) -> str:
 
 def again() -> str:
     """Say how a stage is run again here: in a pod of a pipeline it cannot be, only the run can."""
-    if in_pod() and os.environ.get(run.VARIABLE):
+    if os.environ.get(RUNTIME) == "kfp":
         return "retry the run in the dashboard, or submit it again"
     return "run this stage again"
