@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from helpers.errors import RefusedModel, SourceUnreachable
-from helpers.patience import patiently
+from helpers.patience import distrusted, patiently, refused_tls
 
 if TYPE_CHECKING:
     from helpers.ingestion.findings import Finding
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DO = "Check the address and the network, then run it again"
+DO_TRUST = "Name the CA's PEM file in SSL_CERT_FILE, then run it again"
 GIB = 1024**3
 
 
@@ -97,12 +98,18 @@ def persistently(call: Callable[[], T], source: str) -> T:
     try:
         return retrying(call, source)
     except ConnectionError as error:
+        if distrusted(error):
+            raise SourceUnreachable(f"The certificate of {source} is not trusted: {error}", do=DO_TRUST) from error
         raise SourceUnreachable(f"{source} did not answer: {error}", do=DO) from error
 
 
 def retrying(call: Callable[[], T], source: str, passing: Callable[[], bool] = lambda: True) -> T:
     """Return what `call` returns, asked again after a ConnectionError as long as `passing` says so."""
-    return patiently(call, what=source, do=DO, again=lambda error: isinstance(error, ConnectionError) and passing())
+
+    def again(error: Exception) -> bool:
+        return isinstance(error, ConnectionError) and not refused_tls(error) and passing()
+
+    return patiently(call, what=source, do=DO, again=again)
 
 
 def _size(count: int) -> str:

@@ -7,6 +7,8 @@ import pytest
 
 from helpers.errors import InvalidParameter, NotFound, SourceUnreachable
 from helpers.ingestion.sources import fetch
+from tests.plugins.certificates import make_certificates
+from tests.plugins.registry import MEMORY, serving
 from tests.plugins.sources import CARD, a_policy, fetched, files_below, killed, model, rules, sums, write_policy
 
 pytestmark = pytest.mark.load
@@ -276,6 +278,17 @@ def test_a_signed_address_is_not_repeated(hub_server, policy, quarantine, capfd)
     assert "storage" in hub_server.requests[-1].path
     shown = "".join(traceback.format_exception(caught.value))
     assert "signed-address" not in shown + "".join(capfd.readouterr())
+
+
+def test_a_certificate_that_is_not_trusted_is_called_that(policy, quarantine, monkeypatch, tmp_path, capsys):
+    with serving(MEMORY, certificate=make_certificates(tmp_path).server) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.address)
+        with (
+            pytest.raises(SourceUnreachable, match=r"certificate of .* is not trusted.*SSL_CERT_FILE"),
+            fetch(SOURCE, policy, quarantine),
+        ):
+            pass
+    assert "Waiting" not in capsys.readouterr().out
 
 
 def test_nobody_there_is_said(policy, quarantine, monkeypatch):

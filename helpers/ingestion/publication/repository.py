@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from helpers.errors import NotFound, SourceUnreachable, StoreFailed, StoreUnreachable
-from helpers.metering import retrying
+from helpers.metering import DO_TRUST, retrying
 from helpers.oci.reference import Reference
 from helpers.oci.registry import Registry
-from helpers.patience import patiently, refused_tls
+from helpers.patience import distrusted, patiently, refused_tls
 
 if TYPE_CHECKING:
     import httpx
@@ -160,6 +160,10 @@ class Repository(Registry):
         except SourceUnreachable as error:
             raise StoreFailed(error.what, do=error.do) from error
         except (httpx.HTTPError, ConnectionError) as error:
+            if distrusted(error):
+                raise StoreUnreachable(
+                    f"The certificate of {self.reference.host} is not trusted: {error}", do=DO_TRUST
+                ) from error
             raise StoreUnreachable(
                 f"{self.reference} did not answer: {error}",
                 do=DO,
