@@ -30,15 +30,19 @@ class InRun(FileOpBase):
         self.exit_task = os.environ.get("ASSAY_EXIT_TASK") == "true"
         self.run = _run()
         self.store = Store(self.cos_client, self.cos_endpoint.netloc, self.cos_bucket)
-        node = self.archive.removesuffix(".tar.gz")  # its file and its id: two nodes may share a notebook
-        self.partial = Partial(self.store, self.get_object_storage_filename(f"partial/{node}"))
-        self.refusals = Refusals(self.store, self.get_object_storage_filename(f"refused/{node}.json"))
+        # An archive has its node's file and id in its name: two nodes may share a notebook.
+        node = self.archive.removesuffix(".tar.gz")
+        self.partial = Partial(self.store, self.get_object_storage_filename(self._own(f"partial/{node}")))
+        self.refusals = Refusals(self.store, self.get_object_storage_filename(self._own(f"refused/{node}.json")))
         self._kept: set[str] = set()
 
     def get_object_storage_filename(self, filename: str) -> str:
         """Return a file's place in the bucket."""
         place = filename if filename == self.archive else f"{self.run}/{filename}"
         return str(super().get_object_storage_filename(place))
+
+    def _own(self, name: str) -> str:
+        return f"exit/{name}" if self.exit_task else name
 
     def get_file_from_object_storage(self, file_to_get: str) -> None:
         """Fetch the archive or an input; an exit task does without what was never written."""
@@ -51,7 +55,7 @@ class InRun(FileOpBase):
 
     def put_file_to_object_storage(self, file_to_upload: str, object_name: str | None = None) -> None:
         """Store a file of the run."""
-        place = f"exit/{object_name or file_to_upload}" if self.exit_task else object_name or file_to_upload
+        place = self._own(object_name or file_to_upload)
         self.store.ask(lambda: super(InRun, self).put_file_to_object_storage(file_to_upload, place), place)
         self._kept.add(file_to_upload)
 
