@@ -16,7 +16,7 @@ from helpers import parameters, records, storage
 from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
 from helpers.catalog import pack_catalog, write_catalog
 from helpers.comparison import Comparison, compare
-from helpers.errors import NotFound
+from helpers.errors import ArtifactMissing, InvalidInput, NotFound
 from helpers.ingestion.policy import Policy, load_policy
 from helpers.registry import AttachedRecord, Registry
 from helpers.standing import find_standing
@@ -106,18 +106,21 @@ class Filter(parameters.Settings):
         return asked.items() <= attached.summary.items() and (not wanted or attached.name in wanted)
 
 
-def compare_all(registry: Registry, settings: Filter) -> Comparison:
-    """Compare the newest matching record of each version. Raises NotFound where there is none."""
-    found = _newest([attached for attached in registry.records() if settings.accepts(attached)])
+def compare_all(registry: Registry, settings: Filter, folder: Path | None = None) -> Comparison:
+    """Compare the newest matching record of each version. Raises NotFound where there is none.
+
+    Of its own version a run shows the record that it logged, which lies in `folder`, whoever has logged another since.
+    """
+    found = _newest([attached for attached in registry.records() if settings.accepts(attached)], _own(folder))
     if not found:
         raise NotFound(
             f"No {settings.purpose} record for {settings.use_case} and {settings.task} is in the registry",
             do="Run the ai-engineer pipeline, or correct USE_CASE, TASK, PURPOSE and MODELS",
         )
     scratch = tempfile.TemporaryDirectory(prefix="assay-samples-")
-    with _without_collector(), scratch as folder, ThreadPoolExecutor(READERS) as readers:
+    with _without_collector(), scratch as place, ThreadPoolExecutor(READERS) as readers:
         loaded = list(readers.map(_load, found))
-        logs = readers.map(lambda record: _samples(record, Path(folder)), loaded)
+        logs = readers.map(lambda record: _samples(record, Path(place)), loaded)
         return compare(loaded, {r.record_id: log for r, log in zip(loaded, logs, strict=True)}, settings.margin)
 
 
@@ -137,9 +140,26 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _newest(found: list[AttachedRecord]) -> list[AttachedRecord]:
-    """Keep the last of each version: the registry lists them oldest first."""
-    return list({(attached.name, attached.version): attached for attached in found}.values())
+def _own(folder: Path | None) -> str:
+    """Return the id of the record that this run has logged, "" where it has none."""
+    try:
+        return Record.read(folder).record_id if folder else ""
+    except (ArtifactMissing, InvalidInput):  # another run's too
+        return ""
+
+
+def _newest(found: list[AttachedRecord], own: str) -> list[AttachedRecord]:
+    """Keep the last of each version, or the own one: the registry lists them oldest first."""
+    kept: dict[tuple[str, str], AttachedRecord] = {}
+    for attached in found:
+        before = kept.get((attached.name, attached.version))
+        if before and before.record_id == own:
+            print(
+                f"{attached.name} {attached.version}: this run's record {own}; {attached.record_id} was logged since."
+            )
+            continue
+        kept[attached.name, attached.version] = attached
+    return list(kept.values())
 
 
 def _samples(record: Record, folder: Path) -> Path:

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import TypeVar
 
@@ -64,6 +65,17 @@ def patiently(
                 print(f"{what[:1].upper()}{what[1:]} answers again", flush=True)
             return answer
     raise AssertionError("the steps never end")
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Let nobody be waited for longer than this within the block: for a check that somebody watches."""
+    global SECONDS
+    usual, SECONDS = SECONDS, min(SECONDS, seconds)
+    try:
+        yield
+    finally:
+        SECONDS = usual
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

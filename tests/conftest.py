@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.plugins.cluster",
     "tests.plugins.environments",
     "tests.plugins.light_vllm",
+    "tests.plugins.streaming",
 ]
 
 OURS = (

@@ -48,6 +48,9 @@ class LoadPoint(Contract):
     slo_attainment: Probability | None = Field(default=None, description="share of requests that met the SLO")
     goodput: float | None = Field(default=None, ge=0, description="requests/s that met the SLO")
     meets_slo: bool
+    short_of: float | None = Field(
+        default=None, description="output tokens asked for, where the answers had fewer: then this is no measurement"
+    )
     limited_by_load_generator: bool = False
     saturated: bool = Field(
         default=False,
@@ -56,12 +59,19 @@ class LoadPoint(Contract):
         "is kept in flight, more of them brought latency and hardly any throughput (helpers.benchmark.saturation)",
     )
 
+    @property
+    def error_share(self) -> float:
+        """Share of the requests that ended which failed."""
+        return self.errored / max(1, self.successful + self.errored)
+
 
 NEARLY = 1.25  # times the limit: by more than that no noise between repeats has been seen to miss
 
 
-def nearly_meets(point: LoadPoint, slo: SLO) -> bool:
-    """Return whether a load missed the objective by so little that noise may have decided."""
+def nearly_meets(point: LoadPoint, slo: SLO, error_limit: float = 0.01) -> bool:
+    """Return whether a load missed the objective by latency alone, by so little that noise may have decided."""
+    if point.short_of or point.error_share > error_limit:
+        return False
     limits = {name: limit for name, limit in slo.model_dump().items() if limit}
     measured = [(getattr(point, name), limit) for name, limit in limits.items()]
     return not point.meets_slo and all(m is not None and m.p95 <= NEARLY * limit for m, limit in measured)

@@ -22,14 +22,13 @@ class Files(NamedTuple):
 
     report: str
     page: str
-    partial: str
     log: str
     hung: str
 
 
 def files(stem: str) -> Files:
     """Return the names for one run."""
-    return Files(f"{stem}.json", f"{stem}.html", f"{stem}.partial.json", f"{stem}.log", f"{stem}.hung.log")
+    return Files(f"{stem}.json", f"{stem}.html", f"{stem}.log", f"{stem}.hung.log")
 
 
 SWEEP, REPEATS = files("guidellm"), files("guidellm_repeats")
@@ -121,10 +120,11 @@ def _objectives(settings: Settings) -> Option:
     return {"slo": limits} if limits else {}
 
 
-def build_environment(
-    settings: Settings, folder: Path, environment: Mapping[str, str], names: Files = SWEEP
-) -> dict[str, str]:
-    """Return the process environment: GuideLLM's settings, tuned so that a strategy costs about a second on top."""
+def build_environment(settings: Settings, kept: Path, made: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the process environment: GuideLLM's settings, tuned so that a strategy costs about a second on top.
+
+    What lies in `kept` is not measured again; each load that ends is written into `made`.
+    """
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package, environment.get("PYTHONPATH"))))
     return {
@@ -139,5 +139,6 @@ def build_environment(
         "GUIDELLM__SCHEDULER_START_DELAY_NON_DISTRIBUTED": "0.1",
         "GUIDELLM__MP_POLL_INTERVAL": "0.05",
         "ASSAY_WARMUP_REQUESTS": str(settings.warmup),
-        "ASSAY_PARTIAL_REPORT": str(folder / names.partial),
+        "ASSAY_KEPT_LOADS": str(kept),
+        "ASSAY_MADE_LOADS": str(made),
     }

@@ -1,25 +1,28 @@
 """`guidellm`, with what a load test on one machine needs: `python -m helpers.benchmark.driver run …`.
 
 Hands GuideLLM's own command line to GuideLLM's own code and adds six things around it: requests before the
-first strategy that are not counted; every finished strategy saved at once (GuideLLM writes only at the very end);
-progress every two seconds; a fast start (worker processes forked from one that has its modules loaded, the tokenizer
-without the models' code); an end to strategies that hang; and the data kind `prompt_file`. ASSAY_* variables carry
-what GuideLLM's options cannot.
+first strategy that are not counted; every finished strategy saved at once (GuideLLM writes only at the very end), and
+those that an earlier attempt saved not measured again; progress every two seconds; a fast start (worker processes
+forked from one that has its modules loaded, the tokenizer without the models' code); an end to strategies that hang,
+and to streams that break off; and the data kind `prompt_file`. ASSAY_* variables carry what GuideLLM's options cannot.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import importlib
+import itertools
 import os
 import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from helpers.benchmark import prompt_file
+from helpers.benchmark.keeping import Kept
 
 GUARDED = "helpers.benchmark.guarded"
 PRELOADED = ["guidellm.backends", GUARDED, "guidellm.utils.messaging", "httpx", "h2", "uvloop"]
@@ -47,7 +50,7 @@ def main() -> None:
         _add_api_key(args)
         _load_only_the_tokenizer()
         await _warm_up(measure, args)
-        _keep_every_strategy(args)
+        _keep_every_strategy()
         return await measure(args=args, **options)
 
     entry.benchmark_generative_text = prepared
@@ -109,31 +112,56 @@ async def _warm_up(measure: Any, args: Any) -> None:
     print("assay: warm-up done", flush=True)
 
 
-def _keep_every_strategy(args: Any) -> None:
-    """Save the report so far after each strategy, in GuideLLM's own format, and report progress more often."""
-    from guidellm.benchmark.schemas import GenerativeBenchmarksReport
-
+def _keep_every_strategy() -> None:
+    """Write each load down as it ends, go on after those that an earlier attempt kept, report progress more often."""
     entrypoints: Any = importlib.import_module("guidellm.benchmark.entrypoints")
-    path = Path(os.environ["ASSAY_PARTIAL_REPORT"])
-    head = GenerativeBenchmarksReport(config=args).model_dump_json(exclude={"benchmarks"})
-    done: list[str] = []
+    kept = list(_kept_benchmarks())
+    made, numbers = Kept(_folder("MADE")), itertools.count(len(kept))
+    run = entrypoints.Benchmarker.run
 
     class Keeping(entrypoints.GenerativeLoggingBenchmarkerProgress):
         def __init__(self) -> None:
             super().__init__(interval=PROGRESS_SECONDS)
 
         async def on_benchmark_complete(self, benchmark: Any) -> None:
-            await super().on_benchmark_complete(benchmark)
-            done.append(benchmark.model_dump_json())
-            _replace(path, head.removesuffix("}") + ',"benchmarks":[' + ",".join(done) + "]}")
+            made.add(next(numbers), benchmark.model_dump_json().encode())
+            await super().on_benchmark_complete(benchmark)  # says so: who reads that finds the file
+
+    async def run_the_rest(self: Any, *, profile: Any, **options: Any) -> Any:
+        for benchmark in kept:
+            yield benchmark
+        if _go_on_after(profile, kept):
+            async for benchmark in run(self, profile=profile, **options):
+                yield benchmark
 
     entrypoints.GenerativeLoggingBenchmarkerProgress = Keeping
+    entrypoints.Benchmarker.run = run_the_rest
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+def _kept_benchmarks() -> Iterator[Any]:
+    from guidellm.benchmark.schemas import GenerativeBenchmark
+
+    for path in Kept(_folder("KEPT")).loads():
+        try:
+            yield GenerativeBenchmark.model_validate_json(path.read_bytes())
+        except ValueError:
+            print(f"assay: {path} cannot be read, and is measured again", flush=True)
+            return
+
+
+def _go_on_after(profile: Any, kept: Sequence[Any]) -> bool:
+    """Let GuideLLM's profile decide as if it had just seen the kept loads; return whether it wants another one."""
+    decide = profile.next_strategy
+    following = decide(None, None)
+    for benchmark in kept:
+        profile.completed_strategies.append(following)
+        following = decide(following, benchmark)
+    profile.next_strategy = lambda previous, seen: decide(previous, seen) if previous else following
+    return following is not None
+
+
+def _folder(name: str) -> Path:
+    return Path(os.environ[f"ASSAY_{name}_LOADS"])
 
 
 if __name__ == "__main__":

@@ -2,57 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from helpers.artifacts import (
-    FOLDER,
-    Endpoint,
-    Parameter,
-    PrefixCache,
-    Sweep,
-    now,
-)
-from helpers.benchmark import command, saturation, workload
+from helpers import partial
+from helpers.artifacts import FOLDER, Endpoint, LoadPoint, Parameter, PrefixCache, Sweep, now
+from helpers.benchmark import command, keeping, saturation, workload
 from helpers.benchmark.operating_point import operating_point
 from helpers.benchmark.prefix_cache import between, read_prefix_cache
 from helpers.benchmark.repeating import repeated
 from helpers.benchmark.report import read_report
 from helpers.benchmark.running import Load
 from helpers.benchmark.settings import Settings
-from helpers.errors import EndpointUnreachable
+from helpers.benchmark.workload import Workload
+from helpers.errors import EndpointUnreachable, SweepFailed
 from helpers.serving.client import access, healthy
 
 HIT_RATE_WORTH_SAYING = 0.05
+KEPT = "guidellm"
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def sweep(settings: Settings, endpoint: Endpoint, folder: Path = FOLDER, say: Callable[[str], None] = _say) -> Sweep:
+def sweep(
+    settings: Settings,
+    endpoint: Endpoint,
+    folder: Path = FOLDER,
+    say: Callable[[str], None] = _say,
+    guard: partial.Guard | None = None,
+) -> Sweep:
     """Measure the endpoint and return the load points with the operating point; raw reports stay in `folder`.
 
+    Each load that was measured whole is kept in `folder`/partial until all is done: a second call goes on from there.
     Raises InvalidParameter or InvalidDataset where the requests do not fit into the model's context,
-    EndpointUnreachable before anything is measured, SweepFailed when GuideLLM ends badly or every request fails;
-    the message says what was kept.
+    EndpointUnreachable before anything is measured, SweepFailed when GuideLLM ends badly, every request fails or no
+    answer is as long as was asked, and ServerChanged where the server is or becomes another one.
     """
     with access(endpoint.auth):
-        return _swept(settings, endpoint, folder, say)
+        return _swept(settings, endpoint, folder, say, guard or partial.Unguarded())
 
 
-def _swept(settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[str], None]) -> Sweep:
+def _swept(
+    settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[str], None], guard: partial.Guard
+) -> Sweep:
     requests = workload.load(settings, endpoint)
     _require_endpoint(endpoint)
-    settings = settings if settings.seed else settings.model_copy(update={"seed": 1 + secrets.randbelow(2**30)})
+    guard.check()
+    kept = folder.resolve() / partial.FOLDER / KEPT / _identity(settings, endpoint, requests, folder)
+    attempt = keeping.begin(kept, settings.seed or 1 + secrets.randbelow(2**30))
+    settings = settings.model_copy(update={"seed": attempt.seed})
     started, before = now(), read_prefix_cache(endpoint.url)
-    load = Load(settings, endpoint, requests, folder.resolve(), say)
-    points, warnings = read_report(load.measure(), settings.slo, settings.error_limit)
+    load = Load(_sent(settings, attempt), endpoint, requests, folder.resolve(), say, guard, kept)
+    points, warnings = read_report(load.measure(), settings.slo, settings.error_limit, requests.outputs)
+    _require_whole_answers(points, endpoint, kept)
     points = saturation.marked(points)
     found = repeated(load, points, operating_point(points, settings.slo, settings.error_limit))
     cache = between(before, read_prefix_cache(endpoint.url))
+    shutil.rmtree(kept.parent)
+    with contextlib.suppress(OSError):  # somebody else's partial work lies there too
+        kept.parent.parent.rmdir()
     return Sweep(
         digest=endpoint.digest,
         profile=settings.profile,
@@ -66,7 +80,7 @@ def _swept(settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[
         repeats=found.repeats,
         not_held=found.not_held,
         prefix_cache=cache,
-        warnings=(*warnings, *found.warnings, *_cache_warning(cache)),
+        warnings=(*warnings, *found.warnings, *_cache_warning(cache), *_attempt_warning(attempt)),
         report=command.SWEEP.report,
         repeats_report=command.REPEATS.report,
         started=started,
@@ -76,11 +90,40 @@ def _swept(settings: Settings, endpoint: Endpoint, folder: Path, say: Callable[[
     )
 
 
+def _identity(settings: Settings, endpoint: Endpoint, requests: Workload, folder: Path) -> str:
+    return partial.fingerprint(
+        endpoint,
+        folder,
+        guidellm=version("guidellm"),
+        settings=settings.model_dump(mode="json", exclude={"prompts", "workers"}),
+        prompts=requests.digest,
+    )
+
+
+def _sent(settings: Settings, attempt: keeping.Attempt) -> Settings:
+    """Return the settings with the seed of this attempt's prompts."""
+    return settings.model_copy(update={"seed": settings.seed + attempt.offset})
+
+
+def _require_whole_answers(points: Sequence[LoadPoint], endpoint: Endpoint, kept: Path) -> None:
+    """Raise SweepFailed where no load had answers as long as was asked: then another workload was measured."""
+    answered = [point for point in points if point.successful]
+    if any(not point.short_of for point in answered):
+        return
+    shutil.rmtree(kept)
+    raise SweepFailed(
+        f"{endpoint.url} ({endpoint.model}) ends its answers early: {answered[0].mean_output_tokens:.3g} of "
+        f"{answered[0].short_of:.3g} tokens on average, though ignore_eos was asked for",
+        do="Serve the model with a server that keeps to ignore_eos and max_completion_tokens, as vLLM does, "
+        f"then {partial.again()}",
+    )
+
+
 def _require_endpoint(endpoint: Endpoint) -> None:
     if not healthy(endpoint.url):
         raise EndpointUnreachable(
             f"{endpoint.url}, which should serve {endpoint.model}, does not answer",
-            do="Run deploy_model again, then this stage",
+            do=f"Run deploy_model again, then {partial.again()}",
         )
 
 
@@ -89,6 +132,13 @@ def _cache_warning(cache: PrefixCache | None) -> list[str]:
         return []
     told = f"{cache.hit_rate:.0%} of the prompts' tokens came from the prefix cache: TTFT is better than users will see"
     return [f"{told}. Set SEED to 0, and leave nothing else running against the server"]
+
+
+def _attempt_warning(attempt: keeping.Attempt) -> list[str]:
+    if not attempt.number:
+        return []
+    told = f"this sweep was interrupted and gone on with (attempt {attempt.number + 1})"
+    return [f"{told}: the prefix cache was watched in the last attempt only"]
 
 
 def _recorded(settings: Settings) -> dict[str, Parameter]:

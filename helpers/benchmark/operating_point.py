@@ -22,7 +22,9 @@ def operating_point(
     below = min((points[i].requests_per_second for i in tried), default=inf)
     fitting = [i for i, p in enumerate(points) if p.meets_slo and i not in tried and p.requests_per_second < below]
     if not fitting:
-        return OperatingPoint(index=None, reason=f"No measured load meets {describe(slo)}. {_nearest(points, slo)}")
+        return OperatingPoint(
+            index=None, reason=f"No measured load meets {describe(slo)}. {_nearest(points, slo, error_limit)}"
+        )
     sustained = [i for i in fitting if not points[i].saturated]
     best = max(sustained or fitting, key=lambda i: points[i].requests_per_second)
     chosen = points[best]
@@ -64,24 +66,25 @@ def _beyond(
     return f"The next higher one, {following.strategy}, does not: {why_not(following, slo, error_limit)}"
 
 
-def _nearest(points: Sequence[LoadPoint], slo: SLO) -> str:
+def _nearest(points: Sequence[LoadPoint], slo: SLO, error_limit: float) -> str:
     answered = [p for p in points if p.successful]
     if not answered:
         return "No request was answered"
     least = min(answered, key=lambda p: p.requests_per_second)
-    return f"Even at the lowest, {least.strategy}: {why_not(least, slo)}"
+    return f"Even at the lowest, {least.strategy}: {why_not(least, slo, error_limit)}"
 
 
 def why_not(point: LoadPoint, slo: SLO, error_limit: float = 0.01) -> str:
-    """Return why a load does not meet the objective."""
+    """Return why a load does not meet the objective; what failed comes first, latencies are those of the others."""
     limits = slo.model_dump()
     reasons = []
+    if point.short_of:
+        reasons.append(f"its answers had {point.mean_output_tokens:.3g} of {point.short_of:.3g} tokens")
+    if point.error_share > error_limit:
+        reasons.append(f"{point.errored} of {point.successful + point.errored} requests failed")
     for name, value in _p95(point, slo).items():
         if value is None:
             reasons.append(f"{NAMES[name]} could not be measured")
         elif value > limits[name]:
             reasons.append(f"{NAMES[name]} p95 {value:.4g} ms")
-    total = point.successful + point.errored
-    if total and point.errored / total > error_limit:
-        reasons.append(f"{point.errored} of {total} requests failed")
     return ", ".join(reasons) or f"{point.incomplete} requests were cut off, more than 5 % too late already"

@@ -16,6 +16,7 @@ from typing import IO
 
 PROGRESS = re.compile(r"Benchmark (\d+) \((.+?)\): (\w+) \| elapsed=([\d.]+)s \| successful=(\d+) errored=(\d+)")
 MILESTONE = re.compile(r"^assay: |Benchmark \d+ \(.+?\): (started|completed|compile)")
+COMPLETED = re.compile(r"Benchmark \d+ \(.+?\): completed")
 RATE = re.compile(r"requests/s=([\d.]+)")
 QUIET_SECONDS, POLL_SECONDS = 10.0, 0.5
 GRACE_SECONDS = 5.0
@@ -25,12 +26,19 @@ Lines = queue.Queue[str | None]
 
 
 def run(
-    command: list[str], environment: Mapping[str, str], log: Path, strategies: int, say: Say, limit: float
+    command: list[str],
+    environment: Mapping[str, str],
+    log: Path,
+    strategies: int,
+    say: Say,
+    limit: float,
+    ended: Callable[[], None] = lambda: None,
 ) -> int | None:
     """Run the command to its end, say how it goes, write its output to `log`; return its exit code.
 
-    Where no strategy starts or ends for `limit` seconds it hangs: it is ended, with the stacks of its threads in the
-    log, and None returned. Whatever interrupts this (Ctrl-C too) ends the process and all of its workers.
+    `ended` is called after each strategy, and what it raises ends the process. Where no strategy starts or ends for
+    `limit` seconds it hangs: it is ended, with the stacks of its threads in the log, and None returned. Whatever
+    interrupts this (Ctrl-C too) ends the process and all of its workers.
     """
     lines: Lines = queue.Queue()
     with log.open("wb") as file:
@@ -46,7 +54,7 @@ def run(
         reader = threading.Thread(target=_copy, args=(process.stdout, file, lines), daemon=True)
         try:
             reader.start()
-            if _follow(process, lines, strategies, say, limit):
+            if _follow(process, lines, strategies, say, limit, ended):
                 return process.wait()
             process.send_signal(signal.SIGUSR1)
             return None
@@ -64,7 +72,7 @@ def _copy(source: IO[bytes], log: IO[bytes], lines: Lines) -> None:
     lines.put(None)
 
 
-def _follow(process: Process, lines: Lines, strategies: int, say: Say, limit: float) -> bool:
+def _follow(process: Process, lines: Lines, strategies: int, say: Say, limit: float, ended: Callable[[], None]) -> bool:
     """Say what the lines tell until they end; return False when no strategy starts or ends for `limit` seconds."""
     started = heard = last = time.monotonic()
     shown = ""
@@ -85,6 +93,8 @@ def _follow(process: Process, lines: Lines, strategies: int, say: Say, limit: fl
         if (text := describe(line, strategies)) and text != shown:
             say(text)
             shown = text
+        if COMPLETED.search(line):
+            ended()
     return False
 
 

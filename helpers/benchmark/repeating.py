@@ -70,7 +70,7 @@ def _reconsidered(points: tuple[LoadPoint, ...], none: OperatingPoint, settings:
     """Return the lowest load as the operating point where it missed the SLO by noise: where most repeats meet it."""
     lowest = min(range(len(points)), key=lambda i: (not points[i].successful, points[i].requests_per_second))
     point = points[lowest]
-    if not nearly_meets(point, settings.slo):
+    if not nearly_meets(point, settings.slo, settings.error_limit):
         return Repeated(none)
     repeats, _ = again(point, 0)
     met = f"{sum(repeat.meets_slo for repeat in repeats)} of {len(repeats)}"
@@ -90,8 +90,9 @@ def _again(load: Load, point: LoadPoint, step: int) -> Measured:
     if step:
         path.replace(earlier)
     seed = load.settings.seed + step * STEP_SEED_OFFSET
-    path = load._replace(settings=load.settings.model_copy(update={"seed": seed})).measure(point)
-    repeats, warnings = report.read_report(path, load.settings.slo, load.settings.error_limit)
+    path = load._replace(settings=load.settings.model_copy(update={"seed": seed})).measure(point, step)
+    settings, asked = load.settings, load.requests.outputs
+    repeats, warnings = report.read_report(path, settings.slo, settings.error_limit, asked)
     if step:
         _join(earlier, path)
     missed = sum(not repeat.meets_slo for repeat in repeats)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,21 @@ GENERATION_SHARE = 0.1  # GuideLLM warns when making a prompt takes 1 % of TTFT;
 FULL = 0.9  # of the requests allowed in flight: beyond, late requests waited for the server and not for the generator
 LATE_SHARE = 0.05  # beyond this share of cut-off requests that were too late already, a p95 cannot have been met
 SHORTFALL = 0.9  # of the rate asked for
+WHOLE = 0.9  # of the output tokens asked for: fewer are another workload, however fast
 SECRET = re.compile(r"(Bearer\s+)\S+|\bsk-[\w-]{8,}")
 
 Raw = Mapping[str, Any]
 
 
-def read_report(path: Path, slo: SLO, error_limit: float = 0.01) -> tuple[tuple[LoadPoint, ...], tuple[str, ...]]:
-    """Return one point per strategy, in the order they ran, and every warning. Raises SweepFailed if unreadable."""
+def read_report(
+    path: Path, slo: SLO, error_limit: float = 0.01, asked: Sequence[int] = ()
+) -> tuple[tuple[LoadPoint, ...], tuple[str, ...]]:
+    """Return one point per strategy, in the order they ran, and every warning. Raises SweepFailed if unreadable.
+
+    `asked` are the output tokens that the requests asked for, in turn.
+    """
     benchmarks = load(path)["benchmarks"]
-    points = tuple(_point(b, slo, error_limit) for b in benchmarks)
+    points = tuple(_point(b, slo, error_limit, asked) for b in benchmarks)
     told = [w for b, p in zip(benchmarks, points, strict=True) for w in _warnings(b, p)]
     return points, tuple(dict.fromkeys(told))
 
@@ -36,6 +43,12 @@ def load(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SweepFailed(f"{path} is no report of GuideLLM: {error}", do="Run guidellm_sweep again") from error
     return report
+
+
+def measured(benchmark: Raw) -> bool:
+    """Return whether a strategy was measured to its end: requests were answered, and failures did not end it."""
+    ended_by = benchmark["scheduler_state"]["end_queuing_constraints"]
+    return bool(benchmark["metrics"]["request_totals"]["successful"]) and "max_error_rate" not in ended_by
 
 
 def first_error(report: Raw) -> str | None:
@@ -53,7 +66,7 @@ def name_of(strategy: Raw) -> str:
     return f"{strategy['type_']}@{value:.3g}" if value else str(strategy["type_"])
 
 
-def _point(benchmark: Raw, slo: SLO, error_limit: float) -> LoadPoint:
+def _point(benchmark: Raw, slo: SLO, error_limit: float, asked: Sequence[int]) -> LoadPoint:
     metrics, strategy = benchmark["metrics"], benchmark["config"]["strategy"]
     counts = metrics["request_totals"]
     ttft, itl = _percentiles(metrics["time_to_first_token_ms"]), _percentiles(metrics["inter_token_latency_ms"])
@@ -61,6 +74,8 @@ def _point(benchmark: Raw, slo: SLO, error_limit: float) -> LoadPoint:
     errors = counts["errored"] / max(1, counts["successful"] + counts["errored"])
     on_time = _meets(ttft, slo.ttft_ms) and _meets(itl, slo.itl_ms) and _meets(e2e, slo.e2e_ms)
     attainment, goodput = _attainment(benchmark)
+    output, least = _mean(metrics["output_token_count"]), _least_output(counts, asked)
+    short = bool(counts["successful"]) and output < WHOLE * least
     return LoadPoint(
         strategy=name_of(strategy),
         rate=strategy.get("rate"),
@@ -76,16 +91,27 @@ def _point(benchmark: Raw, slo: SLO, error_limit: float) -> LoadPoint:
         e2e_ms=e2e,
         tps=_percentiles(metrics["output_tokens_per_second"]) if counts["successful"] else None,
         mean_input_tokens=_mean(metrics["prompt_token_count"]),
-        mean_output_tokens=_mean(metrics["output_token_count"]),
+        mean_output_tokens=output,
         slo_attainment=attainment,
         goodput=goodput,
         meets_slo=bool(counts["successful"])
         and on_time
         and errors <= error_limit
+        and not short
         and not _cut_off_late(benchmark, slo),
+        short_of=least if short else None,
         limited_by_load_generator=_limited_by_generator(benchmark),
         saturated=_over_saturated(benchmark),
     )
+
+
+def _least_output(counts: Raw, asked: Sequence[int]) -> float:
+    """The fewest output tokens that the answered requests can have asked for on average: the shortest ones ended."""
+    if not asked or not counts["successful"]:
+        return 0.0
+    rounds = math.ceil((counts["successful"] + counts["errored"] + counts["incomplete"]) / len(asked))
+    shortest = [tokens for tokens in sorted(asked) for _ in range(rounds)][: counts["successful"]]
+    return sum(shortest) / len(shortest)
 
 
 def _mean(metric: Raw, status: str = "successful") -> float:
@@ -151,6 +177,11 @@ def _warnings(benchmark: Raw, point: LoadPoint) -> list[str]:
         )
     if not point.successful:
         told.append(f"{point.strategy}: no request ended within {point.duration_seconds:.3g} s; give it more")
+    if point.short_of:
+        told.append(
+            f"{point.strategy}: its answers had {point.mean_output_tokens:.3g} of the {point.short_of:.3g} tokens that "
+            "were asked for with ignore_eos, so it is no measurement of this workload"
+        )
     if point.errored:
         told.append(f"{point.strategy}: {point.errored} of {point.errored + point.successful} requests failed")
     return told

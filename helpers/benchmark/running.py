@@ -2,84 +2,150 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers import memory, partial
 from helpers.artifacts import Endpoint, LoadPoint
 from helpers.benchmark import command, process
-from helpers.benchmark.report import first_error, load
+from helpers.benchmark.keeping import Kept
+from helpers.benchmark.report import SECRET, first_error, measured
 from helpers.benchmark.settings import Settings
 from helpers.benchmark.workload import Workload
-from helpers.errors import SweepFailed
+from helpers.errors import EndpointUnreachable, ServerChanged, SweepFailed
 from helpers.serving.client import healthy
 
-LOG_LINES = 5
+LAST_WORDS, SHOWN_LINES = 5, 30  # lines of the log in the message, and above it
 SECONDS_AROUND_A_STRATEGY = 240  # far more than GuideLLM needs, its warm-up too: beyond that it hangs
 
 
+class Ended(NamedTuple):
+    """How GuideLLM ended: its exit code, None where it hung; what the server said where it answered no request."""
+
+    code: int | None
+    refused: str
+
+
 class Load(NamedTuple):
-    """What is asked of which endpoint, and where the reports go."""
+    """What is asked of which endpoint, where the reports go, and what an earlier attempt has kept of them."""
 
     settings: Settings
     endpoint: Endpoint
     requests: Workload
     folder: Path
     say: Callable[[str], None]
+    guard: partial.Guard
+    kept: Path
 
-    def measure(self, again: LoadPoint | None = None) -> Path:
-        """Run the sweep, or the repeats of `again`, and return GuideLLM's report. Raises SweepFailed."""
+    def measure(self, again: LoadPoint | None = None, step: int = 0) -> Path:
+        """Run the sweep, or the repeats of `again`, and return GuideLLM's report.
+
+        What an earlier attempt measured is not measured again. Raises SweepFailed, or ServerChanged where the server
+        became another one: what was measured since it was last the deployed one is withheld.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         names = command.REPEATS if again else command.SWEEP
-        report, partial, log = (self.folder / name for name in (names.report, names.partial, names.log))
-        code = self._run(names, again)
-        if code is None and healthy(self.endpoint.url):
+        page, report, log = (self.folder / name for name in (names.page, names.report, names.log))
+        kept = Kept(self.kept / (f"repeats-{step}-{again.strategy}" if again else "sweep"))
+        if kept.restore((page, report)):
+            self.say("all of these loads were measured before this stage was interrupted, and stand")
+            return report
+        if before := len(kept.loads()):
+            self.say(f"{before} loads were measured before this stage was interrupted, and stand; the rest follows")
+        kills = memory.kills()
+        ended = self._run(names, kept, again)
+        if ended.code is None and healthy(self.endpoint.url):
             log.replace(self.folder / names.hung)
-            self.say(f"GuideLLM hung on a server that answers, all is measured once more; {names.hung} shows where")
-            code = self._run(names, again)
-        if code != 0 or not report.is_file():
-            raise _failure(code, self.endpoint, partial, log)
-        if not any(b["metrics"]["request_totals"]["successful"] for b in load(report)["benchmarks"]):
-            raise _nothing_answered(self.endpoint, report)
-        if not healthy(self.endpoint.url):
-            raise _failure(code, self.endpoint, report, log)
-        partial.unlink(missing_ok=True)
+            self.say(f"GuideLLM hung on a server that answers, it begins again; {names.hung} shows where")
+            ended = self._run(names, kept, again)
+        if ended.refused:
+            raise self._nothing_answered(ended.refused)
+        if ended.code != 0 or not report.is_file() or not healthy(self.endpoint.url):
+            self._show(log)
+            with contextlib.suppress(EndpointUnreachable):  # which is told below
+                self.guard.check()
+            raise self._failure(ended.code, kept, log, memory.kills() > kills)
+        try:
+            self.guard.check()
+        except ServerChanged:
+            _remove(page, report)
+            raise
+        kept.finish((page, report))
         return report
 
-    def _run(self, names: command.Files, again: LoadPoint | None) -> int | None:
-        """Run GuideLLM where nothing of an earlier run lies; return its exit code, or None where it hung."""
-        for old in (names.report, names.partial, names.page):
-            (self.folder / old).unlink(missing_ok=True)
-        line = command.build_command(self.settings, self.endpoint, self.requests, self.folder, again)
-        environment = command.build_environment(self.settings, self.folder, os.environ, names)
+    def _run(self, names: command.Files, kept: Kept, again: LoadPoint | None) -> Ended:
+        """Run GuideLLM where nothing of an earlier run lies."""
+        _remove(self.folder / names.report, self.folder / names.page)
         strategies = self.settings.repeats if again else self.settings.strategies
         limit = self.settings.max_seconds + SECONDS_AROUND_A_STRATEGY
-        return process.run(line, environment, self.folder / names.log, strategies, self.say, limit)
+        with tempfile.TemporaryDirectory(prefix="assay-loads-") as temporary:
+            made = Path(temporary)
+            line = command.build_command(self.settings, self.endpoint, self.requests, self.folder, again)
+            environment = command.build_environment(self.settings, kept.folder, made, os.environ)
+            left, log = strategies - len(kept.loads()), self.folder / names.log
+            code = process.run(line, environment, log, left, self.say, limit, lambda: self._keep(kept, made))
+            return Ended(code, "" if kept.loads() else _refused(made))
+
+    def _keep(self, kept: Kept, made: Path) -> None:
+        """Keep the loads that have ended, once it is known that the server was the deployed one to their end."""
+        try:
+            self.guard.check()
+        except EndpointUnreachable:
+            return  # what GuideLLM makes of that is told at its end
+        while (path := made / f"{len(kept.loads())}.json").is_file():
+            data = path.read_bytes()
+            if not measured(json.loads(data)) or not healthy(self.endpoint.url):
+                return  # it is in the report, and an attempt that has to begin again measures it again
+            kept.add(len(kept.loads()), data)
+
+    def _show(self, log: Path) -> None:
+        """Show the end of GuideLLM's log: the file itself is gone with the pod."""
+        if lines := _lines(log):
+            self.say("\n".join([f"The end of {log}:", *(SECRET.sub(r"\1***", line) for line in lines[-SHOWN_LINES:])]))
+
+    def _failure(self, code: int | None, kept: Kept, log: Path, short_of_memory: bool) -> SweepFailed:
+        here, url = partial.again(), self.endpoint.url
+        do = f"See the end of GuideLLM's log above and the server's own log, then {here}"
+        if not healthy(url):
+            what = f"{url} stopped answering during the sweep of {self.endpoint.model}"
+        elif code == -signal.SIGKILL or short_of_memory:
+            what = f"GuideLLM {memory.killed()}"
+            do = f"{memory.more()}, or ask for less at once (MAX_CONCURRENCY, STREAMS), then {here}"
+        else:
+            ended = "hung twice" if code is None else f"ended with code {code}"
+            what = f"GuideLLM {ended} on {url}: {' / '.join(_lines(log)[-LAST_WORDS:]) or 'it said nothing'}"
+        if good := len(kept.loads()):
+            what += f"; the first {good} strategies were measured and are kept, they will not be measured again"
+        return SweepFailed(what, do=do)
+
+    def _nothing_answered(self, error: str) -> SweepFailed:
+        return SweepFailed(
+            f"Every request to {self.endpoint.url} ({self.endpoint.model}) failed; the first said: {error}",
+            do="Correct what the server complains about, or give slow requests more time with MAX_SECONDS, and then "
+            + partial.again(),
+        )
 
 
-def _failure(code: int | None, endpoint: Endpoint, kept: Path, log: Path) -> SweepFailed:
-    finished = load(kept)["benchmarks"] if kept.is_file() else []
-    good = [b for b in finished if b["metrics"]["request_totals"]["successful"]]
-    if finished and not good:
-        return _nothing_answered(endpoint, kept)
-    if healthy(endpoint.url):
-        ended = "hung twice" if code is None else f"ended with code {code}"
-        what = f"GuideLLM {ended} on {endpoint.url}: {_last_words(log)}"
-    else:
-        what = f"{endpoint.url} stopped answering during the sweep of {endpoint.model}"
-    what += f"; the first {len(good)} strategies were measured and are kept in {kept}" if good else ""
-    return SweepFailed(what, do=f"Read {log} and the server's own log, run deploy_model, then this stage again")
+def _refused(made: Path) -> str:
+    """Return what the first failed request said where none at all was answered, "" where one was."""
+    loads = [json.loads(path.read_bytes()) for path in sorted(made.glob("*.json"))]
+    if not loads or any(each["metrics"]["request_totals"]["successful"] for each in loads):
+        return ""
+    return first_error({"benchmarks": loads}) or "they were cut off before they ended"
 
 
-def _nothing_answered(endpoint: Endpoint, report: Path) -> SweepFailed:
-    error = first_error(load(report)) or "they were cut off before they ended"
-    return SweepFailed(
-        f"Every request to {endpoint.url} ({endpoint.model}) failed; the first said: {error}",
-        do="Correct what the server complains about, or give slow requests more time with MAX_SECONDS, and run again",
-    )
+def _remove(*files: Path) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
 
 
-def _last_words(log: Path) -> str:
-    lines = [text.strip() for text in log.read_text("utf-8", "replace").splitlines() if text.strip()]
-    return " / ".join(lines[-LOG_LINES:]) if lines else "it said nothing"
+def _lines(log: Path) -> list[str]:
+    if not log.is_file():
+        return []
+    return [text.strip() for text in log.read_text("utf-8", "replace").splitlines() if text.strip()]

@@ -24,6 +24,12 @@ class Workload:
     output_tokens: int
     prompts: Path | None = None
     digest: str | None = None
+    asked: tuple[int, ...] = ()  # output tokens of each prompt of the file
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Output tokens that the requests ask for, in turn."""
+        return self.asked or (self.output_tokens,)
 
 
 def load(settings: Settings, endpoint: Endpoint) -> Workload:
@@ -55,5 +61,6 @@ def _from_file(path: Path, counter: TokenCounter, room: int) -> Workload:
                 f"do not fit into the model's context of {room}",
                 do="Shorten this row, or deploy the model with a larger MAX_MODEL_LEN",
             )
-    mean = round(sum(row.output_tokens for row in rows) / len(rows))
-    return Workload("prompts", None, mean, path.resolve(), datasets.digest(path))
+    asked = tuple(row.output_tokens for row in rows)
+    mean = round(sum(asked) / len(asked))
+    return Workload("prompts", None, mean, path.resolve(), datasets.digest(path), asked)

@@ -11,6 +11,7 @@ from typing import Any
 
 from helpers import benchmark, datasets, evaluation
 from helpers.artifacts import Endpoint
+from helpers.partial import served
 
 METHOD = 1  # raise it when a stage comes to measure otherwise: what was measured before is then measured again
 LM_EVAL = ("lm_eval", "datasets", "transformers", "tokenizers")
@@ -24,7 +25,7 @@ def of_sweep(settings: benchmark.Settings, endpoint: Endpoint) -> str:
     """Return the sweep's identity; raises InvalidDataset where the prompt file is missing."""
     from_file = settings.workload == "prompts"
     return _digest(
-        served=_served(endpoint),
+        served=served(endpoint),
         tools={"guidellm": version("guidellm")},
         tokens=None if from_file else settings.tokens,
         prompts=datasets.digest(Path(settings.prompts)) if from_file else None,
@@ -40,7 +41,7 @@ def of_evaluation(settings: evaluation.Settings, endpoint: Endpoint, task: evalu
     if not task.data:
         return ""
     return _digest(
-        served=_served(endpoint),
+        served=served(endpoint),
         tokenizer=_tokenizer(endpoint),
         tools={name: version(name) for name in LM_EVAL},
         task=settings.task,
@@ -52,7 +53,7 @@ def of_evaluation(settings: evaluation.Settings, endpoint: Endpoint, task: evalu
 def of_answers(endpoint: Endpoint) -> str:
     """Return what is the same wherever an answer to the same prompt is the same."""
     return _digest(
-        served=_served(endpoint),
+        served=served(endpoint),
         tokenizer=_tokenizer(endpoint),
         tools={name: version(name) for name in LM_EVAL if name != "datasets"},
     )
@@ -61,17 +62,6 @@ def of_answers(endpoint: Endpoint) -> str:
 def _digest(**parts: Any) -> str:
     canonical = json.dumps({"method": METHOD, **parts}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _served(endpoint: Endpoint) -> dict[str, Any]:
-    return {
-        "model": endpoint.digest,
-        "engine": [endpoint.engine, endpoint.engine_version],
-        "engine_args": endpoint.engine_options,
-        "max_model_len": endpoint.max_model_len,
-        "kv_cache_gib": endpoint.kv_cache_gib,
-        "hardware": [endpoint.hardware.type, endpoint.hardware.count],
-    }
 
 
 def _tokenizer(endpoint: Endpoint) -> str:

@@ -13,6 +13,7 @@ from helpers.earlier import answers, files, identity
 from helpers.earlier.archive import Archive
 from helpers.earlier.known import EVALUATION, SWEEP, Kind, Result, here, recorded
 from helpers.earlier.settings import Settings
+from helpers.partial import Guard
 from helpers.statistics import wilson
 
 Say = Callable[[str], None]
@@ -25,18 +26,28 @@ def _say(text: str) -> None:
 
 
 def sweep(
-    settings: benchmark.Settings, endpoint: Endpoint, known: Settings, folder: Path = FOLDER, say: Say = _say
+    settings: benchmark.Settings,
+    endpoint: Endpoint,
+    known: Settings,
+    folder: Path = FOLDER,
+    say: Say = _say,
+    guard: Guard | None = None,
 ) -> Sweep:
     """Return the sweep of this identity where one is known, else measure as `benchmark.sweep` does, and raise as it."""
     own = identity.of_sweep(settings, endpoint) if _verified(endpoint, say) and _named(endpoint, say) else ""
     if own and not known.fresh and (taken := _take(SWEEP, own, Archive(known.registry), folder, say)):
         return taken.model_copy(update={"digest": endpoint.digest})
-    measured = benchmark.sweep(settings, endpoint, folder, say)
+    measured = benchmark.sweep(settings, endpoint, folder, say, guard)
     return measured.model_copy(update={"identity": own, "files": files.digests(folder, SWEEP.files)})
 
 
 def evaluate(
-    settings: evaluation.Settings, endpoint: Endpoint, known: Settings, folder: Path = FOLDER, say: Say = _say
+    settings: evaluation.Settings,
+    endpoint: Endpoint,
+    known: Settings,
+    folder: Path = FOLDER,
+    say: Say = _say,
+    guard: Guard | None = None,
 ) -> Evaluation:
     """Return the evaluation of this identity where one is known, else ask what no earlier evaluation has asked.
 
@@ -55,7 +66,7 @@ def evaluate(
         wanted = alike and not known.fresh
         answered = answers.collect(alike, settings.task, archive, folder, Path(scratch)) if wanted else None
         archive.tell(say)
-        measured = evaluation.evaluate(settings, endpoint, folder, known=answered, show=say)
+        measured = evaluation.evaluate(settings, endpoint, folder, known=answered, show=say, guard=guard)
     # A result that lacks answers is never taken over whole, so that they are asked for again.
     marks = {"identity": "" if measured.failed else own, "answers_identity": alike}
     return measured.model_copy(update={**marks, "files": files.digests(folder, EVALUATION.files)})

@@ -12,6 +12,10 @@ from aiohttp import ClientResponseError
 PROGRESS_SECONDS = 2.0
 
 
+class Unusable(ValueError):
+    """The server answered, and left out what was asked for."""
+
+
 async def all_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run everything at once; the first error ends the others and is raised itself, not in a group."""
     try:
@@ -54,4 +58,4 @@ def reason(error: BaseException) -> str:
     """Return the failure in few words."""
     if isinstance(error, ClientResponseError):
         return f"HTTP {error.status} {error.message}"
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    return str(error) if isinstance(error, Unusable) else f"{type(error).__name__}: {error}".rstrip(": ")

@@ -9,8 +9,10 @@ Only the child process imports this module: lm_eval takes seconds to import.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from aiohttp import ClientError, ClientResponseError, ClientSession, ClientTimeo
 from lm_eval.models import api_models
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
+from helpers import partial
 from helpers.errors import EndpointUnreachable
-from helpers.evaluation.asking import Progress, all_at_once, final, reason
+from helpers.evaluation.asking import Progress, Unusable, all_at_once, final, reason
 from helpers.evaluation.journal import Journal
 from helpers.evaluation.tokenizer import load_tokenizer
 
@@ -64,6 +67,18 @@ class Completions(LocalCompletionsAPI):
                         f"a prompt of {len(whole)} tokens does not fit the model's context of {self.max_length + 1}"
                     )
         return inputs, context_lengths, keys
+
+    @staticmethod
+    def parse_logprobs(outputs: Any, *rest: Any, **kwargs: Any) -> list[tuple[float, bool]]:
+        """Return the log-probabilities; raises Unusable where some are missing."""
+        with _named("the server's answer holds no log-probabilities of the prompt"):
+            return LocalCompletionsAPI.parse_logprobs(outputs, *rest, **kwargs)
+
+    @staticmethod
+    def parse_generations(outputs: Any, **kwargs: Any) -> list[str]:
+        """Return the texts; raises Unusable where some are missing."""
+        with _named("the server's answer holds no text"):
+            return LocalCompletionsAPI.parse_generations(outputs, **kwargs)
 
     async def get_batched_requests(
         self,
@@ -138,7 +153,7 @@ class Completions(LocalCompletionsAPI):
         if isinstance(error, ClientResponseError) and error.status in (401, 403, 404):
             raise EndpointUnreachable(
                 f"The endpoint {self.base_url} answers {error.status} ({error.message}) for model {self.model}",
-                do="Check ENDPOINT_API_KEY and the served model name, then run this stage again",
+                do=f"Check ENDPOINT_API_KEY and the served model name, then {partial.again()}",
             )
         try:
             async with session.get(self.models_url, headers=self.header, timeout=ClientTimeout(total=5)) as response:
@@ -146,8 +161,17 @@ class Completions(LocalCompletionsAPI):
         except (ClientError, TimeoutError) as gone:
             raise EndpointUnreachable(
                 f"The endpoint {self.base_url} stopped answering: {reason(gone)}",
-                do="Deploy the model again, then run this stage again; it goes on from what was answered",
+                do=f"See in the server's log why, then {partial.again()}: it goes on from what was answered",
             ) from gone
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say what an answer lacks, where reading it fails."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise Unusable(what) from error
 
 
 def _empty(answer: Answer) -> bool:

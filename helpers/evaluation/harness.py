@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one request")
     parser.add_argument("--allow-partial", action="store_true")
     parser.add_argument("--known", type=Path, help="answers of earlier evaluations")
+    parser.add_argument("--fresh", type=Path, help="where new answers are written, in place of the journal")
     return parser
 
 
@@ -61,7 +62,7 @@ def measure(options: argparse.Namespace) -> None:
 
     output = Path(options.output)
     tasks = _load(options)
-    with Journal(output / JOURNAL, _fingerprint(options), options.known) as journal:
+    with Journal(output / JOURNAL, _fingerprint(options), options.known, options.fresh) as journal:
         model = Completions(
             url=options.url,
             tokenizer=Path(options.tokenizer),

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from helpers import partial
 from helpers.artifacts import write_atomic
 from helpers.errors import StoreFailed
 
@@ -25,9 +26,10 @@ class Journal:
 
     `known` is a file of answers from earlier evaluations, one [name, answer, origin] a line (helpers.earlier.answers).
     They are given too, and `taken` counts how many came from each origin. Without it none is, kept ones included.
+    New answers go into `fresh` where that is given: whoever knows whose answers they are brings them into the journal.
     """
 
-    def __init__(self, path: Path, fingerprint: str, known: Path | None = None) -> None:
+    def __init__(self, path: Path, fingerprint: str, known: Path | None = None, fresh: Path | None = None) -> None:
         self.path, self.fingerprint = path, fingerprint
         kept = [row for row in self._kept() if known or not row[2]]
         self._rows: dict[str, Row] = {row[0]: row for row in kept}
@@ -36,7 +38,7 @@ class Journal:
         self.taken: Counter[str] = Counter()
         head = {"same": fingerprint}
         write_atomic(path, "".join(f"{json.dumps(item)}\n" for item in (head, *self._rows.values())).encode())
-        self._file = path.open("a", encoding="utf-8")
+        self._file = (fresh or path).open("a", encoding="utf-8")
 
     def _kept(self) -> list[Row]:
         if not self.path.exists():
@@ -74,7 +76,7 @@ class Journal:
             self._file.flush()
         except OSError as error:
             raise StoreFailed(
-                f"Could not write {self.path}: {error.strerror}", do="Free some space, then run this stage again"
+                f"Could not write {self.path}: {error.strerror}", do=f"Free some space, then {partial.again()}"
             ) from error
 
     def __enter__(self) -> Self:
@@ -85,11 +87,6 @@ class Journal:
     ) -> None:
         with contextlib.suppress(OSError):  # what could not be written is told by `add`
             self._file.close()
-
-    def discard(self) -> None:
-        """Forget everything: the run is complete, and a run after it measures again."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
 
 
 def name_of(method: str, key: Any) -> str:

@@ -7,6 +7,7 @@ import os
 import urllib.error
 import urllib.request
 
+from helpers import partial
 from helpers.errors import EndpointUnreachable, TimedOut
 from helpers.polling import wait_for
 
@@ -42,7 +43,7 @@ def warm_up(url: str, model: str) -> None:
     except TimedOut as error:
         raise EndpointUnreachable(
             f"The endpoint {url} did not answer within {PATIENCE:g} s: {last[-1]}",
-            do="See that the model is deployed (run deploy_model), then run this stage again",
+            do=f"See that the model is deployed (run deploy_model), then {partial.again()}",
         ) from error
 
 

@@ -44,8 +44,6 @@ def write(output: Path, options: argparse.Namespace, results: dict[str, Any], mo
             f"None of the {len(samples)} questions of {options.task} got an answer from {options.url}: {first}",
             do="See in the server's log why; multiple choice needs prompt log-probabilities on /v1/completions",
         )
-    if len(answered) == len(samples):
-        model.journal.discard()
 
 
 def _unanswered(sample: dict[str, Any]) -> bool:

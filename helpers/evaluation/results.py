@@ -10,13 +10,15 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from helpers import partial
 from helpers.artifacts import Endpoint, Evaluation, Parameter, now
 from helpers.errors import ArtifactMissing, EvaluationFailed, IncompleteCoverage
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task
 from helpers.statistics import wilson
 
-RESULTS, SAMPLES, JOURNAL, LOG = "lm_eval_results.json", "lm_eval_samples.jsonl", "lm_eval_answers.jsonl", "lm_eval.log"
+RESULTS, SAMPLES, LOG = "lm_eval_results.json", "lm_eval_samples.jsonl", "lm_eval.log"
+JOURNAL = f"{partial.FOLDER}/lm_eval_answers.jsonl"
 # Metrics that say yes or no for one question, best first.
 YES_OR_NO = ("acc", "exact_match", "em", "pass@1", "acc_norm", "prompt_level_strict_acc")
 
@@ -51,7 +53,10 @@ def first_filter(samples: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task, started: datetime) -> Evaluation:
-    """Return the score with its interval; raises IncompleteCoverage for unanswered questions, unless allowed."""
+    """Return the score with its interval, and forget the single answers where none is missing.
+
+    Raises IncompleteCoverage for unanswered questions, unless allowed.
+    """
     report = json.loads((folder / RESULTS).read_text("utf-8"))
     about = report["assay"]
     samples = list(first_filter(read_samples(folder / SAMPLES)))
@@ -60,8 +65,10 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         why = "; ".join(about["reasons"])
         raise IncompleteCoverage(
             f"{failed} of {about['total']} questions of {settings.task} have no answer from {endpoint.url}: {why}",
-            do="Run this stage again to ask only these, or set ALLOW_PARTIAL=true to accept the others alone",
+            do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
         )
+    if not failed:  # a run after this one measures again
+        (folder / JOURNAL).unlink(missing_ok=True)
     metric = metric_of(samples)
     correct = sum(int(sample[metric]) for sample in samples)
     return Evaluation(

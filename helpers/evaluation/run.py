@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -13,13 +12,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from helpers import errors
+from helpers import errors, memory, partial
 from helpers.artifacts import Endpoint, Evaluation, now
 from helpers.environment import without_secrets
+from helpers.evaluation.confirming import Confirming
 from helpers.evaluation.results import LOG, read_results
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task, check_task
 from helpers.serving.client import access
+
+SHOWN_LINES = 30  # of the log, where the child fails
 
 
 def evaluate(
@@ -29,22 +31,29 @@ def evaluate(
     *,
     known: Path | None = None,
     show: Callable[[str], object] = print,
+    guard: partial.Guard | None = None,
 ) -> Evaluation:
     """Score the endpoint's model on the task; lm-eval's report and its per-question log are left in `folder`.
 
     What the file `known` answers (helpers.earlier.answers) is not asked.
     Raises UnknownTask, InvalidDataset and ArtifactMissing before anything starts, EndpointUnreachable, StoreFailed,
-    IncompleteCoverage or EvaluationFailed after; answers that came before a failure stay in `folder`, and a second
-    call goes on from there.
+    IncompleteCoverage, EvaluationFailed or ServerChanged after; answers that came before a failure stay in
+    `folder`/partial, and a second call goes on from there.
     """
     task = check_task(settings)
     started = now()
-    run(settings, endpoint, folder, task=task, known=known, show=show)
+    run(settings, endpoint, folder, task=task, known=known, show=show, guard=guard)
     return read_results(settings, endpoint, folder, task=task, started=started)
 
 
 def build_command(
-    settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task | None = None, known: Path | None = None
+    settings: Settings,
+    endpoint: Endpoint,
+    folder: Path,
+    *,
+    task: Task | None = None,
+    known: Path | None = None,
+    fresh: Path | None = None,
 ) -> list[str]:
     """Return the child's command line; it holds no secret."""
     command = [sys.executable, "-m", "helpers.evaluation.harness", "--task", settings.task]
@@ -70,15 +79,11 @@ def build_command(
         str(settings.seed),
     ]
     command += ["--num-concurrent", str(settings.num_concurrent), "--batch-size", str(settings.batch_size)]
-    command += ["--timeout", f"{settings.request_timeout:g}", "--same", _fingerprint(endpoint)]
+    command += ["--timeout", f"{settings.request_timeout:g}"]
+    command += ["--same", partial.fingerprint(endpoint, folder)]
+    command += ["--fresh", str(fresh)] if fresh else []
     command += ["--known", str(known.resolve())] if known else []
     return command + (["--allow-partial"] if settings.allow_partial else [])
-
-
-def _fingerprint(endpoint: Endpoint) -> str:
-    """Name what must be the same for an earlier answer to count as this model's answer."""
-    engine = [endpoint.engine, endpoint.engine_version, endpoint.engine_options, endpoint.max_model_len]
-    return hashlib.sha256(json.dumps([endpoint.digest, endpoint.model, *engine]).encode()).hexdigest()[:16]
 
 
 def run(
@@ -89,27 +94,68 @@ def run(
     task: Task | None = None,
     known: Path | None = None,
     show: Callable[[str], object] = print,
+    guard: partial.Guard | None = None,
 ) -> None:
     """Run lm-eval in a process group of its own that never outlives this call; `show` gets a line every few seconds."""
     task = task or check_task(settings)
     _check_tokenizer(endpoint)
     folder.mkdir(parents=True, exist_ok=True)
+    with access(endpoint.auth), tempfile.TemporaryDirectory(prefix="assay-evaluation-") as temporary:
+        fresh = Path(temporary, "answers.jsonl")
+        command = build_command(settings, endpoint, folder, task=task, known=known, fresh=fresh)
+        answers = Confirming(guard or partial.Unguarded(), fresh, folder)
+        answers.look()
+        try:
+            _follow(command, _environment(task, Path(temporary)), task.folder, folder / LOG, answers, show)
+        except errors.AssayError:
+            with contextlib.suppress(errors.Unreachable):  # which the error says already
+                answers.look()
+            raise
+        answers.look()
+
+
+def _follow(
+    command: list[str],
+    environment: dict[str, str],
+    working: Path | None,
+    path: Path,
+    answers: Confirming,
+    show: Callable[[str], object],
+) -> None:
+    """Show what the child says until it ends. Raises what it reports, or EvaluationFailed."""
     failure: dict[str, str] = {}
-    with (
-        access(endpoint.auth),
-        tempfile.TemporaryDirectory(prefix="assay-datasets-") as cache,
-        (folder / LOG).open("ab") as log,
-    ):
-        command = build_command(settings, endpoint, folder, task=task, known=known)
-        with _child(command, _environment(task, Path(cache)), task.folder, log.fileno()) as lines:
-            for line in lines:
-                if line.startswith("FAILURE "):
-                    failure = json.loads(line.removeprefix("FAILURE "))
-                else:
-                    show(line.rstrip())
+    kills = memory.kills()
+    with path.open("ab") as log, _child(command, environment, working, log.fileno()) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("FAILURE "):
+                failure = json.loads(line.removeprefix("FAILURE "))
+            else:
+                show(line.rstrip())
+                answers.now_and_then()
+        code = process.wait()
     if failure:
         kind = getattr(errors, failure["kind"])
         raise kind(failure["what"], do=failure["do"])
+    if code:
+        show("\n".join([f"The end of {path}:", *_lines(path)[-SHOWN_LINES:]]))
+        raise _failure(code, _lines(path), killed=code == -signal.SIGKILL or memory.kills() > kills)
+
+
+def _failure(code: int, lines: list[str], *, killed: bool) -> errors.EvaluationFailed:
+    goes_on = f"{partial.again()}: it goes on from what was answered"
+    if killed:
+        do = f"{memory.more()}, or ask for less at once (NUM_CONCURRENT, BATCH_SIZE), then {goes_on}"
+        return errors.EvaluationFailed(f"lm-eval {memory.killed()}", do=do)
+    last = lines[-1][:400] if lines else "none"
+    return errors.EvaluationFailed(
+        f"lm-eval ended with exit code {code}; its last words: {last}",
+        do=f"Read the end of lm-eval's log above, then {goes_on}",
+    )
+
+
+def _lines(log: Path) -> list[str]:
+    return [line.rstrip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
 
 
 def _check_tokenizer(endpoint: Endpoint) -> None:
@@ -122,8 +168,10 @@ def _check_tokenizer(endpoint: Endpoint) -> None:
 
 
 @contextlib.contextmanager
-def _child(command: list[str], environment: dict[str, str], folder: Path | None, log: int) -> Iterator[Iterator[str]]:
-    """Start the child, yield its lines, and end its whole process group whatever happens; raises EvaluationFailed."""
+def _child(
+    command: list[str], environment: dict[str, str], folder: Path | None, log: int
+) -> Iterator[subprocess.Popen[str]]:
+    """Start the child, and end its whole process group whatever happens."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -136,23 +184,12 @@ def _child(command: list[str], environment: dict[str, str], folder: Path | None,
     )
     assert process.stdout is not None
     try:
-        yield iter(process.stdout)
-        if process.wait() not in (0, 3):
-            raise errors.EvaluationFailed(
-                f"lm-eval ended with exit code {process.returncode}; its last words: {_last_words(log)}",
-                do=f"Read {LOG} beside evaluation.json, then run this stage again; it goes on from what was answered",
-            )
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-
-
-def _last_words(log: int) -> str:
-    with open(f"/proc/self/fd/{log}", "rb") as file:
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:400] if lines else "none"
 
 
 def _environment(task: Task, cache: Path) -> dict[str, str]:

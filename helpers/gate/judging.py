@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from helpers.artifacts import Artifact, Record
 from helpers.comparison.answers import Answer, Key
 from helpers.comparison.speed import figures
@@ -22,6 +24,7 @@ class Judgement(Artifact):
     written_by = "regression_gate"
 
     candidate: str
+    record_id: str = Field(default="", description="the candidate's record; empty in files of before")
     baseline: str
     checks: tuple[Check, ...]
 
@@ -47,6 +50,8 @@ def judge(candidate: Record, baseline: Record, answers: tuple[Answers, Answers],
     What was measured under other circumstances is not compared, and leaves the gate open.
     """
     checks = []
+    if policy.coverage is not None:
+        checks.append(_coverage(candidate, answers, policy.coverage))
     if policy.accuracy is not None:
         checks.append(_accuracy(answers, policy.accuracy))
     differs = _circumstances(candidate, baseline)
@@ -60,16 +65,34 @@ def judge(candidate: Record, baseline: Record, answers: tuple[Answers, Answers],
             )
         else:
             checks.append(speed(shown, _repeats(candidate, name), _repeats(baseline, name), allowed, worse))
-    return Judgement(candidate=_name(candidate), baseline=_name(baseline), checks=tuple(checks))
+    return Judgement(
+        candidate=_name(candidate), record_id=candidate.record_id, baseline=_name(baseline), checks=tuple(checks)
+    )
 
 
 def _name(record: Record) -> str:
     return f"{record.selection.label} (record {record.record_id})"
 
 
+def _common(answers: tuple[Answers, Answers]) -> list[Key]:
+    """Return the questions that both answered, and that are the same for both."""
+    mine, theirs = answers
+    return [key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest]
+
+
+def _coverage(candidate: Record, answers: tuple[Answers, Answers], least: float) -> Check:
+    """Hold the share of its questions that the candidate answered, and of the baseline's answers, against `least`."""
+    mine, theirs = answers
+    total, common = candidate.evaluation.total, len(_common(answers))
+    share = min(len(mine) / total, common / max(1, len(theirs)))
+    seen = f"{len(mine)} of {total} questions answered, {common} of the {len(theirs)} that the baseline answered"
+    state: State = "pass" if share >= least else "inconclusive"
+    return Check(name="coverage", allowed=f"at least {least:.0%}", seen=seen, state=state)
+
+
 def _accuracy(answers: tuple[Answers, Answers], allowed: float) -> Check:
     mine, theirs = answers
-    common = [key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest]
+    common = _common(answers)
     if not common:
         return Check(name="accuracy", allowed=f"at most {allowed:g} lost", seen="other questions", state="inconclusive")
     pair = compare([mine[key].correct for key in common], [theirs[key].correct for key in common])

@@ -14,6 +14,7 @@ from helpers.yaml_files import read_yaml
 class GatePolicy(Contract):
     """Tolerances: accuracy in absolute terms, speed as a share of the baseline's. None is not looked at."""
 
+    coverage: float | None = Field(default=0.98, gt=0, le=1, description="share of questions to be answered")
     accuracy: float | None = Field(default=0.02, gt=0, lt=1, description="accuracy that may be lost")
     ttft_p95_ms: float | None = Field(default=0.1, gt=0, description="share by which TTFT p95 may grow")
     itl_p95_ms: float | None = Field(default=0.1, gt=0, description="share by which ITL p95 may grow")

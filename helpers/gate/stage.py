@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, Field
 from helpers import parameters
 from helpers.artifacts import Record, write_atomic
 from helpers.errors import GateFailed, GateInconclusive
-from helpers.gate.baseline import find_baseline
+from helpers.gate.baseline import accepting, find_baseline
 from helpers.gate.judging import Judgement, judge
 from helpers.gate.policy import load_gate_policy
 from helpers.gate.reading import answers_of
-from helpers.registry import Registry
+from helpers.registry import Registry, Verdict
 
 REPORT = "gate.md"
 Name = Annotated[str, BeforeValidator(parameters.given)]
@@ -30,7 +30,9 @@ class Settings(parameters.Settings):
 
 
 def hold(settings: Settings, registry: Registry, folder: Path) -> Judgement:
-    """Hold the record in `folder` against its baseline, and write gate.json and gate.md there.
+    """Hold the record in `folder` against its baseline, write gate.json and gate.md there, and tell the registry.
+
+    What did not pass is no baseline of later runs, also where ON_INCONCLUSIVE lets it pass.
 
     Raises InvalidPolicy before anything is read, NotFound where there is no baseline, ArtifactMissing.
     """
@@ -40,6 +42,8 @@ def hold(settings: Settings, registry: Registry, folder: Path) -> Judgement:
     judgement = judge(candidate, baseline, (answers_of(candidate, folder), answers_of(baseline)), policy)
     judgement.write(folder)
     write_atomic(folder / REPORT, judgement.markdown().encode())
+    verdict = Verdict(candidate.record_id, judgement.state, against=baseline.record_id)
+    registry.add_verdict(candidate.selection.model_version_id, verdict)
     return judgement
 
 
@@ -49,7 +53,7 @@ def enforce(settings: Settings, judgement: Judgement) -> None:
     if judgement.state == "fail":
         raise GateFailed(
             f"{judgement.candidate} is worse than {judgement.baseline}: {told}",
-            do="Keep the baseline, or change the tolerances in the gate's policy if this loss may be accepted",
+            do="Keep the baseline; or, where this loss may be accepted, " + accepting(judgement.record_id),
         )
     if judgement.state == "inconclusive" and settings.on_inconclusive == "stop":
         raise GateInconclusive(

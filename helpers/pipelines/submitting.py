@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import cluster
-from helpers.errors import AssayError, SubmissionFailed
+from helpers import circumstances
+from helpers.errors import SubmissionFailed
 from helpers.pipelines import compiling, finishing, processor, project, runtimes, server
 from helpers.pipelines.checks import check
 from helpers.pipelines.definition import Pipeline
@@ -55,7 +53,7 @@ def submit(
         with server.quiet():
             experiment = _experiment(client, pipeline, found)
         with processor.told(say):
-            path = compiling.compile_for(runtime, pipeline, Path(folder), given, images, _who())
+            path = compiling.compile_for(runtime, pipeline, Path(folder), given, images, circumstances.account())
         say("  pipeline compiled")
         with server.quiet():
             name = _folder_of(path)
@@ -79,13 +77,6 @@ def _values(pipeline: Pipeline, given: Mapping[str, str]) -> str:
     parts = (" ".join(f"{name}={value}" for name, value in values.items()) for values in (given, own))
     told, rest = parts
     return " ".join(filter(None, (told, rest and f"(and as shipped: {rest})"))) or "no parameters"
-
-
-def _who() -> str:
-    """Return who starts the run: the workbench's account, or the user of this machine; "" where neither is known."""
-    with suppress(AssayError, KeyError, OSError):
-        return cluster.connect(timeout=5).account() if cluster.in_pod() else getpass.getuser()
-    return ""
 
 
 def _folder_of(path: Path) -> str:

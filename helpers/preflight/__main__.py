@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext, redirect_stdout
 
 from helpers.preflight import Line, Project, State, run
 
@@ -20,10 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     project = Project(given.namespace, given.registry, given.store, given.runtime, given.seconds)
     lines = []
-    for line in run(project):
-        lines.append(line)
-        if not given.json:
-            print(line, flush=True)
+    with redirect_stdout(sys.stderr) if given.json else nullcontext():  # who is waited for is told beside the JSON
+        for line in run(project):
+            lines.append(line)
+            if not given.json:
+                print(line, flush=True)
     code = NOT_CHECKED if project.connected is None else max((_code(line) for line in lines), default=READY)
     if given.json:
         print(json.dumps({"code": code, "namespace": project.namespace, "lines": [_plain(line) for line in lines]}))

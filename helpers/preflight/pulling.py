@@ -11,11 +11,9 @@ from helpers.errors import ClusterRefused, TimedOut
 from helpers.polling import wait_for
 from helpers.preflight.lines import Line, fix, note, ok
 from helpers.preflight.project import RUNNER, Project
+from helpers.serving.kserve.images import AT_ONCE, FINAL, UNPULLABLE
 
 DO_SEE = "The first run shows it within a minute"
-# What no second attempt mends; the kubelet shows ImagePullBackOff between a first one and a second that succeeds, too.
-FINAL = re.compile(r"(?i)not found|unknown|unauthorized|authentication required|denied|forbidden|invalid|x509")
-UNPULLED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 STARTING = ("ContainerCreating", "PodInitializing", "")
 VERBS = ("create", "get", "delete")
 
@@ -67,16 +65,15 @@ def _states(pod: Object, images: Sequence[str]) -> dict[str, tuple[str, str]]:
         reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
         if unplaced:
             reason, message = "Unschedulable", str(unplaced[0].get("message", ""))
-        elif "running" in state or "terminated" in state or reason not in (*UNPULLED, *STARTING):
+        elif "running" in state or "terminated" in state or reason not in (*UNPULLABLE, *STARTING):
             reason, message = "ok", ""  # what comes after a pull is none of this check's
         found[image] = reason, message
     return found
 
 
 def _is_known(reason: str, message: str) -> bool:
-    return reason in ("ok", "Unschedulable", "InvalidImageName", "ErrImageNeverPull") or bool(
-        reason in UNPULLED and FINAL.search(message)
-    )
+    """Return whether waiting tells no more: the kubelet shows ImagePullBackOff before an attempt that succeeds, too."""
+    return reason in ("ok", "Unschedulable", *AT_ONCE) or bool(reason in UNPULLABLE and re.search(FINAL, message))
 
 
 def _line(project: Project, image: str, reason: str, message: str) -> Line:
@@ -84,7 +81,7 @@ def _line(project: Project, image: str, reason: str, message: str) -> Line:
         return ok(f"A node can pull {image}")
     if reason == "Unschedulable":
         return note(f"Whether a node may pull {image} was not tried, because its pod found no room: {message}", DO_SEE)
-    if reason in UNPULLED:
+    if reason in UNPULLABLE:
         do = (
             "Check the name, which `make images IMAGES=registry/project` sets; for a private registry "
             f"`oc secrets link {RUNNER} SECRET --for=pull -n {project.namespace}`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from helpers import patience
 from helpers.errors import AssayError, ClusterUnreachable, Forbidden
 from helpers.preflight import images, permissions, pipelines, places, quota, secrets, server, serving
 from helpers.preflight.lines import Line, fix, note
@@ -33,11 +34,18 @@ CHECKS: dict[str, Check] = {
 def run(project: Project) -> Iterator[Line]:
     """Make every check and yield its lines as they come."""
     for name, check in CHECKS.items():
-        try:
-            for line in check(project):
-                yield line._replace(check=name)
-        except AssayError as error:
-            yield _from(error, project, first=check is server.api_server)._replace(check=name)
+        yield from (line._replace(check=name) for line in _made(check, project))
+
+
+def _made(check: Check, project: Project) -> list[Line]:
+    """Make one check, which waits for nobody longer than the user wants to."""
+    lines: list[Line] = []
+    try:
+        with patience.at_most(project.seconds):
+            lines.extend(check(project))
+    except AssayError as error:
+        lines.append(_from(error, project, first=check is server.api_server))
+    return lines
 
 
 def _from(error: AssayError, project: Project, *, first: bool) -> Line:

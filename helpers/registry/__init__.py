@@ -19,6 +19,7 @@ from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
 from helpers.registry.selection import DO_INGEST, read_selection
 from helpers.registry.shortlist import Constraints, Row, choose, find, shortlist_table
+from helpers.registry.verdicts import Verdict, add_verdict, list_verdicts
 
 __all__ = [
     "AttachedRecord",
@@ -27,6 +28,7 @@ __all__ = [
     "Decision",
     "Registry",
     "Row",
+    "Verdict",
     "Version",
     "connect",
     "shortlist_table",
@@ -111,6 +113,14 @@ class Registry:
     def decisions(self, version_id: str) -> list[Decision]:
         """Return every decision on a version, oldest first."""
         return list_decisions(self._connection, version_id)
+
+    def add_verdict(self, version_id: str, verdict: Verdict) -> None:
+        """Keep what the regression gate found of a record, or that a person accepts it. Raises InvalidInput."""
+        add_verdict(self._connection, version_id, verdict)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdicts on all versions' records, oldest first."""
+        return list_verdicts(self._connection)
 
     def find(self, name: str, version: str) -> Version:
         """Return the version of that name; raises ModelNotFound with the closest names."""

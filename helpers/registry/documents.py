@@ -8,7 +8,7 @@ from typing import Any
 from helpers.registry.connection import Connection
 from helpers.registry.properties import Property, decode, encode
 
-RECORD, DECISION = "record-", "approval-"
+RECORD, DECISION, VERDICT = "record-", "approval-", "verdict-"
 VERSION_ID = "model_version_id"
 DOCUMENT = "doc-artifact"
 Document = dict[str, Any]
@@ -20,7 +20,7 @@ def properties_of(document: Document) -> dict[str, Property]:
 
 
 def of_kind(documents: Sequence[Document], kind: str) -> list[Document]:
-    """Return the records or the decisions, oldest first."""
+    """Return the records, decisions or verdicts, oldest first."""
     found = [document for document in documents if document.get("name", "").startswith(kind)]
     return sorted(found, key=lambda document: int(document["id"]))
 

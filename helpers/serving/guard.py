@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 from helpers.artifacts import Endpoint
 from helpers.cluster import in_pod
 from helpers.errors import EndpointUnreachable, ServerChanged
-from helpers.polling import wait_for
+from helpers.patience import patiently
 from helpers.serving import client, local
 from helpers.serving.difference import Difference
 
@@ -54,18 +53,14 @@ class Guard:
         return ""
 
     def _models(self) -> list[dict[str, Any]]:
-        until = time.monotonic() + (0 if self._counters is None else AWAY_SECONDS)
-
-        def ask() -> list[dict[str, Any]] | None:
-            try:
-                return client.models(self._endpoint.url) or [{"id": "nothing"}]
-            except EndpointUnreachable:
-                if time.monotonic() >= until:
-                    raise
-                return None
-
-        what = f"An answer of {self._endpoint.url}/v1/models"
-        return wait_for(ask, what=what, do="Check that the server runs", timeout=2 * AWAY_SECONDS, interval=1.0)
+        url = self._endpoint.url
+        return patiently(
+            lambda: client.models(url) or [{"id": "nothing"}],
+            what=f"the server at {url}",
+            do="Check that it runs",
+            again=lambda error: isinstance(error, EndpointUnreachable),
+            seconds=0 if self._counters is None else AWAY_SECONDS,
+        )
 
     def _counted(self) -> str:
         """Return which of its counters went back since the last look, "" where none did."""

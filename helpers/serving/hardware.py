@@ -6,17 +6,18 @@ import os
 import platform
 from pathlib import Path
 
+from helpers import memory
 from helpers.artifacts import Hardware
 from helpers.serving.amounts import cores
 
-GROUP = Path("/sys/fs/cgroup")  # a container's own: version 2 of control groups, or version 1 below it
 LIMITS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))  # each says microseconds in a period
 
 
 def this_machine() -> Hardware:
     """Return the CPU's model name, the cores that this process may use, 0.5 for half a one, and the memory in GiB."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return Hardware(type=_cpu_name(), count=_cores(), memory_gib=round(memory, 1))
+    node = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    own = min(node, memory.limit() or node)
+    return Hardware(type=_cpu_name(), count=_cores(), memory_gib=round(own / 2**30, 1))
 
 
 def _cores() -> int | float:
@@ -28,7 +29,7 @@ def _cores() -> int | float:
 def _limit() -> float | None:
     for files in LIMITS:
         try:
-            quota, period = " ".join((GROUP / name).read_text() for name in files).split()
+            quota, period = " ".join((memory.GROUP / name).read_text() for name in files).split()
             return int(quota) / int(period) if int(quota) > 0 else None
         except (OSError, ValueError):  # not there, or `max`
             continue

@@ -93,14 +93,14 @@ def test_the_key_is_in_no_command_line_and_the_environment_keeps_it(endpoint, mo
     command = build_command(Settings(), endpoint(), CHATBOT, FOLDER)
     assert "sk-not-for-everyone" not in " ".join(command)
     assert command[0] == sys.executable
-    given = build_environment(Settings(workers=3), FOLDER, {"ENDPOINT_API_KEY": "sk-not-for-everyone"})
+    given = build_environment(Settings(workers=3), FOLDER, FOLDER, {"ENDPOINT_API_KEY": "sk-not-for-everyone"})
     assert given["ENDPOINT_API_KEY"] == "sk-not-for-everyone"
     assert given["GUIDELLM__MAX_WORKER_PROCESSES"] == "3"
 
 
 def test_guidellm_gets_no_secret_of_store_registry_hub_or_signature():
     names = ("STORE_AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "REGISTRY_TOKEN", "SIGNING_KEY", "HF_TOKEN")
-    given = build_environment(Settings(), FOLDER, dict.fromkeys(names, "canary") | {"LANG": "C"})
+    given = build_environment(Settings(), FOLDER, FOLDER, dict.fromkeys(names, "canary") | {"LANG": "C"})
     assert "canary" not in given.values()
     assert given["LANG"] == "C"
 

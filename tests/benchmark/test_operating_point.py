@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.artifacts import SLO, LoadPoint, Percentiles
+from helpers.artifacts.speed import nearly_meets
 from helpers.benchmark import operating_point
 
 
@@ -70,3 +71,18 @@ def test_the_reason_names_what_kept_a_higher_load_out(missed, why):
 
 def test_without_an_objective_it_says_that_there_was_none():
     assert "no latency objective was set" in operating_point([LOW], SLO()).reason
+
+
+@pytest.mark.parametrize("slo", [LIMIT, SLO()])
+def test_failures_are_the_reason_where_they_are_and_no_near_miss(slo):
+    failing = point("synchronous", 2, 110, False, errored=50)
+    found = operating_point([failing], slo, error_limit=0.05)
+    assert "Even at the lowest, synchronous: 50 of 150 requests failed" in found.reason
+    assert not nearly_meets(failing, slo, 0.05)
+    assert nearly_meets(point("synchronous", 2, 110, False, errored=4), LIMIT, 0.05)
+
+
+def test_answers_that_were_too_short_are_the_reason():
+    short = point("synchronous", 2, 20, False).model_copy(update={"short_of": 32.0})
+    assert "its answers had 10 of 32 tokens" in operating_point([short], LIMIT).reason
+    assert not nearly_meets(short, LIMIT)

@@ -11,6 +11,8 @@ from helpers.benchmark import operating_point, sweep
 from helpers.benchmark.command import REPEATS
 from helpers.benchmark.repeating import EARLIER, repeated
 from helpers.benchmark.running import Load
+from helpers.benchmark.workload import Workload
+from helpers.partial import Unguarded
 
 from .conftest import brief
 from .test_operating_point import point
@@ -28,7 +30,7 @@ class Repeats(Load):
 
     taken, seeds = {}, []
 
-    def measure(self, again=None):
+    def measure(self, again=None, step=0):
         self.seeds.append(self.settings.seed)
         path = self.folder / REPEATS.report
         assert not path.exists()
@@ -38,12 +40,17 @@ class Repeats(Load):
         return path
 
 
+def a_load(folder, repeats, say):
+    settings, workload = brief(repeats=repeats, slo_ttft_ms=100, seed=7), Workload("chatbot", 32, 10)
+    return Repeats(settings, None, workload, folder, say, Unguarded(), folder)
+
+
 @pytest.fixture
 def repeat(tmp_path):
     def run(taken, repeats=3):
         Repeats.taken, Repeats.seeds = taken, []
         said = []
-        load = Repeats(brief(repeats=repeats, slo_ttft_ms=100, seed=7), None, None, tmp_path, said.append)
+        load = a_load(tmp_path, repeats, said.append)
         return repeated(load, POINTS, operating_point(POINTS, LIMIT)), said
 
     return run
@@ -95,7 +102,7 @@ def test_three_steps_down_are_enough(repeat, tmp_path):
 
 def test_where_no_lower_load_was_measured_the_last_one_stays_with_its_repeats(tmp_path):
     Repeats.taken = {1.0: (150, 150, 150)}
-    load = Repeats(brief(repeats=3, slo_ttft_ms=100, seed=7), None, None, tmp_path, lambda _: None)
+    load = a_load(tmp_path, 3, lambda _: None)
     found = repeated(load, POINTS[:1], operating_point(POINTS[:1], LIMIT))
     assert found.chosen.index == 0
     assert len(found.repeats) == 3
@@ -115,7 +122,7 @@ def test_where_none_met_it_by_little_the_lowest_load_is_measured_again(tmp_path,
     points = tuple(
         point(f"constant@{rate}", rate, ttft * rate, False).model_copy(update={"rate": float(rate)}) for rate in (1, 2)
     )
-    load = Repeats(brief(repeats=3, slo_ttft_ms=100, seed=7), None, None, tmp_path, lambda _: None)
+    load = a_load(tmp_path, 3, lambda _: None)
     found = repeated(load, points, operating_point(points, LIMIT))
     assert found.chosen.index == index
     assert reason in found.chosen.reason

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.artifacts import SLO
 from helpers.benchmark import read_report
-from helpers.benchmark.report import first_error
+from helpers.benchmark.report import first_error, measured
 from helpers.errors import SweepFailed
 
 
@@ -33,6 +33,7 @@ def benchmark(ok=100, errored=0, incomplete=(), ttft=50.0, strategy=None, warnin
     return {
         "config": {"strategy": strategy or {"type_": "constant", "rate": 5.0, "max_concurrency": 32}},
         "duration": 10.0,
+        "scheduler_state": {"end_queuing_constraints": {}},
         "metrics": {**metrics, "slo_attainment": None, "request_goodput": None},
         "requests": {"successful": [{}] * ok, "errored": failed, "incomplete": list(incomplete)},
         "warnings": list(warnings),
@@ -100,6 +101,36 @@ def test_guidellms_warnings_are_passed_on_and_the_grave_ones_marked(read, code, 
 def test_a_rate_that_was_not_reached_is_said(read):
     _, told = read(benchmark(rps=3.0))
     assert told[0].startswith("constant@5: 3 of 5 requests/s were reached")
+
+
+@pytest.mark.parametrize(
+    ("asked", "ok", "short"),
+    [
+        ((10,), 100, None),
+        ((11,), 100, None),
+        ((32,), 100, 32),
+        ((4, 16), 100, None),
+        ((4, 40), 100, 22),
+        ((4, 400), 50, 4 + 396 / 2),
+        ((), 100, None),
+    ],
+    ids=["as asked", "nearly", "a third", "mixed", "mixed and short", "half of the rounds", "unknown"],
+)
+def test_answers_shorter_than_asked_are_no_measurement(tmp_path, asked, ok, short):
+    path = tmp_path / "guidellm.json"
+    path.write_text(json.dumps({"benchmarks": [benchmark(ok=ok)]}))
+    (point,), told = read_report(path, SLO(ttft_ms=100), asked=asked)
+    assert point.short_of == short
+    assert point.meets_slo is (short is None)
+    assert bool(told) is (short is not None)
+
+
+def test_a_load_that_failures_ended_is_not_measured_whole():
+    whole = benchmark()
+    assert measured(whole)
+    assert not measured(benchmark(ok=0))
+    whole["scheduler_state"]["end_queuing_constraints"] = {"max_error_rate": {}}
+    assert not measured(whole)
 
 
 def test_the_first_error_is_told_without_the_key():

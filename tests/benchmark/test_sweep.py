@@ -157,16 +157,9 @@ def test_when_the_server_dies_what_was_measured_is_kept(own_server, endpoint, tm
             server.kill()
 
     settings = brief(profile="concurrent", streams="1,2,4", warmup=0)
-    with pytest.raises(
-        SweepFailed, match=r"stopped answering during the sweep.*first [12] strategies.*are kept"
-    ) as failed:
+    with pytest.raises(SweepFailed, match=r"stopped answering during the sweep.*first [12] strategies.*are kept"):
         sweep(settings, endpoint(server.url), tmp_path / "out", say)
-    kept = next(
-        p
-        for p in (tmp_path / "out").iterdir()
-        if p.name in (SWEEP.partial, SWEEP.report) and p.name in failed.value.what
-    )
-    assert json.loads(kept.read_bytes())["benchmarks"][0]["metrics"]["request_totals"]["successful"]
+    assert list((tmp_path / "out" / "partial").rglob("0.json"))
 
 
 def group_of(folder: Path) -> int:

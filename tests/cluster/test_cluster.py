@@ -223,7 +223,7 @@ def test_deletion_takes_its_time_and_what_is_owned_goes_too(kubernetes_api, conn
     assert connected.delete("InferenceService", "small")
     assert connected.get("InferenceService", "small")["metadata"]["deletionTimestamp"]
     wait_for(lambda: connected.get("InferenceService", "small") is None, what="-", do="-", timeout=5, interval=0.02)
-    assert connected.get("Pod", "p") is None
+    wait_for(lambda: connected.get("Pod", "p") is None, what="-", do="-", timeout=5, interval=0.02)
 
 
 def test_another_accounts_rights_are_an_administrators_question(kubernetes_api, connected, monkeypatch):

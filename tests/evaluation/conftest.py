@@ -30,6 +30,7 @@ class Scripted(ThreadingHTTPServer):
         self.key = None
         self.hold = None  # an event that answers wait for
         self.without_logprobs = False
+        self.loses = None  # the prompt whose log-probabilities it leaves out
         self.prompts = []
         self.lock = threading.Lock()
 
@@ -86,7 +87,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(
                 200, {"choices": [{"index": i, "text": "", "logprobs": None} for i in range(len(prompts))]}
             )
-        return self.reply(200, {"choices": [choice(index, list(prompt)) for index, prompt in enumerate(prompts)]})
+        choices = [choice(index, list(prompt)) for index, prompt in enumerate(prompts)]
+        for prompt, found in zip(prompts, choices, strict=True):
+            if tuple(prompt) == self.server.loses:
+                found["logprobs"] = None
+        return self.reply(200, {"choices": choices})
 
 
 def choice(index, tokens):

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from helpers.errors import ArtifactMissing, EvaluationFailed, StoreFailed
-from helpers.evaluation import evaluate
+from helpers import memory
+from helpers.artifacts import run
+from helpers.errors import ArtifactMissing, EndpointUnreachable, EvaluationFailed, ServerChanged, StoreFailed
+from helpers.evaluation import confirming, evaluate
 from helpers.evaluation.journal import Journal
-from helpers.evaluation.results import LOG
+from helpers.evaluation.results import JOURNAL, LOG, RESULTS, SAMPLES
 from helpers.polling import wait_for
 from helpers.workspace import ROOT
 
@@ -86,10 +88,68 @@ def test_a_full_disk_is_named_as_such(tmp_path):
 
 def test_a_crash_of_lm_eval_is_told_with_its_last_words(server, settings, endpoint, questions, tmp_path):
     (questions / "questions.py").write_text("def load(**_):\n    raise RuntimeError('the roof is on fire')\n")
+    shown = []
     with pytest.raises(EvaluationFailed, match="the roof is on fire"):
-        evaluate(settings(), endpoint(), tmp_path)
+        evaluate(settings(), endpoint(), tmp_path, show=shown.append)
+    assert "in load\n" in shown[-1], "the end of the log stands in the notebook"
     assert "Traceback" in (tmp_path / LOG).read_text()
     assert children(tmp_path) == []
+
+
+def test_a_kill_is_told_as_want_of_memory_with_the_limit(server, settings, endpoint, questions, tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text(str(450 * memory.MIB))
+    monkeypatch.setattr(memory, "GROUP", tmp_path)
+    (questions / "questions.py").write_text("import os\n\ndef load(**_):\n    os.kill(os.getpid(), 9)\n")
+    with pytest.raises(EvaluationFailed, match=r"killed, most likely for want of memory.*450 MiB") as failed:
+        evaluate(settings(), endpoint(), tmp_path)
+    assert "RAM" in failed.value.do
+    assert "BATCH_SIZE" in failed.value.do
+
+
+def test_what_was_answered_before_a_failure_is_not_asked_again(server, settings, endpoint, tmp_path):
+    server.dies_after = 16
+    with pytest.raises(EndpointUnreachable):
+        evaluate(settings(), endpoint(), tmp_path)
+    assert (tmp_path / "partial").is_dir(), "what a pod's mirror carries away"
+    server.dies_after = None
+    server.prompts.clear()
+    assert evaluate(settings(), endpoint(), tmp_path).n == 10
+    assert len(server.prompts) == 40 - 16
+    assert not (tmp_path / JOURNAL).exists()
+
+
+def test_another_runs_answers_are_not_taken(server, settings, endpoint, tmp_path, monkeypatch):
+    server.dies_after = 16
+    with pytest.raises(EndpointUnreachable):
+        evaluate(settings(), endpoint(), tmp_path)
+    server.dies_after = None
+    server.prompts.clear()
+    monkeypatch.setenv(run.VARIABLE, "another")
+    evaluate(settings(), endpoint(), tmp_path)
+    assert len(server.prompts) == 40
+
+
+class Changes:
+    """A guard that sees another server once so many prompts were answered."""
+
+    def __init__(self, server, prompts):
+        self.server, self.prompts = server, prompts
+
+    def check(self):
+        if len(self.server.prompts) >= self.prompts:
+            raise ServerChanged("another one", do="deploy again")
+
+
+@pytest.mark.parametrize("prompts", [0, 1, 40], ids=["before", "between", "after"])
+def test_what_another_server_answered_is_withheld(prompts, server, settings, endpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(confirming, "SECONDS", 0.0)
+    with pytest.raises(ServerChanged):
+        evaluate(settings(batch_size=1), endpoint(), tmp_path, guard=Changes(server, prompts))
+    for name in (RESULTS, SAMPLES):
+        assert not (tmp_path / name).exists()
+    server.prompts.clear()
+    evaluate(settings(), endpoint(), tmp_path)
+    assert len(server.prompts) == 40
 
 
 def test_an_interrupt_leaves_nothing_running(server, endpoint, questions, tmp_path):

@@ -126,7 +126,7 @@ def test_a_server_that_dies_midway_is_named_and_the_answers_so_far_are_kept(serv
     with pytest.raises(EndpointUnreachable, match="stopped answering") as failure:
         measure()
     assert server.url in str(failure.value)
-    assert "Deploy the model again" in str(failure.value)
+    assert "run this stage again" in failure.value.do
     assert len((measure.folder / JOURNAL).read_text().splitlines()) == 1 + 16
     server.dies_after = None
     server.prompts.clear()
@@ -180,6 +180,20 @@ def test_a_server_without_log_probabilities_is_no_model_with_a_score_of_zero(ser
     server.without_logprobs = True
     with pytest.raises(EvaluationFailed, match="None of the 10 questions"):
         measure(settings(allow_partial=True))
+
+
+def test_an_answer_without_log_probabilities_in_the_middle_is_named(server, measure):
+    bad = one_choice_of(server, measure)
+    server.loses = bad
+    with pytest.raises(
+        IncompleteCoverage, match=r"1 of 10 questions .* holds no log-probabilities of the prompt"
+    ) as told:
+        measure()
+    assert "NoneType" not in str(told.value)
+    server.loses = None
+    server.prompts.clear()
+    assert measure().failed == 0
+    assert server.prompts == [bad]
 
 
 def test_a_limit_asks_the_first_questions_only(server, measure, settings):

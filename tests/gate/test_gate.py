@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers.artifacts import Hardware, Record
-from helpers.gate.__main__ import main
+from helpers.gate.__main__ import NOT_JUDGED, main
 from helpers.gate.checks import speed
 from tests.plugins.records import a_record, a_sample, a_sweep, questions, write_samples
 
@@ -20,19 +20,21 @@ def sweep(*values):
     return made.model_copy(update={"repeats": tuple(again)})
 
 
-def answers(wrong):
-    return [a_sample(number, question, number not in wrong) for number, question in enumerate(questions() * 8)]
+def answers(wrong, n=1280):
+    return [a_sample(number, question, number not in wrong) for number, question in enumerate((questions() * 8)[:n])]
 
 
 @pytest.fixture
 def written(tmp_path):
     """Write a record with its per-question log and return its path."""
 
-    def write(name, wrong, ttft):
+    def write(name, wrong, ttft, unanswered=0):
         folder = tmp_path / name
         folder.mkdir()
-        log = answers(set(wrong))
+        log = answers(set(wrong), 1280 - unanswered)
         record = a_record(name, samples=log, sweep=sweep(*ttft))
+        evaluation = record.evaluation.model_copy(update={"failed": unanswered, "total": 1280})
+        record = record.model_copy(update={"evaluation": evaluation})
         write_samples(log, folder / record.evaluation.samples)
         record.write(folder)
         return str(folder / "record.json")
@@ -51,7 +53,30 @@ def test_the_same_again_passes(written, capsys):
     assert report.startswith("## candidate 1.0 (record ")
     assert "passes against baseline 1.0" in report
     assert "| accuracy | at most 0.02 lost | +0.000" in report
-    assert report.count("| pass |") == 4
+    assert report.count("| pass |") == 5
+
+
+@pytest.mark.parametrize(("unanswered", "code"), [(880, 2), (100, 2), (12, 0)])
+def test_questions_without_an_answer_are_no_pass(unanswered, code, written, capsys):
+    candidate = written("candidate", range(100), STEADY, unanswered)
+    assert main([candidate, written("baseline", range(100), STEADY)]) == code
+    assert f"{1280 - unanswered} of 1280 questions answered" in capsys.readouterr().out
+
+
+def test_questions_that_the_candidate_was_never_asked_are_no_pass(written):
+    path = Path(written("candidate", range(100), STEADY, 880))
+    record = Record.model_validate_json(path.read_bytes())
+    asked = record.evaluation.model_copy(update={"failed": 0, "total": 400})
+    path.write_text(record.model_copy(update={"evaluation": asked}).model_dump_json())
+    assert main([str(path), written("baseline", range(100), STEADY)]) == 2
+
+
+@pytest.mark.parametrize("given", [["--polcy", "x"], [], ["only.json"], ["a.json", "b.json", "--accept", "0"]], ids=str)
+def test_a_mistyped_line_is_no_verdict(given, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(given)
+    assert ended.value.code == NOT_JUDGED not in (0, 1, 2)
+    assert "usage" in capsys.readouterr().err
 
 
 def test_lost_accuracy_fails(written, capsys):
@@ -87,20 +112,20 @@ def test_the_policy_says_what_is_tolerated(written, tmp_path):
     candidate = written("candidate", range(200), (120.0, 121.0, 119.0))
     files = [candidate, written("baseline", range(100), STEADY), "--policy", str(policy), "--report", str(report)]
     assert main(files) == 0
-    assert report.read_text().count("| pass |") == 2
+    assert report.read_text().count("| pass |") == 3
 
 
 def test_a_policy_with_a_mistake_is_refused_with_its_field(written, tmp_path, capsys):
     policy = tmp_path / "gate.yaml"
     policy.write_text("accuracy: a little\n")
     path = written("baseline", range(100), STEADY)
-    assert main([path, path, "--policy", str(policy)]) == 1
+    assert main([path, path, "--policy", str(policy)]) == NOT_JUDGED
     assert "gate.yaml:1: accuracy" in capsys.readouterr().err
 
 
-def test_what_is_no_record_is_a_failure_with_its_name(tmp_path, capsys):
+def test_what_is_no_record_is_named_and_no_verdict(tmp_path, capsys):
     (tmp_path / "x.json").write_text("{}")
-    assert main([str(tmp_path / "x.json"), str(tmp_path / "y.json")]) == 1
+    assert main([str(tmp_path / "x.json"), str(tmp_path / "y.json")]) == NOT_JUDGED
     assert "x.json is no record" in capsys.readouterr().err
 
 

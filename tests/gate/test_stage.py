@@ -10,6 +10,7 @@ from helpers import storage
 from helpers.artifacts import FOLDER
 from helpers.errors import GateFailed, GateInconclusive, InvalidParameter, InvalidPolicy, NotFound
 from helpers.gate import Judgement, Settings, enforce, hold
+from helpers.gate.__main__ import NOT_JUDGED, main
 from helpers.records import summary
 from helpers.registry import connect
 from helpers.workspace import ROOT
@@ -72,6 +73,80 @@ def test_the_baseline_is_the_newest_approved_version_of_the_same_model(logged, h
 def test_a_version_without_a_forerunner_is_held_against_its_own_earlier_record(logged, held):
     first = logged(days=0)
     assert first.record_id in held(logged(days=1)).baseline
+
+
+WORSE, SAME = range(200), range(100)
+
+
+def test_a_regression_that_stays_stays_red_until_a_person_accepts_it(logged, held, registry, capsys):
+    good = logged(days=0)
+    for days in (1, 2, 3):
+        judgement = held(logged(days=days, wrong=WORSE))
+        assert (judgement.state, good.record_id in judgement.baseline) == ("fail", True), days
+    with pytest.raises(GateFailed, match=f"--accept {judgement.record_id} --reason") as failed:
+        enforce(Settings(), judgement)
+    command = failed.value.do.partition("helpers.gate ")[2].rstrip(".").replace("WHY", "faster").split()
+    assert main([*command, "--by", "Kim", "--registry", registry.address]) == 0
+    assert f"Record {judgement.record_id} of ops 1.0 is accepted" in capsys.readouterr().out
+    accepted = held(logged(days=4, wrong=WORSE))
+    assert judgement.record_id in accepted.baseline
+    assert accepted.state == "pass"
+
+
+def test_the_baseline_moves_on_with_what_passes(logged, held):
+    logged(days=0)
+    passed = logged(days=1)
+    assert held(passed).state == "pass"
+    assert passed.record_id in held(logged(days=2, wrong=WORSE)).baseline
+    assert passed.record_id in held(logged(days=3)).baseline
+
+
+def test_what_was_logged_and_never_judged_is_no_baseline_once_the_gate_judges(logged, held):
+    first = logged(days=0)
+    with pytest.raises(NotFound, match="held against this one"):
+        held(first)
+    logged(days=1, wrong=WORSE)  # its pod was killed before the gate
+    assert first.record_id in held(logged(days=2, wrong=WORSE)).baseline
+
+
+def test_an_open_question_that_may_pass_is_no_baseline(logged, held):
+    good = logged(days=0)
+    judgement = held(logged(days=1, ttft=()), on_inconclusive="pass")
+    assert judgement.state == "inconclusive"
+    assert good.record_id in held(logged(days=2)).baseline
+
+
+def test_a_refused_record_of_an_approved_version_is_no_baseline_of_the_next(logged, held):
+    good = logged(version="1.0", days=0)
+    assert held(logged(version="1.0", days=1, wrong=WORSE)).state == "fail"
+    assert good.record_id in held(logged(version="2.0", days=2, wrong=WORSE)).baseline
+
+
+def test_where_all_were_refused_it_says_so_and_how_one_is_accepted(logged, held):
+    logged("other", version="9.0")
+    refused = logged(days=1, wrong=WORSE)
+    assert held(refused, baseline_name="other", baseline_version="9.0").state == "fail"
+    for days in (2, 3):
+        with pytest.raises(NotFound, match=f"has passed the gate: {refused.record_id}.* did not.*--accept"):
+            held(logged(days=days, wrong=WORSE))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(["--accept", "0" * 16, "--reason", "x"], "no record"), (["--accept"], "without a reason")]
+)
+def test_nothing_is_accepted_without_a_record_and_a_reason(given, said, logged, registry, capsys):
+    given = given if len(given) > 1 else [*given, logged().record_id]
+    assert main([*given, "--registry", registry.address]) == NOT_JUDGED
+    assert said in capsys.readouterr().err
+    assert registry.verdicts() == []
+
+
+def test_judging_again_adds_no_verdict(logged, held, registry):
+    logged(days=0)
+    candidate = logged(days=1)
+    held(candidate)
+    held(candidate)
+    assert [verdict.state for verdict in registry.verdicts()] == ["pass"]
 
 
 def test_a_baseline_can_be_named(logged, held):

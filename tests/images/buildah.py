@@ -14,8 +14,7 @@ from helpers.workspace import ROOT
 from tests.plugins.environments import torch_index, wheel_folders
 
 TOOLS = ROOT / ".tools" / "buildah"
-PACKAGES = ("buildah", "mmdebstrap", "golang-github-containers-common", "golang-github-containers-image", "libgpgme11")
-LIBRARIES = TOOLS / "usr" / "lib" / "x86_64-linux-gnu"
+PACKAGES = ("buildah", "mmdebstrap", "golang-github-containers-common", "golang-github-containers-image")
 # What UBI's image has and the Containerfiles rely on: bash as sh, an environment in /opt/app-root, user 1001.
 LAYOUT = """ln -sf bash "$1/bin/sh"
 mkdir -p "$1/opt" && chroot "$1" python3 -m venv /opt/app-root && mkdir "$1/opt/app-root/src"
@@ -45,8 +44,7 @@ class Buildah:
     def __call__(self, command: str, *arguments: object) -> str:
         places = ["--root", self.store / "root", "--runroot", self.store / "run", "--storage-driver", "overlay"]
         places += ["--registries-conf", TOOLS / "etc" / "containers" / "registries.conf"]
-        here = {"HOME": str(TOOLS), "LD_LIBRARY_PATH": str(LIBRARIES)}  # nothing is looked for in /etc/containers
-        environment = os.environ | here | {"BUILDAH_ISOLATION": "chroot"}
+        environment = os.environ | {"HOME": str(TOOLS), "BUILDAH_ISOLATION": "chroot"}  # not the machine's own settings
         words = [TOOLS / "usr" / "bin" / "buildah", *places, command, *arguments]
         done = subprocess.run(
             [str(word) for word in words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500
@@ -87,13 +85,19 @@ def buildah(store: Path) -> Iterator[Buildah]:
 
 
 def _fetch() -> None:
-    """Unpack buildah and make the base's files, once per checkout: nothing is installed on the machine."""
-    if (TOOLS / "base.tar").exists():
-        return
+    """Unpack buildah and make the base's files, once per checkout; of buildah only a library is installed."""
+    if not (TOOLS / "base.tar").exists():
+        _unpack()
+    if "libgpgme.so.11 => not found" in _run("ldd", "usr/bin/buildah"):
+        _run("apt-get", "install", "-qqy", "--no-install-recommends", "libgpgme11")
+
+
+def _unpack() -> None:
     _run("apt-get", "download", "-qq", *PACKAGES)
     for package in sorted(TOOLS.glob("*.deb")):
         _run("dpkg-deb", "-x", package, ".")
         package.unlink()
+    (TOOLS / ".config").unlink(missing_ok=True)
     (TOOLS / ".config").symlink_to("etc")
     (TOOLS / "layout").write_text("set -e\n" + LAYOUT)
     packages = "python3,python3-venv,ca-certificates,libstdc++6"
@@ -103,6 +107,7 @@ def _fetch() -> None:
     (TOOLS / "draft.tar").rename(TOOLS / "base.tar")
 
 
-def _run(*command: object) -> None:
+def _run(*command: object) -> str:
     done = subprocess.run([str(word) for word in command], cwd=TOOLS, capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return done.stdout

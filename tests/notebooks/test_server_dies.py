@@ -11,6 +11,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from helpers import processes, serving
 from helpers.artifacts import Endpoint, Evaluation
+from helpers.evaluation.results import JOURNAL
 from helpers.polling import wait_for
 from helpers.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
@@ -53,28 +54,26 @@ def execute(stage, folder, **parameters):
 
 def test_a_sweep_keeps_the_strategies_that_were_finished(workspace):
     artifacts = workspace / "artifacts"
-    thread = kill_when(artifacts / "guidellm.partial.json", ['"benchmarks"'])
+    thread = kill_when(artifacts / "guidellm.log", ["(synchronous): completed"])
     with pytest.raises(PapermillExecutionError) as caught:
         execute("guidellm_sweep", workspace, scale=0.05, sweep_size=4, max_seconds=4.0)
     thread.join(timeout=10)
-    assert caught.value.ename in ("SweepFailed", "EndpointUnreachable")
-    assert "guidellm" in caught.value.evalue
+    assert caught.value.ename in ("SweepFailed", "EndpointUnreachable", "ServerChanged")
     assert not (artifacts / "sweep.json").exists()
-    assert [path for path in artifacts.glob("guidellm*.json") if path.stat().st_size > 1000]
+    assert [path for path in (artifacts / "partial").rglob("0.json") if path.stat().st_size > 1000]
 
 
 def test_an_evaluation_goes_on_from_the_answers_it_has(workspace, tiny_model):
     artifacts = workspace / "artifacts"
     slow = {"num_concurrent": 1, "batch_size": 1}
-    thread = kill_when(artifacts / "lm_eval_answers.jsonl", ["\n"])
+    thread = kill_when(artifacts / JOURNAL, ["\n["])
     with pytest.raises(PapermillExecutionError) as caught:
         execute("lm_eval_task", workspace, **slow)
     thread.join(timeout=10)
-    assert caught.value.ename == "EndpointUnreachable"
+    assert caught.value.ename in ("EndpointUnreachable", "ServerChanged")
     assert Endpoint.read(artifacts).url in caught.value.evalue
     assert not (artifacts / "evaluation.json").exists()
-    kept = len((artifacts / "lm_eval_answers.jsonl").read_text().splitlines())
-    assert kept > 0
+    assert len((artifacts / JOURNAL).read_text().splitlines()) > 1
 
     serving.deploy(select(tiny_model), serve_settings()).write()
     execute("lm_eval_task", workspace)

@@ -248,7 +248,7 @@ class PipelinesApi:
         begun = {"start_time": _text(run.began)}
         groups = ("root", workflow)
         rows = [
-            {"display_name": name, "state": run.state, "state_history": _history(run.states), **begun}
+            {"display_name": name, "state": run.state, "state_history": _history(run.states[1:]), **begun}
             for name in groups
         ]
         rows.append({"display_name": "root-driver", **DRIVER, **begun})

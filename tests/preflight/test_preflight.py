@@ -15,11 +15,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from helpers import patience
 from helpers.pipelines import definition
 from helpers.pipelines.images import rename
 from helpers.preflight import CHECKS
 from helpers.preflight.__main__ import main
 from helpers.preflight.images import INSIDE
+from helpers.preflight.lines import ok
 from helpers.preflight.permissions import NEEDS
 from helpers.preflight.quota import DEFAULTS
 from helpers.workspace import ROOT
@@ -152,6 +154,20 @@ def test_a_project_in_which_nothing_is_missing(ready, check, s3_bucket, monkeypa
     written = [(request.verb, request.resource) for request in ready.requests if request.verb not in ("get", "list")]
     assert written == [("create", "pods"), ("delete", "pods")]
     assert ready.all("Pod") == []
+
+
+def test_json_stays_json_while_somebody_is_waited_for_and_nobody_for_longer_than_said(ready, check, monkeypatch):
+    seen = []
+
+    def waits(project):
+        seen.append(patience.SECONDS)
+        print("Waiting for the store")
+        return [ok("it came")]
+
+    monkeypatch.setitem(CHECKS, "store", waits)
+    assert check()[1]["store"] == ["ok it came. "]
+    assert seen == [0.5]
+    assert patience.SECONDS > 0.5
 
 
 def test_what_is_read_is_one_line_each(ready, registry_server, capsys):
@@ -526,8 +542,10 @@ def test_the_shipped_role_is_what_the_pipelines_lack_and_no_more():
 def test_every_verb_that_serving_uses_is_asked_for_and_no_other():
     """Nodes are only looked at where that is allowed."""
     files = sorted((ROOT / "helpers" / "serving").rglob("*.py"))
-    calls = re.findall(r"cluster\.(\w+)\(\s*\"(\w+)\"", "\n".join(path.read_text() for path in files))
+    text = "\n".join(path.read_text() for path in files)
+    calls = re.findall(r"cluster\.(\w+)\(\s*\"(\w+)\"", text)
+    calls += [("list", kind) for kind in re.findall(r"\._all\(\"(\w+)\"", text)]
     used = {(kind, verb) for verb, kind in calls if verb in ("get", "list", "patch", "delete")}
     created = {(kind, "create") for kind in ("InferenceService", "ServingRuntime")}
     asked = {(need.kind, verb) for need in NEEDS for verb in need.verbs}
-    assert used | created | {("Pod/log", "get")} == asked | {("Node", "get")}
+    assert used | created | {("Pod/log", "get")} == asked | {("Node", "get"), ("Node", "list")}

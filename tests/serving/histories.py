@@ -70,7 +70,7 @@ def ready(url, replica_set=FIRST, *, label=True, **model):
             if labels.get(LABEL) == name and labels.get("pod-template-hash") != replica_set:
                 api.remove("Pod", item["metadata"]["name"])
         up = {"phase": "Running", "conditions": [condition("PodScheduled", "True"), condition("Ready", "True")]}
-        pod(up | {"initContainerStatuses": [], "containerStatuses": []}, replica_set=replica_set)(api, service)
+        pod(up, replica_set=replica_set)(api, service)
         conditions = [
             condition("PredictorReady", "True", "NewReplicaSetAvailable"),
             condition("IngressReady", "True"),
@@ -116,7 +116,7 @@ def pod(status, log="", *, previous="", node="node-1", replica_set=FIRST, reques
 
     def change(api, service):
         name = service["metadata"]["name"]
-        own = f"{name}-predictor-{replica_set}-{number}"
+        own = f"{name}-predictor-{number}" if replica_set == FIRST else f"{name}-predictor-{replica_set}-{number}"
         spec = {"containers": [{"name": SERVER, "resources": {"requests": requests or {}}}]}
         api.put(
             {
@@ -158,7 +158,7 @@ def event(reason, message="", *, count=1, lasted=0.0):
     """An event about the first pod: `count` times within `lasted` seconds, the last time now. It stays."""
 
     def change(api, service):
-        about = {"kind": "Pod", "name": f"{service['metadata']['name']}-predictor-{FIRST}-0"}
+        about = {"kind": "Pod", "name": f"{service['metadata']['name']}-predictor-0"}
         api.put(
             {
                 "kind": "Event", "metadata": {"name": f"event-{reason.lower()}"}, "type": "Warning", "count": count,

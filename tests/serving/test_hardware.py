@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from helpers import memory
 from helpers.artifacts import Hardware
 from helpers.serving import hardware
 from helpers.serving.kserve.hardware import served_on
@@ -15,15 +16,15 @@ from helpers.serving.settings import Settings
 @pytest.fixture
 def limited(tmp_path, monkeypatch):
     """A container: 4 cores of the node may be used, and its control group says how much of them."""
-    monkeypatch.setattr(hardware, "GROUP", tmp_path)
+    monkeypatch.setattr(memory, "GROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
 
-    def limit(**files: str) -> int | float:
+    def limit(**files: str) -> Hardware:
         for name, text in files.items():
             path = tmp_path / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text + "\n")
-        return hardware.this_machine().count
+        return hardware.this_machine()
 
     return limit
 
@@ -41,7 +42,11 @@ def limited(tmp_path, monkeypatch):
     ],
 )
 def test_the_containers_limit_counts_where_it_is_less_than_the_node(limited, files, cores):
-    assert limited(**files) == cores
+    assert limited(**files).count == cores
+
+
+def test_so_does_its_memory(limited):
+    assert limited(**{"memory.max": str(3 << 29)}).memory_gib == 1.5
 
 
 @pytest.mark.parametrize(("asked", "cores"), [("500m", 0.5), ("4", 4), ("4000m", 4), ("1100m", 1.1)])

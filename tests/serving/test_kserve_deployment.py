@@ -345,7 +345,7 @@ def test_ready_counts_only_for_the_server_that_stays(project, selection, name, a
     vllm = answers(name)
     other = h.pod({"phase": "Running"}, replica_set=h.SECOND)
     late = h.deployment(h.SECOND, generation=2, replicas=2)
-    gone = lambda api, item: api.remove("Pod", f"{name}-predictor-{h.FIRST}-0")  # noqa: E731
+    gone = lambda api, item: api.remove("Pod", f"{name}-predictor-0")  # noqa: E731
     seen = []
     look = lambda api, item: seen.append(not [r for r in api.requests if r.resource == "services"] and not vllm.asked)  # noqa: E731
     project.play("InferenceService", [

@@ -125,6 +125,15 @@ def test_only_the_newest_replica_set_is_judged_in_whatever_order_the_pods_are_li
             assert said(seen) == said(seen._replace(pods=seen.pods[::-1]))
 
 
+def test_a_pod_that_was_evicted_long_ago_keeps_nobody_waiting():
+    [*_, (_, before), (_, last)] = recorded("mr-cpu")
+    old = next(pod for pod in before.pods if pod["metadata"]["name"] not in [p["metadata"]["name"] for p in last.pods])
+    assert said(last._replace(pods=[old, *last.pods])) == "ready, by a server that another one replaces"
+    evicted = old | {"status": {"phase": "Failed", "reason": "Evicted"}}
+    assert said(last._replace(pods=[evicted, *last.pods])) == "ready"
+    assert said(last._replace(pods=[old])) == "ready, by a server that another one replaces"
+
+
 def test_a_mount_that_failed_once_ends_nothing_and_one_that_goes_on_failing_does():
     """Every recorded event was of a certificate that came a moment later; each stays for an hour."""
     events = json.loads((FACTS / f"{EVENTS}.json").read_text())

@@ -95,6 +95,14 @@ def test_on_a_cluster_without_kserve_there_is_nothing_to_free(project):
     assert serving.remove_run(RUN_A, settings()) == []
 
 
+def test_an_account_that_may_not_make_a_deployment_has_made_none(project):
+    project.rules.revoke("list", "inferenceservices")
+    with pytest.raises(errors.Forbidden, match="may not list inferenceservices"):
+        serving.remove_run(RUN_A, settings())
+    project.rules.revoke("create", "inferenceservices")
+    assert serving.remove_run(RUN_A, settings()) == []
+
+
 def lost(file):
     file.unlink()
 

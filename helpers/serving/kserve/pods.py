@@ -41,6 +41,11 @@ def first_crash(pod: Object) -> str:
     return next((item["name"] for item in statuses if _ended(item).get("exitCode", 0)), "")
 
 
+def has_ended(pod: Object) -> bool:
+    """Return whether a pod is over, for example because it was evicted; Kubernetes keeps it to be looked at."""
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
 def is_up(pod: Object) -> bool:
     """Return whether all containers of a pod are ready."""
     return condition(pod, "Ready").get("status") == "True"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from helpers.serving.kserve import failures
 from helpers.serving.kserve.failures import Failure
 from helpers.serving.kserve.names import Object
-from helpers.serving.kserve.pods import cause, condition, is_up, pod_failure, pod_progress
+from helpers.serving.kserve.pods import cause, condition, has_ended, is_up, pod_failure, pod_progress
 
 REGISTERED, TRACKED = (
     f"modelregistry.opendatahub.io/{name}" for name in ("registered-model-id", "inference-service-id")
@@ -47,7 +47,7 @@ def judge(seen: Seen) -> Failure | str:
         return _unsettled(seen, pods) or "ready"
     if (stopped := condition(service, "Stopped")).get("status") == "True":
         return failures.stopped(f"somebody stopped it ({stopped.get('message') or 'serving.kserve.io/stop'})")
-    ended = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Failed"]
+    ended = [pod for pod in pods if has_ended(pod)]
     alive = [pod for pod in pods if pod not in ended]  # a pod that was evicted is replaced
     found = [failure for pod in alive or ended if (failure := pod_failure(pod, seen.events, seen.nodes))]
     if found:
@@ -82,7 +82,9 @@ def _unsettled(seen: Seen, pods: list[Object]) -> str:
         return "ready; the registry's controller may still write its label, which starts the server anew"
     status, metadata = (seen.deployment or {}).get("status") or {}, (seen.deployment or {}).get("metadata") or {}
     behind = int(metadata.get("generation") or 0) > int(status.get("observedGeneration") or 0)
-    if behind or status.get("replicas", 1) > status.get("updatedReplicas", 1) or len(seen.pods) > len(pods):
+    ours = {_hash(pod) for pod in pods}
+    older = [pod for pod in seen.pods if not has_ended(pod) and _hash(pod) not in ours]
+    if behind or status.get("replicas", 1) > status.get("updatedReplicas", 1) or older:
         return "ready, by a server that another one replaces"
     return ""
 

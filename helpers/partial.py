@@ -1,0 +1,57 @@
+"""What a measuring stage keeps while it works, so that it goes on from there when it is run again.
+
+It lies in `partial/` beside the artifacts, which a pod's mirror carries into the run's folder of the bucket. Each stage
+keeps there only what the guard stood for: what was measured before the server was last known to be the deployed one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+from helpers.artifacts import Endpoint, run
+
+FOLDER = "partial"
+RUNTIME = "ELYRA_RUNTIME_ENV"  # set by Elyra: `kfp` in a pod of Pipelines, `local` under its local processor
+
+
+class Guard(Protocol):
+    """What knows whether the server that answers is the one that was deployed."""
+
+    def check(self) -> None:
+        """Raise ServerChanged where it is another one."""
+
+
+class Unguarded:
+    """A guard for an endpoint that nothing is known of."""
+
+    def check(self) -> None:
+        """Let everything pass."""
+
+
+def served(endpoint: Endpoint) -> dict[str, Any]:
+    """Return what is the same wherever the same model is served in the same way."""
+    return {
+        "model": endpoint.digest,
+        "engine": [endpoint.engine, endpoint.engine_version],
+        "engine_args": endpoint.engine_options,
+        "max_model_len": endpoint.max_model_len,
+        "kv_cache_gib": endpoint.kv_cache_gib,
+        "hardware": [endpoint.hardware.type, endpoint.hardware.count],
+    }
+
+
+def fingerprint(endpoint: Endpoint, folder: Path, **parts: Any) -> str:
+    """Name what must be the same for partial work to be gone on from: the run, what is served, and `parts`."""
+    content = {"run": run.current(folder), "name": endpoint.model, "served": served(endpoint), **parts}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def again() -> str:
+    """Say how a stage is run again here: in a pod of a pipeline it cannot be, only the run can."""
+    if os.environ.get(RUNTIME) == "kfp":
+        return "retry the run in the dashboard, or submit it again"
+    return "run this stage again"
