@@ -103,7 +103,7 @@ def _run(command: str, root: Path) -> None:
     words = command.replace("--no-cache-dir ", "").replace(APP_ROOT, str(root))
     environment = os.environ | {"PATH": f"{root / 'bin'}:{os.environ['PATH']}"} | torch_index()
     done = subprocess.run(
-        ["bash", "-c", words], cwd=root / "build", env=environment, capture_output=True, text=True, timeout=900
+        ["bash", "-c", words], cwd=root / "build", env=environment, capture_output=True, text=True, timeout=1500
     )
     assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
@@ -165,6 +165,13 @@ def image_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
         return ImageEnvironment(name, folder)
 
     return environment
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the first test that asks for an environment the time to build it, on a busy machine too."""
+    for item in items:
+        if "image_environment" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
