@@ -50,8 +50,13 @@ def fingerprint(endpoint: Endpoint, folder: Path, **parts: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def in_run() -> bool:
+    """Return whether this is a node's pod of Pipelines."""
+    return os.environ.get(RUNTIME) == "kfp"
+
+
 def again() -> str:
     """Say how a stage is run again here: in a pod of a pipeline it cannot be, only the run can."""
-    if os.environ.get(RUNTIME) == "kfp":
+    if in_run():
         return "retry the run in the dashboard, or submit it again"
     return "run this stage again"

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from helpers.artifacts import Endpoint
-from helpers.cluster import in_pod
 from helpers.errors import EndpointUnreachable, ServerChanged
+from helpers.partial import again, in_run
 from helpers.patience import patiently
 from helpers.serving import client, local
 from helpers.serving.difference import Difference
@@ -87,13 +87,13 @@ def difference(endpoint: Endpoint) -> Difference | None:
 
 def changed(endpoint: Endpoint, found: Difference) -> ServerChanged:
     """Return the error of a server that is not the one that was deployed any more."""
-    again = "retry the run" if in_pod() else "run deploy_model and this stage again"
     if endpoint.target == "existing":
-        do = "Ask who runs this server, then run this stage again"
+        do = f"Ask who runs this server, then {again()}"
     elif found.gone:
-        do = "Retry the run: it is served again" if in_pod() else "Run this stage again: it serves the model again"
+        do = f"{again().capitalize()}: the model is served again"
     else:
-        do = f"Find out who changed it, then {again}"
+        by_hand = "run deploy_model and this stage again"  # that makes it anew; a failed run's is freed with the run
+        do = f"Find out who changed it, then {again() if in_run() else by_hand}"
     return ServerChanged(f"{endpoint.model} at {endpoint.url} is not the server that was deployed: {found.what}", do=do)
 
 

@@ -21,7 +21,7 @@ from tests.plugins.containerfiles import IMAGES, SOURCES
 pytestmark = pytest.mark.load
 every_image = pytest.mark.parametrize("name", IMAGES)
 # Function-level imports of stages that run elsewhere: joining and comparing records needs no task and no prompt.
-NOT_IN_STAGE = {"lm_eval.tasks", "tokenizers"}
+NOT_IN = {"stage": {"lm_eval.tasks", "tokenizers"}, "guidellm": {"lm_eval.tasks"}, "lm-eval": set()}
 
 
 def stages():
@@ -155,10 +155,11 @@ def test_a_stages_imports_work_in_its_image(image_environment, notebook, name, t
     run(image, tmp_path, image.python, "-c", "\n".join(statements))
 
 
-def test_the_light_image_has_all_that_its_stages_may_import_later(image_environment, tmp_path):
-    modules = set().union(*(reachable(code(notebook)) for notebook, name in stages() if name == "stage"))
+@every_image
+def test_an_image_has_all_that_its_stages_may_import_later(image_environment, name, tmp_path):
+    modules = set().union(*(reachable(code(notebook)) for notebook, image in stages() if image == name))
     assert len(modules) > 50
-    assert missing(image_environment("stage"), tmp_path, modules) == NOT_IN_STAGE
+    assert missing(image_environment(name), tmp_path, modules) == NOT_IN[name]
 
 
 @pytest.mark.parametrize(("name", "tool"), [("guidellm", "guidellm"), ("lm-eval", "lm_eval")])
