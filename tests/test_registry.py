@@ -508,6 +508,8 @@ def test_a_registry_that_keeps_the_first_spelling_of_a_property_settles_too():
             return {"customProperties": self.properties, "state": "LIVE"}
 
         def patch(self, *path: str, body: dict) -> dict:
+            sent = [name.casefold() for name in body["customProperties"]]
+            assert len(sent) == len(set(sent)), "of two spellings any may win"
             spelled = {name.casefold(): name for name in self.properties}
             self.properties = {spelled.get(k.casefold(), k): v for k, v in body["customProperties"].items()}
             return self.get()

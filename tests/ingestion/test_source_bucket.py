@@ -6,6 +6,8 @@ import pytest
 
 from helpers.errors import InvalidParameter, NotFound, SourceUnreachable
 from helpers.ingestion.sources import bucket, fetch
+from tests.plugins.certificates import make_certificates
+from tests.plugins.registry import MEMORY, serving
 from tests.plugins.sources import a_policy, fetched, files_below, killed, model, rules, sums, write_policy
 from tests.plugins.stores import KEYS, throttled
 
@@ -90,6 +92,17 @@ def test_what_is_not_there_is_said(s3_bucket, policy, quarantine):
             pass
     with pytest.raises(InvalidParameter), fetch("s3:///model", policy, quarantine):
         pass
+
+
+def test_a_certificate_that_is_not_trusted_is_called_that(policy, quarantine, monkeypatch, tmp_path):
+    with serving(MEMORY, certificate=make_certificates(tmp_path).server) as server:
+        for key, value in {**KEYS, "ENDPOINT": server.address}.items():
+            monkeypatch.setenv(f"SOURCE_AWS_{key}", value)
+        with (
+            pytest.raises(SourceUnreachable, match=r"certificate .* is not trusted.*AWS_CA_BUNDLE"),
+            fetch("s3://bucket/model", policy, quarantine),
+        ):
+            pass
 
 
 def test_nobody_there_is_said_without_the_keys(policy, quarantine, monkeypatch):

@@ -81,7 +81,7 @@ def _open(bucket: str, prefix: str, config: dict[str, str], limits: Limits) -> S
         "read_timeout": TIMEOUT,
         "timeout": max(TIMEOUT, timedelta(hours=limits.hours)),  # of one object, however large
     }
-    retry: Any = {"max_retries": 2, "retry_timeout": TIMEOUT}
+    retry: Any = {"max_retries": 0}  # it is asked again by all callers
     settings: Any = config
     return S3Store(bucket, prefix=prefix or None, config=settings, client_options=options, retry_config=retry)
 
@@ -147,4 +147,9 @@ def _error(source: str, text: str) -> Exception:
         return NotFound(f"{source} does not exist ({said})", do="Check bucket, prefix and endpoint")
     if status and status[1] in ("400", "401", "403"):
         return SourceUnreachable(f"{source} may not be read ({said})", do=KEYS)
+    if "InvalidCertificate" in text:
+        do = "Name the CA's PEM file in AWS_CA_BUNDLE or SSL_CERT_FILE, then run it again"
+        return SourceUnreachable(f"The certificate of the server of {source} is not trusted", do=do)
+    if known := re.search("Connection refused|Name or service not known", text):
+        return ConnectionError(f"the bucket's server does not answer: {known[0]}")
     return ConnectionError(f"the bucket's server answers {said}" if said else "the bucket's server does not answer")
