@@ -1,4 +1,4 @@
-"""What arrives from a source is counted: bounds on size and time, a line of progress, a bounded number of attempts."""
+"""What arrives from a source is counted: bounds on size and time, a line of progress, patience while nobody answers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
-from tenacity.stop import StopBaseT
-
 from helpers.errors import RefusedModel, SourceUnreachable
+from helpers.patience import distrusted, patiently, refused_tls
 
 if TYPE_CHECKING:
     from helpers.ingestion.findings import Finding
     from helpers.ingestion.policy import Limits
 
 T = TypeVar("T")
-ATTEMPTS = 5
+DO = "Check the address and the network, then run it again"
+DO_TRUST = "Name the CA's PEM file in SSL_CERT_FILE, then run it again"
 GIB = 1024**3
 
 
@@ -95,20 +94,22 @@ def refused(source: str, file: str, rule: str, problem: str, do: str) -> Refused
 
 
 def persistently(call: Callable[[], T], source: str) -> T:
-    """Return what `call` returns, tried again after a ConnectionError. Raises SourceUnreachable after the last one."""
+    """Return what `call` returns, asked again after a ConnectionError. Raises SourceUnreachable in the end."""
     try:
-        result: T = retrying(stop_after_attempt(ATTEMPTS))(call)
+        return retrying(call, source)
     except ConnectionError as error:
-        raise SourceUnreachable(
-            f"{source} did not answer: {error}", do="Check the address and the network, then run it again"
-        ) from error
-    return result
+        if distrusted(error):
+            raise SourceUnreachable(f"The certificate of {source} is not trusted: {error}", do=DO_TRUST) from error
+        raise SourceUnreachable(f"{source} did not answer: {error}", do=DO) from error
 
 
-def retrying(stop: StopBaseT) -> Retrying:
-    """Return the loop that tries again after a ConnectionError, later each time."""
-    wait = wait_exponential(0.25, max=8)
-    return Retrying(stop=stop, wait=wait, retry=retry_if_exception_type(ConnectionError), reraise=True)
+def retrying(call: Callable[[], T], source: str, passing: Callable[[], bool] = lambda: True) -> T:
+    """Return what `call` returns, asked again after a ConnectionError as long as `passing` says so."""
+
+    def again(error: Exception) -> bool:
+        return isinstance(error, ConnectionError) and not refused_tls(error) and passing()
+
+    return patiently(call, what=source, do=DO, again=again)
 
 
 def _size(count: int) -> str:

@@ -84,7 +84,8 @@ def _asked(uri: str, verb: str, ask: Callable[[], T]) -> T:
     with _explained(uri, verb):
         if local_path(uri):
             return ask()
-        address = data_connection.store_config().get("endpoint") or "/".join(uri.split("/")[:3])
+        parts = urlparse(data_connection.store_config().get("endpoint") or uri)
+        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # without a password
         return patience.patiently(ask, what=f"the store at {address}", do=DO, again=_passing)
 
 

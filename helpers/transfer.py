@@ -13,10 +13,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from tenacity import stop_after_attempt
-
 from helpers.errors import SourceUnreachable, StoreFailed
-from helpers.metering import ATTEMPTS, Meter, refused, retrying
+from helpers.metering import Meter, refused, retrying
 
 CHUNK = 1 << 20
 PATIENCE = 60.0  # seconds for an answer that is no file
@@ -63,7 +61,7 @@ def sha256_of(path: Path) -> str:
 def download(opened: Opener, path: Path, part: Path, *, name: str, size: int, meter: Meter) -> str:
     """Fetch one file to `path` and return its SHA-256; what an earlier run left in `part` is not fetched again.
 
-    Raises Refused when more than `size` bytes come, SourceUnreachable when nothing more comes in five attempts.
+    Raises Refused when more than `size` bytes come, SourceUnreachable when nothing more comes for two minutes.
     """
     if path.is_file():
         meter.found(path.stat().st_size)
@@ -106,10 +104,10 @@ class _Coming:
         return self.have == self.size
 
     def advance(self) -> None:
-        """Try until one more byte is here, a few times; a connection may break as often as it likes in between."""
+        """Try until one more byte is here, patiently; a connection may break as often as it likes in between."""
         before = self.have
         try:
-            retrying(lambda state: self.have > before or stop_after_attempt(ATTEMPTS)(state))(self._attempt)
+            retrying(self._attempt, self.meter.source, lambda: self.have <= before)
         except ConnectionError:
             if self.have <= before:
                 raise

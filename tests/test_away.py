@@ -20,6 +20,7 @@ from helpers.errors import (
     StoreFailed,
     StoreUnreachable,
 )
+from helpers.ingestion.publication.repository import Repository, digest_of
 from helpers.patience import SECONDS
 from helpers.registry import Registry, connect, connection
 from tests.plugins.doors import WAYS, door
@@ -158,6 +159,19 @@ def test_a_download_may_take_longer_than_any_time_out(s3_bucket, monkeypatch):
     with throttled(s3_bucket.endpoint.removeprefix("http://"), len(data) / 4) as line:
         monkeypatch.setenv("STORE_AWS_ENDPOINT", f"http://{line.address}")
         assert b"".join(storage.stream(f"{s3_bucket.uri}/model")) == data
+
+
+@pytest.mark.parametrize("way", ["refused", "cut", "unanswered", "busy"])
+def test_a_store_of_images_may_be_away_before_between_and_after_its_requests(oci_registry, way):
+    for after in range(4):
+        with door(f"http://{oci_registry.host}") as opened:
+            store = f"oci://{opened.address.removeprefix('http://')}/away-{way}-{after}"
+            data = os.urandom(200_000)
+            opened.away(0.5, way, after=after)
+            with Repository.of(store, "1") as repository:
+                repository.put_blob(digest_of(data), len(data), lambda data=data: iter([data]))
+                assert b"".join(repository.chunks(digest_of(data))) == data
+            assert opened.shut == 1
 
 
 # The registry

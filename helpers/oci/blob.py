@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-from tenacity import stop_after_attempt
-
 from helpers.errors import SourceUnreachable
-from helpers.metering import ATTEMPTS, Meter, retrying
+from helpers.metering import Meter, retrying
 from helpers.oci.manifest import Descriptor
 from helpers.oci.registry import Registry
 
@@ -79,7 +77,7 @@ class Blob(io.RawIOBase):
             self._forget()
         parts: list[bytes] = []
         try:
-            while size and (data := retrying(stop_after_attempt(ATTEMPTS))(partial(self._some, start, size))):
+            while size and (data := retrying(partial(self._some, start, size), self._meter.source)):
                 parts.append(data)
                 start, size = start + len(data), size - len(data)
         except ConnectionError as error:

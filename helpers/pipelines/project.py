@@ -16,6 +16,7 @@ from helpers.artifacts.run import label
 from helpers.errors import AssayError, ClusterUnreachable, InvalidInput
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.runtimes import Runtime
+from helpers.serving.kserve.names import RUN
 
 Object = dict[str, Any]
 SECONDS = 5  # that a look may take
@@ -23,7 +24,6 @@ SERVER = "ds-pipeline-dspa"  # the Service of the pipeline server, as OpenShift 
 STARTING = ("ContainerCreating", "PodInitializing")
 NODE_NAME = "workflows.argoproj.io/node-name"  # WORKFLOW.root.TASK.executor
 EXIT_CODE = re.compile(r"^main: (Error|OOMKilled) \(exit code \d+\)(: )?")
-RUN_LABEL = "assay/run"
 
 
 def namespace(runtime: Runtime) -> str:
@@ -127,7 +127,7 @@ class View:
 
     def standing(self) -> list[str] | None:
         """Return the model servers of the run that are still there, None where they cannot be seen."""
-        found = self._list("InferenceService", f"{RUN_LABEL}={label(self.run_id)}")
+        found = self._list("InferenceService", f"{RUN}={label(self.run_id)}")
         return None if found is None else [item["metadata"]["name"] for item in found]
 
     def _workflows(self) -> list[Object] | None:

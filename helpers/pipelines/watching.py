@@ -17,10 +17,11 @@ from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.failures import explained, may_pass
 from helpers.pipelines.finishing import EXIT
 from helpers.pipelines.processor import Say
-from helpers.pipelines.project import RUN_LABEL, View
+from helpers.pipelines.project import View
 from helpers.pipelines.runtimes import Runtime
 from helpers.pipelines.submitting import Submitted
 from helpers.polling import wait_for
+from helpers.serving.kserve.names import RUN
 
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 AGAIN = "it is tried again"
@@ -168,7 +169,7 @@ def _deleted(run: Submitted, pipeline: Pipeline, view: View) -> StageFailed:
 def _server(view: View) -> str:
     """Return whether a server of the run still stands, and how to free it."""
     standing = view.standing()
-    free = f"`oc delete inferenceservice -l {RUN_LABEL}={label(view.run_id)}`"
+    free = f"`oc delete inferenceservice -l {RUN}={label(view.run_id)}`"
     if standing is None:
         return f"Whether a server of this run still stands cannot be seen from here: {free} frees it"
     return f"{', '.join(standing)} of this run still stands: {free} frees it" if standing else "No server of it stands"

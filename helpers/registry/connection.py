@@ -7,15 +7,16 @@ importing it takes three seconds.
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import httpx
 
 from helpers import patience
 from helpers.errors import InvalidInput, NotFound, RegistryFailed, RegistryUnreachable
 from helpers.registry.access import TOKEN_HINT, refused_hint, silent_hint
 from helpers.registry.address import token_for
+
+if TYPE_CHECKING:
+    import httpx
 
 Json = dict[str, Any]
 BUSY = (429, 502, 503, 504)
@@ -41,6 +42,8 @@ class Connection:
     """
 
     def __init__(self, address: str, trust: ssl.SSLContext, timeout: float | None) -> None:
+        import httpx
+
         self.address, self._timeout, self.interface = address, timeout, ""
         # Each request has a connection of its own: nothing is left to close, or to find dead after a long measurement.
         self._http = httpx.Client(
@@ -94,6 +97,8 @@ class Connection:
         raise refusal(reply, self.address)
 
     def _patiently(self, method: str, path: str, query: Json | None = None, body: Json | None = None) -> httpx.Response:
+        import httpx
+
         again = 0
 
         def ask() -> httpx.Response:
@@ -130,6 +135,8 @@ class Connection:
 
 
 def _passing(error: Exception) -> bool:
+    import httpx
+
     return isinstance(error, _Unwell | httpx.TransportError) and not patience.refused_tls(error)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from helpers import patience
 from tests.plugins.sources import a_policy
 
 
@@ -14,3 +15,9 @@ def policy(tmp_path):
 @pytest.fixture
 def quarantine(tmp_path):
     return tmp_path / "quarantine"
+
+
+@pytest.fixture(autouse=True)
+def impatient(hurried, monkeypatch):
+    """Time runs faster for whoever waits for a source: it is given up after three seconds."""
+    monkeypatch.setattr(patience, "SECONDS", 3.0)

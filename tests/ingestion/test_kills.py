@@ -14,6 +14,7 @@ from helpers.ingestion.digests import digest
 from helpers.ingestion.publication.repository import Repository
 from helpers.ingestion.sealing.signing import SIGNATURE
 from helpers.registry import connect
+from helpers.registry.selection import read_selection
 from helpers.serving.files import verified_folder
 from helpers.workspace import home
 from tests.ingestion.clean import base
@@ -78,8 +79,8 @@ def registered_uri(registry, name):
     """Return the URI that the registry has for a model, None where it has none that could be deployed."""
     if name not in {version.name for version in registry.versions()}:
         return None
-    artifact = registry.client.get_model_artifact(name, "1.0.0")
-    return artifact and artifact.uri
+    found = read_selection(registry._connection, name, registry.find(name, "1.0.0").model_version_id)
+    return found and found.uri
 
 
 @pytest.fixture

@@ -27,7 +27,9 @@ def recorded() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory) -> dict[str, dict[str, Any]]:
     with serving(tmp_path_factory.mktemp("registry") / "registry.db") as server:
-        return comparable(run(server.address).out)
+        calls = run(server.address)
+        calls.http.close()
+        return comparable(calls.out)
 
 
 @pytest.fixture(scope="module")

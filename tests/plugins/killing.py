@@ -24,8 +24,8 @@ import pytest
 from helpers.workspace import ROOT
 
 NEEDED = (
-    "helpers.ingestion.gate", "helpers.ingestion.publication.modelcar", "helpers.registry", "model_registry",
-    "httpx", "tenacity",
+    "helpers.ingestion.gate", "helpers.ingestion.publication.modelcar", "helpers.registry",
+    "httpx",
     "model_signing._signing.sign_ec_key", "cyclonedx.output.json", "cyclonedx.contrib.license.factories",
     "safetensors", "numpy", "yaml", "oras.container", "oras.auth.utils", "obstore.store",
 )  # fmt: skip

@@ -316,7 +316,11 @@ FAILURES = [
     (labelled_and_not_copied, "models' store", "is not in storage-config yet"),
     (no_kserve, "KServe", "serves no servingruntimes.serving.kserve.io"),
     (no_runtime_and_no_right, "KServe", "oc process -n redhat-ods-applications"),
-    (short_lived_runtime_and_no_right, "KServe", "apply -n evaluation -k runtime-images/openshift/project"),
+    (
+        short_lived_runtime_and_no_right,
+        "KServe",
+        "none that they look for. Let them (`oc apply -n evaluation -k runtime-images/",
+    ),
     (other_runtime_and_no_right, "KServe", "SERVING_RUNTIME=mine"),
     (projects_role_missing, "permissions", "create, delete servingruntimes.serving.kserve.io, nor list events. Ask"),
     (operators_role_lacks_pods, "permissions", "may not list pods. The pipeline server's operator writes the Role"),

@@ -8,20 +8,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from helpers.errors import NotFound, SourceUnreachable, StoreFailed, StoreUnreachable
+from helpers.metering import DO_TRUST, retrying
 from helpers.oci.reference import Reference
 from helpers.oci.registry import Registry
+from helpers.patience import distrusted, patiently, refused_tls
 
 if TYPE_CHECKING:
     import httpx
 
 LIMIT = 64 << 20  # what is read into memory: configurations, provenance
-ATTEMPTS = 4
-FINISH = 600.0  # seconds that a registry may take to check a blob
+DO = "Check the registry's address, then run this stage again"
+ANSWER, FINISH = 15.0, 600.0  # seconds for an answer, and for a registry to check a blob
 
 Chunks = Callable[[], Iterator[bytes]]
 
@@ -41,7 +44,7 @@ class Repository(Registry):
         """Return digest and content of a manifest or index, None where there is none."""
         try:
             with self._explained():
-                data = self.manifest(version)
+                data = retrying(partial(self.manifest, version), str(self.reference))
         except NotFound:
             return None
         digest = digest_of(data)
@@ -50,9 +53,31 @@ class Repository(Registry):
         return digest, json.loads(data)
 
     def chunks(self, digest: str) -> Iterator[bytes]:
-        """Return a blob piece by piece."""
-        with self._explained(), self.blob(digest, 0) as incoming:
-            yield from incoming.chunks
+        """Return a blob piece by piece, going on where it broke off."""
+        stack, done = ExitStack(), 0
+        coming: Iterator[bytes] | None = None
+
+        def more() -> bytes:
+            nonlocal stack, coming
+            try:
+                if coming is None:
+                    incoming = stack.enter_context(self.blob(digest, done))
+                    if incoming.offset != done:
+                        raise ConnectionError(f"the registry sends from byte {incoming.offset:,} on, not {done:,}")
+                    coming = iter(incoming.chunks)
+                return next(coming, b"")
+            except Exception as error:
+                broken, stack, coming = stack, ExitStack(), None
+                broken.__exit__(type(error), error, error.__traceback__)  # where HTTP's errors become a ConnectionError
+                raise
+
+        with self._explained():
+            try:
+                while data := retrying(more, str(self.reference)):
+                    done += len(data)
+                    yield data
+            finally:
+                stack.close()
 
     def small_blob(self, digest: str) -> bytes:
         """Return a blob of at most 64 MiB. Raises StoreFailed for a larger one."""
@@ -69,12 +94,15 @@ class Repository(Registry):
 
     def put_blob(self, digest: str, size: int, chunks: Chunks) -> None:
         """Upload a blob unless it is there; the registry refuses other content than `digest` says."""
-        if self.has_blob(digest):
-            return
-        place = self._send("POST", "blobs/uploads/", ok=(202,)).headers["location"]
-        place += f"{'&' if '?' in place else '?'}digest={digest}"
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        self._send("PUT", place, ok=(201,), body=chunks, headers=headers)
+        for _ in range(3):
+            if self.has_blob(digest):
+                return
+            place = self._send("POST", "blobs/uploads/", ok=(202,)).headers["location"]
+            place += f"{'&' if '?' in place else '?'}digest={digest}"
+            if self._send("PUT", place, ok=(201, 404, 416), body=chunks, headers=headers).status_code == 201:
+                return  # else an attempt before, whose answer was lost, has ended the upload or left it half done
+        raise StoreFailed(f"{self.reference} does not keep blob {digest}", do="Read the registry's log")
 
     def put_manifest(self, reference: str, data: bytes, kind: str) -> None:
         """Upload a manifest or index: under a tag, it is visible from now on."""
@@ -107,20 +135,21 @@ class Repository(Registry):
     def _try(self, method: str, url: str, body: Chunks | None, headers: dict[str, str]) -> httpx.Response:
         """Send one request, again where the connection broke or the registry has trouble."""
         import httpx
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
         known = {"Authorization": self._authorization} if self._authorization else {}
 
         def attempt() -> httpx.Response:
             content = body() if body else None
-            answer = self._client.request(method, url, content=content, headers=headers | known, timeout=FINISH)
+            timeout = FINISH if body else ANSWER
+            answer = self._client.request(method, url, content=content, headers=headers | known, timeout=timeout)
             if answer.status_code in (429, 502, 503, 504):
                 raise ConnectionError(f"the registry answers {answer.status_code}")
             return answer
 
-        broken = retry_if_exception_type((httpx.TransportError, ConnectionError))
-        wait = wait_exponential(0.1, max=5)
-        return Retrying(stop=stop_after_attempt(ATTEMPTS), wait=wait, retry=broken, reraise=True)(attempt)
+        def passing(error: Exception) -> bool:
+            return isinstance(error, httpx.TransportError | ConnectionError) and not refused_tls(error)
+
+        return patiently(attempt, what=f"the registry of {self.reference}", do=DO, again=passing)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -131,9 +160,13 @@ class Repository(Registry):
         except SourceUnreachable as error:
             raise StoreFailed(error.what, do=error.do) from error
         except (httpx.HTTPError, ConnectionError) as error:
+            if distrusted(error):
+                raise StoreUnreachable(
+                    f"The certificate of {self.reference.host} is not trusted: {error}", do=DO_TRUST
+                ) from error
             raise StoreUnreachable(
                 f"{self.reference} did not answer: {error}",
-                do="Check the registry's address, then run this stage again",
+                do=DO,
             ) from error
 
 

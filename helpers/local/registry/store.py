@@ -53,7 +53,7 @@ class Condition:
     """A piece of SQL from this package, and the values bound to its question marks: all that users write is bound."""
 
     sql: str
-    values: tuple[str | int, ...] = ()
+    values: tuple[str | int | None, ...] = ()
 
 
 class Store:
@@ -100,10 +100,9 @@ class Store:
         if prefix + len(name) > 255:
             raise too_long("name")
         name = name or str(parent)
-        taken = Condition("parent IS ?", (parent,)) if parent is not None else Condition("parent IS NULL")
-        if parent is not None or not resource.is_artifact:
-            same = [of_kinds([resource.kind]), named(name, exactly=True), taken]
-            self._refuse_taken(resource, name, same)
+        if parent is not None or not resource.is_artifact:  # artifacts of no version may share a name
+            beside = Condition("parent IS ?", (parent,))
+            self._refuse_taken(resource, name, [of_kinds([resource.kind]), named(name, exactly=True), beside])
         self._refuse_external(resource, name, external_id, 0)
         stamp = self._next_stamp()
         sql = f"INSERT INTO {resource.table} ({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
@@ -144,8 +143,7 @@ class Store:
 
     def _refuse_external(self, resource: Resource, name: str, external_id: str | None, own: int) -> None:
         if external_id is not None:
-            same = [external(external_id), Condition("id != ?", (own,))]
-            self._refuse_taken(resource, name, same)
+            self._refuse_taken(resource, name, [external(external_id), Condition("id != ?", (own,))])
 
     def _next_stamp(self) -> int:
         # Strictly growing within a millisecond, across restarts and when the clock is set back.
