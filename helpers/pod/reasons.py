@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
-from helpers import errors
+from helpers import errors, memory
 from helpers.errors import AssayError, StageFailed
 from helpers.patience import causes
 
@@ -15,7 +14,6 @@ DECISIONS = (
     errors.SignatureInvalid,
 )  # fmt: skip
 LONGEST = 1000  # characters; Kubernetes keeps 4,096 bytes
-MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 class Reason(NamedTuple):
@@ -63,20 +61,4 @@ def _of(name: str, text: str, kind: object = None) -> Reason:
 
 
 def _killed(node: str) -> AssayError:
-    limit = memory_limit()
-    told = f"the limit was {limit / 2**20:,.0f} MiB" if limit else "the pod has no limit of its own"
-    return StageFailed(
-        f"The kernel of {node} was killed, most likely for memory; {told}",
-        do="Raise the node's memory limit in its properties on the canvas, or measure less at once, then run it again",
-    )
-
-
-def memory_limit() -> int | None:
-    """Return how many bytes of memory this pod may have, None where nothing limits it."""
-    for file in MEMORY:
-        try:
-            found = int(file.read_text())
-        except (OSError, ValueError):  # not there, or `max`
-            continue
-        return found if found < 2**60 else None  # without a limit cgroup v1 says almost 2^63
-    return None
+    return StageFailed(f"The kernel of {node} {memory.killed()}", do=f"{memory.more()}, then run it again")
