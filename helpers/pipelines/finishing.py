@@ -13,7 +13,7 @@ import yaml
 RETRY = {"maxRetryCount": 2, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
 DEPLOY, REMOVE = "deploy_model", "remove_deployment"
 HANDLER, EXIT = "exit-handler-1", "remove-at-exit"  # tasks of the root
-EXIT_TASK = "ASSAY_EXIT_TASK"
+EXIT_TASK, RETRIES = "ASSAY_EXIT_TASK", "ASSAY_RETRIES"
 
 
 def finish(path: Path, variables: Mapping[str, str]) -> None:
@@ -23,6 +23,7 @@ def finish(path: Path, variables: Mapping[str, str]) -> None:
     spec, platform = yaml.safe_load_all(text)
     kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     _handle_the_end(spec, kubernetes)
+    variables = {RETRIES: str(RETRY["maxRetryCount"]), **variables}
     for executor in spec["deploymentSpec"]["executors"].values():
         executor["container"].setdefault("env", []).extend({"name": k, "value": v} for k, v in variables.items())
     path.write_text("\n".join([*comments, yaml.safe_dump_all([spec, platform], sort_keys=True, allow_unicode=True)]))

@@ -116,9 +116,11 @@ def test_what_deploys_removes_it_once_more_however_the_run_ends(name, compiled):
 
 
 @every_pipeline
-def test_every_task_is_tried_again_after_a_minute(name, compiled):
+def test_every_task_is_tried_again_after_a_minute_and_its_pod_knows_how_often(name, compiled):
+    containers = compiled[name].containers()
     for task in compiled[name].tasks():
         assert (task.retries, task.backoff) == (2, (60, 2))
+        assert {"name": "ASSAY_RETRIES", "value": "2"} in containers[task.executor]["env"]
 
 
 @every_pipeline

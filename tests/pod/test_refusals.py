@@ -10,8 +10,15 @@ from helpers.pod import refusals
 from helpers.pod.reasons import Reason, RefusedBefore
 from helpers.pod.refusals import Refusals
 
+RETRIES = "ASSAY_RETRIES"
 KEY = "version/run/refused/regression_gate-1.json"
 WHY = Reason("GateFailed: Worse. Keep the baseline.", refused=True)
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch):
+    """As in a pod of what `make submit` compiles."""
+    monkeypatch.setenv(RETRIES, "2")
 
 
 def test_the_two_retries_end_the_same_and_a_person_starts_anew(store):
@@ -27,6 +34,13 @@ def test_it_counts_for_ten_minutes(store, monkeypatch):
     Refusals(store, KEY).remember(WHY)
     now = time.time()
     monkeypatch.setattr(refusals.time, "time", lambda: now + 601)
+    Refusals(store, KEY).repeat()
+
+
+def test_without_compiled_retries_only_a_person_tries_again_and_the_node_runs(store, s3_bucket, monkeypatch):
+    monkeypatch.delenv(RETRIES)
+    Refusals(store, KEY).remember(WHY)
+    assert not s3_bucket.keys()
     Refusals(store, KEY).repeat()
 
 
