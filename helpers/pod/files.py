@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.artifacts import FOLDER, run
+from helpers.artifacts import FOLDER, Endpoint, run
 from helpers.errors import ArtifactMissing, InvalidInput, StoreFailed
 from helpers.pod.partial import Partial
 from helpers.pod.reasons import reason
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from elyra.kfp.bootstrapper import FileOpBase
 else:
     FileOpBase = object  # in a pod Elyra's bootstrapper is a file of its own, see runtime-images/builder
+
+ENDPOINT = str(FOLDER / Endpoint.filename)
 
 
 class InRun(FileOpBase):
@@ -35,6 +37,7 @@ class InRun(FileOpBase):
         self.partial = Partial(self.store, self.get_object_storage_filename(self._own(f"partial/{node}")))
         self.refusals = Refusals(self.store, self.get_object_storage_filename(self._own(f"refused/{node}.json")))
         self._kept: set[str] = set()
+        self._endpoint: bytes | None = None
 
     def get_object_storage_filename(self, filename: str) -> str:
         """Return a file's place in the bucket."""
@@ -63,6 +66,7 @@ class InRun(FileOpBase):
         """Fetch what the node needs, and what an earlier attempt of it has measured."""
         self.refusals.repeat()
         super().process_dependencies()
+        self._endpoint = _endpoint()
         self.partial.bring_back()
 
     def execute(self) -> None:
@@ -70,12 +74,19 @@ class InRun(FileOpBase):
         try:
             with self.partial.copied():
                 super().execute()
+            self._hand_on_the_endpoint()
         except Exception as error:
             self._keep()
+            self._try(self._hand_on_the_endpoint, ENDPOINT)
             why = reason(error, self._name)
             if why.refused:
                 self._try(partial(self.refusals.remember, why), "The refusal")
             raise
+
+    def _hand_on_the_endpoint(self) -> None:
+        """Store an input that changed: a measuring stage whose server was gone has served the model again."""
+        if (found := _endpoint()) and self._endpoint and found != self._endpoint:
+            self.put_file_to_object_storage(ENDPOINT)
 
     @property
     def _name(self) -> str:
@@ -95,6 +106,11 @@ class InRun(FileOpBase):
             store()
         except Exception as error:  # noqa: BLE001, the error that made the node fail is the one that counts
             print(f"{what} was not stored: {type(error).__name__}: {error}")
+
+
+def _endpoint() -> bytes | None:
+    path = Path(ENDPOINT)
+    return path.read_bytes() if path.is_file() else None
 
 
 def _run() -> str:

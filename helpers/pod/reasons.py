@@ -51,7 +51,9 @@ def reason(error: BaseException, node: str) -> Reason:
         if isinstance(one, DeadKernelError) or "Kernel died" in str(one):
             killed = _killed(node)
             return _of(type(killed).__name__, str(killed))
-    told = next((one for one in chain if isinstance(one, AssayError)), error)
+    # On the way out Elyra looks for an output that what failed never wrote.
+    first = next((one for one in chain if not isinstance(one, FileNotFoundError)), error)
+    told = next((one for one in chain if isinstance(one, AssayError)), first)
     return _of(type(told).__name__, str(told), type(told))
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import tarfile
+
 import pytest
 from elyra.kfp import bootstrapper
 
 from helpers.errors import ArtifactMissing, InvalidInput
 from helpers.pod import InRun
-from helpers.pod.reasons import Reason, RefusedBefore
+from helpers.pod.reasons import Reason, RefusedBefore, reason
 from tests.plugins.stores import KEYS
 
+ENDPOINT = "artifacts/endpoint.json"
 ARCHIVE = "remove_deployment-1.tar.gz"
 
 
 class Operation(InRun, bootstrapper.NotebookFileOp):
     """As runtime-images/builder/bootstrapper.py makes it."""
+
+
+class Script(InRun, bootstrapper.PythonFileOp):
+    """The same for a script."""
 
 
 @pytest.fixture
@@ -27,10 +34,10 @@ def node(s3_bucket, monkeypatch, tmp_path):
         "cos-user": KEYS["ACCESS_KEY_ID"], "cos-password": KEYS["SECRET_ACCESS_KEY"],
     }  # fmt: skip
 
-    def make(run="mine", *, at_exit=False):
+    def make(run="mine", *, at_exit=False, kind=Operation, **further):
         monkeypatch.setenv("ELYRA_RUN_NAME", run)
         monkeypatch.setenv("ASSAY_EXIT_TASK", "true" if at_exit else "")
-        return Operation(**given)
+        return kind(**given | further)
 
     return make
 
@@ -56,7 +63,8 @@ def test_an_input_that_is_missing_ends_a_node_and_not_an_exit_task(node):
         node(at_exit=True).get_file_from_object_storage(ARCHIVE)
 
 
-def test_what_the_ordinary_node_refused_does_not_keep_the_exit_task_from_its_work(node):
+def test_what_the_ordinary_node_refused_does_not_keep_the_exit_task_from_its_work(node, monkeypatch):
+    monkeypatch.setenv("ASSAY_RETRIES", "2")
     node().refusals.remember(Reason("OtherRun: Not mine.", refused=True))
     with pytest.raises(RefusedBefore):
         node().refusals.repeat()
@@ -67,3 +75,22 @@ def test_what_the_ordinary_node_refused_does_not_keep_the_exit_task_from_its_wor
 def test_a_platform_that_gives_no_run_is_refused(node, run):
     with pytest.raises(InvalidInput, match="ELYRA_RUN_NAME"):
         node(run)
+
+
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(1)"])
+def test_the_next_node_reads_the_endpoint_of_a_model_that_was_served_again(node, s3_bucket, tmp_path, ending):
+    code = tmp_path / "again.py"
+    code.write_text(f"from pathlib import Path\nPath({ENDPOINT!r}).write_text('the new server')\n{ending}\n")
+    with tarfile.open(tmp_path / ARCHIVE, "w:gz") as archive:
+        archive.add(code, code.name)
+    s3_bucket.put(f"version/{ARCHIVE}", (tmp_path / ARCHIVE).read_bytes())
+    s3_bucket.put(f"version/mine/{ENDPOINT}", b"the server that is gone")
+    ours = node(kind=Script, filepath="notebooks/again.py", inputs=ENDPOINT)
+    ours.process_dependencies()
+    if ending:
+        with pytest.raises(FileNotFoundError) as caught:  # the log that Elyra looks for
+            ours.execute()
+        assert reason(caught.value, "again").line.startswith("CalledProcessError: ")
+    else:
+        ours.execute()
+    assert s3_bucket.get(f"version/mine/{ENDPOINT}") == b"the new server"
