@@ -29,7 +29,10 @@ class Settings(_Settings):
     max_model_len: int = Field(default=2048, ge=16, le=1_048_576, description="context of the server, tokens")
     engine_args: str = Field(default="", description="further vLLM arguments, separated by blanks")
     lifetime_seconds: int = Field(
-        default=0, ge=0, le=86_400, description="after this the deployment is removed; 0 is the target's own default"
+        default=0,
+        ge=0,
+        le=86_400,
+        description="after this, and the queue's time, the deployment is removed; 0 is the target's own default",
     )
     start_timeout_seconds: int = Field(
         default=0, ge=0, le=7200, description="how long to wait for the server; 0 is the target's own default"

@@ -71,7 +71,7 @@ def test_from_creation_to_ready(project, selection, name, answers, capsys):
     assert (endpoint.hardware.type, endpoint.hardware.count, endpoint.auth) == ("nvidia.com/gpu", 1, "key")
     assert endpoint.handle == f"evaluation/{name}"
     assert endpoint.startup_seconds > 0
-    assert 3.9 * 3600 < (endpoint.expires - endpoint.started).total_seconds() <= 4 * 3600
+    assert 4 * 3600 < (endpoint.expires - endpoint.started).total_seconds() <= 4 * 3600 + 1800, "it may queue first"
     assert (endpoint.tokenizer_folder() / "config.json").read_bytes() == b"{}"
     assert ours(project) == [name, name]
     said = capsys.readouterr().out

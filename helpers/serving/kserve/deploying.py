@@ -82,7 +82,8 @@ def _taken_over(cluster: Cluster, selection: Selection, settings: Settings) -> O
 
 
 def _create(cluster: Cluster, selection: Selection, settings: Settings) -> None:
-    ends = now() + timedelta(seconds=settings.lifetime)
+    # It may queue first, and nothing of it may be changed later: KServe copies annotations to the pods.
+    ends = now() + timedelta(seconds=settings.queue_seconds + settings.lifetime)
     try:
         runtime = provide_runtime(cluster, selection, settings, ends)
         cluster.create(inference_service(selection, settings, runtime, ends))

@@ -13,7 +13,7 @@ SERVER = "kserve-container"
 SET_UP = "runtime-images/openshift/project"
 PLATFORM = "redhat-ods-applications"  # opendatahub where Open Data Hub is installed
 MODEL_IMAGE = ("modelcar", "modelcar-init")
-DO_FREE = "Free what nobody uses any more (EXPIRED_ONLY), ask for less in RESOURCES, or try again later"
+DO_FREE = "Free what nobody uses any more (pipeline remove-expired), ask for less in RESOURCES, or try again later"
 SCALE = 1.0  # of every patience; the tests let time run faster
 DO_CONNECTION = "Check endpoint, bucket and keys of the secret in CONNECTION, then run this stage again"
 

@@ -11,7 +11,7 @@ from helpers.serving.kserve.failures import DO_FREE, Failure
 from helpers.serving.kserve.names import POD_OF, Object, expires
 
 DO_NEVER = "Ask for less in RESOURCES, or for nodes that have it"
-DO_WAIT = "Free what nobody uses any more (EXPIRED_ONLY), ask for less in RESOURCES, or raise QUEUE_SECONDS"
+DO_WAIT = "Free what nobody uses any more (pipeline remove-expired), ask for less in RESOURCES, or raise QUEUE_SECONDS"
 PASSING = r"Too many pods|were unschedulable|free ports|node\.kubernetes\.io/"  # nodes that come back by themselves
 OF_THE_CLUSTER = ("node-role.kubernetes.io/", "node.kubernetes.io/")  # taints that no server should tolerate
 

@@ -17,7 +17,7 @@ def provide_runtime(cluster: Cluster, selection: Selection, settings: Settings, 
     """Return the name of the ServingRuntime, created first where this account may. Raises InvalidDeployment."""
     if settings.serving_runtime:
         return _existing(
-            cluster, settings.serving_runtime, "Name one of the project in SERVING_RUNTIME, or leave it empty"
+            cluster, settings.serving_runtime, "Name one of the project in SERVING_RUNTIME, or leave it at auto"
         )
     ours = serving_runtime(selection, settings, expires)
     if ours and cluster.allowed("create", "ServingRuntime"):
