@@ -32,7 +32,7 @@ def killed() -> str:
 
 def more() -> str:
     """Say where the limit is raised."""
-    return "Give this node more memory (on the canvas: its properties, RAM), or this machine"
+    return "Give this node more memory (on the canvas: its properties, RAM); on one machine, free some"
 
 
 def _read(name: str) -> str:

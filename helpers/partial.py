@@ -60,3 +60,8 @@ def again() -> str:
     if in_run():
         return "retry the run in the dashboard, or submit it again"
     return "run this stage again"
+
+
+def anew() -> str:
+    """Say how a stage is run with other parameters or more memory, which a retry of the run does not change."""
+    return "submit the pipeline again" if in_run() else "run this stage again"

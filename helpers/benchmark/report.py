@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import SLO, LoadPoint, Percentiles
+from helpers.environment import masked
 from helpers.errors import SweepFailed
 
 GENERATION_SHARE = 0.1  # GuideLLM warns when making a prompt takes 1 % of TTFT; from here on it limits the load
@@ -17,7 +17,6 @@ FULL = 0.9  # of the requests allowed in flight: beyond, late requests waited fo
 LATE_SHARE = 0.05  # beyond this share of cut-off requests that were too late already, a p95 cannot have been met
 SHORTFALL = 0.9  # of the rate asked for
 WHOLE = 0.9  # of the output tokens asked for: fewer are another workload, however fast
-SECRET = re.compile(r"(Bearer\s+)\S+|\bsk-[\w-]{8,}")
 
 Raw = Mapping[str, Any]
 
@@ -56,7 +55,7 @@ def first_error(report: Raw) -> str | None:
     for benchmark in report["benchmarks"]:
         for request in benchmark["requests"]["errored"] or ():
             if text := request["info"].get("error"):
-                return SECRET.sub(r"\1***", str(text)).strip()[:300]
+                return masked(str(text)).strip()[:300]
     return None
 
 

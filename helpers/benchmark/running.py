@@ -15,9 +15,10 @@ from helpers import memory, partial
 from helpers.artifacts import Endpoint, LoadPoint
 from helpers.benchmark import command, process
 from helpers.benchmark.keeping import Kept
-from helpers.benchmark.report import SECRET, first_error, measured
+from helpers.benchmark.report import first_error, measured
 from helpers.benchmark.settings import Settings
 from helpers.benchmark.workload import Workload
+from helpers.environment import masked
 from helpers.errors import EndpointUnreachable, ServerChanged, SweepFailed
 from helpers.serving.client import healthy
 
@@ -107,16 +108,16 @@ class Load(NamedTuple):
     def _show(self, log: Path) -> None:
         """Show the end of GuideLLM's log: the file itself is gone with the pod."""
         if lines := _lines(log):
-            self.say("\n".join([f"The end of {log}:", *(SECRET.sub(r"\1***", line) for line in lines[-SHOWN_LINES:])]))
+            self.say("\n".join([f"The end of {log}:", *lines[-SHOWN_LINES:]]))
 
     def _failure(self, code: int | None, kept: Kept, log: Path, short_of_memory: bool) -> SweepFailed:
-        here, url = partial.again(), self.endpoint.url
-        do = f"See the end of GuideLLM's log above and the server's own log, then {here}"
+        url = self.endpoint.url
+        do = f"See the end of GuideLLM's log above and the server's own log, then {partial.again()}"
         if not healthy(url):
             what = f"{url} stopped answering during the sweep of {self.endpoint.model}"
         elif code == -signal.SIGKILL or short_of_memory:
             what = f"GuideLLM {memory.killed()}"
-            do = f"{memory.more()}, or ask for less at once (MAX_CONCURRENCY, STREAMS), then {here}"
+            do = f"{memory.more()}, or ask for less at once (MAX_CONCURRENCY, STREAMS), then {partial.anew()}"
         else:
             ended = "hung twice" if code is None else f"ended with code {code}"
             what = f"GuideLLM {ended} on {url}: {' / '.join(_lines(log)[-LAST_WORDS:]) or 'it said nothing'}"
@@ -128,7 +129,7 @@ class Load(NamedTuple):
         return SweepFailed(
             f"Every request to {self.endpoint.url} ({self.endpoint.model}) failed; the first said: {error}",
             do="Correct what the server complains about, or give slow requests more time with MAX_SECONDS, and then "
-            + partial.again(),
+            + partial.anew(),
         )
 
 
@@ -148,4 +149,4 @@ def _remove(*files: Path) -> None:
 def _lines(log: Path) -> list[str]:
     if not log.is_file():
         return []
-    return [text.strip() for text in log.read_text("utf-8", "replace").splitlines() if text.strip()]
+    return [text.strip() for text in masked(log.read_text("utf-8", "replace")).splitlines() if text.strip()]

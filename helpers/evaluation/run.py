@@ -14,7 +14,7 @@ from pathlib import Path
 
 from helpers import errors, memory, partial
 from helpers.artifacts import Endpoint, Evaluation, now
-from helpers.environment import without_secrets
+from helpers.environment import masked, without_secrets
 from helpers.evaluation.confirming import Confirming
 from helpers.evaluation.results import LOG, read_results
 from helpers.evaluation.settings import Settings
@@ -143,19 +143,18 @@ def _follow(
 
 
 def _failure(code: int, lines: list[str], *, killed: bool) -> errors.EvaluationFailed:
-    goes_on = f"{partial.again()}: it goes on from what was answered"
     if killed:
-        do = f"{memory.more()}, or ask for less at once (NUM_CONCURRENT, BATCH_SIZE), then {goes_on}"
+        do = f"{memory.more()}, or ask for less at once (NUM_CONCURRENT, BATCH_SIZE), then {partial.anew()}"
         return errors.EvaluationFailed(f"lm-eval {memory.killed()}", do=do)
     last = lines[-1][:400] if lines else "none"
     return errors.EvaluationFailed(
         f"lm-eval ended with exit code {code}; its last words: {last}",
-        do=f"Read the end of lm-eval's log above, then {goes_on}",
+        do=f"Read the end of lm-eval's log above, then {partial.again()}: it goes on from what was answered",
     )
 
 
 def _lines(log: Path) -> list[str]:
-    return [line.rstrip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    return [line.rstrip() for line in masked(log.read_text("utf-8", "replace")).splitlines() if line.strip()]
 
 
 def _check_tokenizer(endpoint: Endpoint) -> None:

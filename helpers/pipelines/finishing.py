@@ -9,11 +9,13 @@ from typing import Any
 
 import yaml
 
+from helpers.pod.files import EXIT_TASK
+from helpers.pod.refusals import RETRIES
+
 # A fault of the surroundings, such as a store that is away, has mostly passed after a minute or three.
 RETRY = {"maxRetryCount": 2, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
 DEPLOY, REMOVE = "deploy_model", "remove_deployment"
 HANDLER, EXIT = "exit-handler-1", "remove-at-exit"  # tasks of the root
-EXIT_TASK, RETRIES = "ASSAY_EXIT_TASK", "ASSAY_RETRIES"
 
 
 def finish(path: Path, variables: Mapping[str, str]) -> None:

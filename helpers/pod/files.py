@@ -21,6 +21,7 @@ else:
     FileOpBase = object  # in a pod Elyra's bootstrapper is a file of its own, see runtime-images/builder
 
 ENDPOINT = str(FOLDER / Endpoint.filename)
+EXIT_TASK = "ASSAY_EXIT_TASK"  # set in the exit task, see helpers/pipelines/finishing.py
 
 
 class InRun(FileOpBase):
@@ -29,7 +30,7 @@ class InRun(FileOpBase):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.archive = str(parameters["cos-dependencies-archive"])
-        self.exit_task = os.environ.get("ASSAY_EXIT_TASK") == "true"
+        self.exit_task = os.environ.get(EXIT_TASK) == "true"
         self.run = _run()
         self.store = Store(self.cos_client, self.cos_endpoint.netloc, self.cos_bucket)
         # An archive has its node's file and id in its name: two nodes may share a notebook.

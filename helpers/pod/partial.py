@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from helpers.artifacts import FOLDER
+from helpers.artifacts import FOLDER as ARTIFACTS
 from helpers.errors import StoreFailed
+from helpers.partial import FOLDER
 from helpers.pod.store import Store
 
-PARTIAL = FOLDER / "partial"
+PARTIAL = ARTIFACTS / FOLDER
 EVERY = 20.0  # seconds
 Stamp = tuple[int, int]
 

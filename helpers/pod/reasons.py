@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from helpers import errors, memory
 from helpers.errors import AssayError, StageFailed
+from helpers.partial import anew
 from helpers.patience import causes
 
 REFUSED = 3  # exit code of a node that would decide the same if it were tried again
@@ -63,4 +64,4 @@ def _of(name: str, text: str, kind: object = None) -> Reason:
 
 
 def _killed(node: str) -> AssayError:
-    return StageFailed(f"The kernel of {node} {memory.killed()}", do=f"{memory.more()}, then run it again")
+    return StageFailed(f"The kernel of {node} {memory.killed()}", do=f"{memory.more()}, then {anew()}")

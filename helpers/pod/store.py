@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from helpers.errors import ArtifactMissing, AssayError, StoreFailed, StoreUnreachable
-from helpers.patience import brief, patiently
+from helpers.patience import brief, distrusted, patiently, refused_tls
 
 T = TypeVar("T")
 MISSING = ("NoSuchKey", "NoSuchObject", "ResourceNotFound")
@@ -45,6 +45,11 @@ class Store:
                 f"The store does not answer for {where}: {brief(error)}",
                 do="Start the store again, then retry the run: it goes on with this node",
             )
+        if distrusted(error):
+            return StoreUnreachable(
+                f"The certificate of the store at {self.address} is not trusted: {brief(error)}",
+                do="Add its CA to the pipeline server: apiServer.cABundle of the DataSciencePipelinesApplication",
+            )
         if not isinstance(error, S3Error):
             return None
         if error.code in MISSING:
@@ -65,4 +70,4 @@ def may_pass(error: Exception) -> bool:
         return error.code in BUSY or (getattr(error.response, "status", None) or 0) >= 500
     if isinstance(error, InvalidResponseError):  # a proxy's page instead of the store's answer
         return "Response code: 5" in str(error)
-    return isinstance(error, ServerError | HTTPError) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    return isinstance(error, ServerError | HTTPError) and not refused_tls(error)

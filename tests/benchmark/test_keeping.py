@@ -68,6 +68,7 @@ def test_what_was_kept_for_something_else_is_not_taken(other, endpoint, tmp_path
 def test_on_pipelines_the_next_step_is_the_run_and_here_it_is_the_stage(runtime, said, monkeypatch):
     monkeypatch.setenv(partial.RUNTIME, runtime)
     assert said in partial.again()
+    assert ("submit" if runtime == "kfp" else "stage") in partial.anew(), "a retry changes no parameter"
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import ssl
 import threading
 
 import pytest
 
 from helpers.errors import ArtifactMissing, StoreFailed, StoreUnreachable
-from helpers.pod.store import may_pass
+from helpers.pod.store import Store, may_pass
+from tests.plugins.certificates import make_certificates
 from tests.plugins.stores import Bucket
 from tests.pod.conftest import store_of
 
@@ -60,7 +62,25 @@ def test_a_bucket_that_is_not_there_is_a_refusal(store):
         store.ask(lambda: list(store.client.list_objects("not-there")), "x")
 
 
-def answering(status, body, kind):
+def test_a_certificate_that_is_not_trusted_is_called_that_at_once(tmp_path):
+    from minio import Minio
+    from urllib3 import PoolManager
+
+    address, end = answering(200, b"", "text/plain", make_certificates(tmp_path).server)
+    client = Minio(
+        endpoint=address.partition("//")[2], access_key="k", secret_key="s", region="us-east-1",
+        http_client=PoolManager(retries=False),
+    )  # fmt: skip
+    asked = []
+    try:
+        with pytest.raises(StoreUnreachable, match=r"certificate of the store at .* is not trusted.*cABundle"):
+            Store(client, "store", "bucket").ask(lambda: (asked.append(1), client.get_object("bucket", "key")), "key")
+    finally:
+        end()
+    assert len(asked) == 1
+
+
+def answering(status, body, kind, certificate=None):
     """The address of a server that answers everything so, and the function that ends it."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -76,6 +96,10 @@ def answering(status, body, kind):
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}", lambda: (server.shutdown(), server.server_close())
 
