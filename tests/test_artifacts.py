@@ -94,6 +94,25 @@ def test_by_hand_another_model_begins_another_run_and_the_same_one_goes_on(tmp_p
         Removal.read(tmp_path)
 
 
+def test_files_of_before_that_name_no_run_are_read_until_a_run_begins(tmp_path, monkeypatch):
+    monkeypatch.delenv(run.VARIABLE, raising=False)
+    (tmp_path / Selection.filename).write_text(selection().model_dump_json())
+    removal(tmp_path)
+    assert Removal.read(tmp_path).run == ""
+    selection().write(tmp_path)
+    with pytest.raises(OtherRun, match=r"no run that is known, this is run by-hand-.*Run remove_deployment again"):
+        Removal.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[1]", '"text"', "5", "{", "null", '{"run": 1}'])
+def test_what_is_no_selection_names_no_run_and_says_so(content, tmp_path, monkeypatch):
+    monkeypatch.delenv(run.VARIABLE, raising=False)
+    (tmp_path / Selection.filename).write_text(content)
+    assert run.current(tmp_path) == ""
+    with pytest.raises(InvalidInput, match=r"selection\.json"):
+        Selection.read(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["ai-engineer-1128221500", "3f0c9a52-6c1a-4a7e-9f0e-0d5c9a1c7b11", "x" * 63])
 def test_a_label_names_the_run_itself_where_kubernetes_takes_it(name):
     assert run.label(name) == name

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from helpers.circumstances import account
 from helpers.errors import (
     DigestMismatch,
     InvalidInput,
@@ -449,6 +450,10 @@ def test_a_person_decides_on_the_command_line(registry, capsys, monkeypatch):
     assert shown.out.startswith("alpha 1.0 is approved\n")
     assert "approved   Ada: needed for the pilot" in shown.out
     assert run()[1].out == shown.out
+    assert run("--reject", "--by", "Ada", "--reason", " ")[0] == 1
+    code, shown = run("--reject", "--by", " ", "--reason", "a flaw was found")
+    assert code == 0
+    assert f"rejected   {account()}: a flaw was found" in shown.out, "nobody's decision would be the policy's"
     monkeypatch.setattr("sys.argv", ["helpers.registry", "alpa", "1.0", "--registry", registry.address])
     assert main() == 1
     assert "alpha" in capsys.readouterr().err

@@ -46,4 +46,5 @@ def _selected(folder: Path) -> dict[str, str]:
         found = json.loads((folder / SELECTION).read_bytes())
     except (OSError, ValueError):
         return {}
-    return {key: found[key] for key in ("run", "digest") if isinstance(found.get(key), str)} if found else {}
+    known = found if isinstance(found, dict) else {}  # what is no selection is told by whoever reads it whole
+    return {key: known[key] for key in ("run", "digest") if isinstance(known.get(key), str)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from helpers.parameters import UNSAFE, Settings
 from helpers.pipelines.definition import Pipeline
 
 WORDS = ("true", "1", "false", "0")  # what the notebooks read as a bool
+LOGIN = re.compile(r"(?i)\b(https?|s3|oci)://[^/\s]*@")
 KINDS = {"int": "whole number", "float": "number"}
 
 
@@ -71,6 +73,8 @@ def _not_carried(name: str, value: str) -> str:
     """Return why a value does not reach a pod as it is, "" where it does."""
     if not value:  # Elyra compiles an empty default to none, and the pod's shell then sees the placeholder
         return f"{name} is empty: leave it out"
+    if LOGIN.search(value):  # not echoed: what is compiled and what runs keeps its values, and everybody reads them
+        return f"{name} holds a user or a password, which belong into a Secret: give the address alone"
     if found := UNSAFE.search(value):
         return f"{name} holds the character {found.group()!r}, which does not travel through a shell"
     return ""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from helpers import errors, memory
 from helpers.errors import AssayError, StageFailed
-from helpers.partial import anew
+from helpers.partial import again, anew
 from helpers.patience import causes
 
 REFUSED = 3  # exit code of a node that would decide the same if it were tried again
@@ -60,7 +60,10 @@ def reason(error: BaseException, node: str) -> Reason:
 
 def _of(name: str, text: str, kind: object = None) -> Reason:
     refused = isinstance(kind, type) and issubclass(kind, DECISIONS)
-    return Reason(f"{name}: {' '.join(text.split())}", refused)
+    # Stages run by hand too; here nobody can run one alone.
+    said = " ".join(text.split()).replace("run this stage again", again())
+    said = said.replace("Run this stage again", again().capitalize())
+    return Reason(f"{name}: {said}", refused)
 
 
 def _killed(node: str) -> AssayError:

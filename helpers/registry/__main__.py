@@ -17,9 +17,10 @@ def main() -> int:
         registry = connect(arguments.registry, author=account())
         version = registry.find(arguments.model, arguments.version)
         if arguments.state:
-            if not arguments.reason:
-                raise InvalidInput(f"{arguments.by}'s decision has no reason", do="Say why with --reason")
-            registry.set_approval(version.model_version_id, arguments.state, [arguments.reason], by=arguments.by)
+            by = arguments.by.strip() or account()  # a decision of nobody would be a policy's
+            if not arguments.reason.strip():
+                raise InvalidInput(f"{by}'s decision has no reason", do="Say why with --reason")
+            registry.set_approval(version.model_version_id, arguments.state, [arguments.reason], by=by)
         _show(registry, arguments.model, arguments.version)
     except AssayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     state.add_argument(
         "--hand-back", dest="state", action="store_const", const="candidate", help="let the policy decide again"
     )
-    parser.add_argument("--by", default=account(), help="who decides")
+    parser.add_argument("--by", default="", help="who decides")
     parser.add_argument("--reason", default="", help="why, in one sentence")
     return parser
 

@@ -43,6 +43,20 @@ def test_a_value_that_a_stage_would_refuse_is_refused(given, said):
     assert len(refused.value.what.split(";")) == 1
 
 
+@pytest.mark.parametrize(
+    "value", ["https://me:hunter2@registry.example", "https://hunter2@registry.example", "HTTP://me:hunter2@host/path"]
+)
+def test_an_address_with_a_password_is_refused_without_repeating_it(value):
+    with pytest.raises(InvalidParameter, match="REGISTRY holds a user or a password") as refused:
+        check_values(ENGINEER, {"REGISTRY": value})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_at_sign_that_is_no_login_is_accepted():
+    check_values(Pipeline("model-ops"), {"SOURCE": f"oci://host/models/tiny@sha256:{'0' * 64}"})
+    check_values(Pipeline("model-ops"), {"SOURCE": "hf://gpt2@main"})
+
+
 @pytest.mark.parametrize("value", ["true", "True", "1", "false", "FALSE", "0"])
 def test_a_bool_is_what_the_notebooks_read(value):
     check_values(ENGINEER, {"FRESH": value})

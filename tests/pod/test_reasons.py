@@ -48,6 +48,14 @@ def test_what_elyra_or_the_store_ended_in_is_told_too():
     assert reason(ValueError("no kernel\nhere"), "node") == Reason("ValueError: no kernel here")
 
 
+def test_nobody_is_told_to_run_a_stage_alone_in_a_pod(monkeypatch):
+    monkeypatch.setenv("ELYRA_RUNTIME_ENV", "kfp")
+    for text in ("It is down. Start it, then run this stage again.", "It did not settle. Run this stage again."):
+        line = reason(raised("StoreFailed", text), "node").line
+        assert "retry the run" in line.lower()
+        assert "this stage" not in line
+
+
 def test_an_earlier_refusal_is_repeated_word_by_word():
     before = Reason("GateFailed: Worse. Keep the baseline.", refused=True)
     assert reason(RefusedBefore(before), "node") == before
