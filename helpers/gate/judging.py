@@ -27,6 +27,7 @@ class Judgement(Artifact):
     record_id: str = Field(default="", description="the candidate's record; empty in files of before")
     baseline: str
     checks: tuple[Check, ...]
+    accepted: str = Field(default="", description="who let this record be the baseline nevertheless, and why")
 
     @property
     def state(self) -> State:
@@ -39,8 +40,17 @@ class Judgement(Artifact):
         marks = {"pass": "passes", "fail": "fails", "inconclusive": "is inconclusive"}
         rows = [f"| {c.name} | {c.allowed} | {c.seen} | {c.state} |" for c in self.checks]
         head = f"## {self.candidate} {marks[self.state]} against {self.baseline}"
+        told = [f"Accepted by {self.accepted}", ""] if self.accepted else []
         return "\n".join(
-            [head, "", "| check | allowed | seen, 90% interval | result |", "| --- | --- | --- | --- |", *rows, ""]
+            [
+                head,
+                "",
+                *told,
+                "| check | allowed | seen, 90% interval | result |",
+                "| --- | --- | --- | --- |",
+                *rows,
+                "",
+            ]
         )
 
 

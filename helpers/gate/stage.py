@@ -14,6 +14,7 @@ from helpers.gate.baseline import accepting, find_baseline
 from helpers.gate.judging import Judgement, judge
 from helpers.gate.policy import load_gate_policy
 from helpers.gate.reading import answers_of
+from helpers.partial import again
 from helpers.registry import Registry, Verdict
 
 REPORT = "gate.md"
@@ -32,7 +33,8 @@ class Settings(parameters.Settings):
 def hold(settings: Settings, registry: Registry, folder: Path) -> Judgement:
     """Hold the record in `folder` against its baseline, write gate.json and gate.md there, and tell the registry.
 
-    What did not pass is no baseline of later runs, also where ON_INCONCLUSIVE lets it pass.
+    What did not pass is no baseline of later runs, also where ON_INCONCLUSIVE lets it pass. What a person has accepted
+    since stays accepted.
 
     Raises InvalidPolicy before anything is read, NotFound where there is no baseline, ArtifactMissing.
     """
@@ -40,20 +42,35 @@ def hold(settings: Settings, registry: Registry, folder: Path) -> Judgement:
     candidate = Record.read(folder)
     baseline = find_baseline(registry, candidate, settings.baseline_name, settings.baseline_version)
     judgement = judge(candidate, baseline, (answers_of(candidate, folder), answers_of(baseline)), policy)
+    judgement = judgement.model_copy(update={"accepted": _accepted(registry, candidate.record_id)})
     judgement.write(folder)
     write_atomic(folder / REPORT, judgement.markdown().encode())
-    verdict = Verdict(candidate.record_id, judgement.state, against=baseline.record_id)
-    registry.add_verdict(candidate.selection.model_version_id, verdict)
+    if not judgement.accepted:
+        verdict = Verdict(candidate.record_id, judgement.state, against=baseline.record_id)
+        registry.add_verdict(candidate.selection.model_version_id, verdict)
     return judgement
 
 
+def _accepted(registry: Registry, record_id: str) -> str:
+    """Return who accepted a record and why, "" where the newest verdict on it is the gate's own."""
+    said = [verdict for verdict in registry.verdicts() if verdict.record_id == record_id][-1:]
+    return "".join(f"{verdict.by}: {verdict.reason}" for verdict in said if verdict.state == "accepted")
+
+
 def enforce(settings: Settings, judgement: Judgement) -> None:
-    """End the stage where the gate is not passed. Raises GateFailed or GateInconclusive with the checks."""
+    """End the stage where the gate is not passed. Raises GateFailed or GateInconclusive with the checks.
+
+    A record that a person has accepted passes: the run that refused it can be retried.
+    """
+    if judgement.accepted:
+        print(f"{judgement.candidate} is accepted by {judgement.accepted}")
+        return
     told = "; ".join(f"{c.name} {c.seen}, {c.allowed} allowed" for c in judgement.checks if c.state == judgement.state)
     if judgement.state == "fail":
         raise GateFailed(
             f"{judgement.candidate} is worse than {judgement.baseline}: {told}",
-            do="Keep the baseline; or, where this loss may be accepted, " + accepting(judgement.record_id),
+            do="Keep the baseline; or, where this loss may be accepted, "
+            f"{accepting(judgement.record_id)}, then {again()}",
         )
     if judgement.state == "inconclusive" and settings.on_inconclusive == "stop":
         raise GateInconclusive(

@@ -12,7 +12,7 @@ from helpers.errors import GateFailed, GateInconclusive, InvalidParameter, Inval
 from helpers.gate import Judgement, Settings, enforce, hold
 from helpers.gate.__main__ import NOT_JUDGED, main
 from helpers.records import summary
-from helpers.registry import connect
+from helpers.registry import Verdict, connect
 from helpers.workspace import ROOT
 from tests.gate.test_gate import STEADY, answers, sweep
 from tests.plugins.kernels import execute
@@ -85,12 +85,25 @@ def test_a_regression_that_stays_stays_red_until_a_person_accepts_it(logged, hel
         assert (judgement.state, good.record_id in judgement.baseline) == ("fail", True), days
     with pytest.raises(GateFailed, match=f"--accept {judgement.record_id} --reason") as failed:
         enforce(Settings(), judgement)
-    command = failed.value.do.partition("helpers.gate ")[2].rstrip(".").replace("WHY", "faster").split()
+    command = failed.value.do.partition("helpers.gate ")[2].partition(",")[0].replace("WHY", "faster").split()
     assert main([*command, "--by", "Kim", "--registry", registry.address]) == 0
     assert f"Record {judgement.record_id} of ops 1.0 is accepted" in capsys.readouterr().out
     accepted = held(logged(days=4, wrong=WORSE))
     assert judgement.record_id in accepted.baseline
     assert accepted.state == "pass"
+
+
+def test_the_run_that_was_refused_can_be_retried_once_its_record_is_accepted(logged, held, registry):
+    logged(days=0)
+    candidate = logged(days=1, wrong=WORSE)
+    assert held(candidate).state == "fail"
+    accepted = Verdict(candidate.record_id, "accepted", by="Kim", reason="half the price")
+    registry.add_verdict(candidate.selection.model_version_id, accepted)
+    judgement = held(candidate)
+    assert judgement.state == "fail"
+    assert "Kim: half the price" in judgement.markdown()
+    enforce(Settings(), judgement)
+    assert [verdict.state for verdict in registry.verdicts()] == ["fail", "accepted"], "and stays accepted"
 
 
 def test_the_baseline_moves_on_with_what_passes(logged, held):
