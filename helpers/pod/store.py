@@ -18,12 +18,12 @@ class Store:
 
     def __init__(self, client: Any, address: str, bucket: str) -> None:
         self.client, self.address, self.bucket = client, address, bucket
-        self.gave_up = False  # it was waited for in vain: from then on it is asked once
+        self.gave_up = False  # it was waited for in vain: until it answers it is asked once
 
     def ask(self, call: Callable[[], T], name: str) -> T:
         """Call until the store answers. Raises ArtifactMissing, StoreFailed or StoreUnreachable."""
         try:
-            return patiently(
+            answer = patiently(
                 call,
                 what=f"the store at {self.address}",
                 do="Look at it, and at the network between",
@@ -34,6 +34,8 @@ class Store:
             if told := self._told(error, name):
                 raise told from error
             raise
+        self.gave_up = False
+        return answer
 
     def _told(self, error: Exception, name: str) -> AssayError | None:
         from minio.error import S3Error

@@ -48,6 +48,10 @@ def test_after_two_minutes_it_is_asked_once_for_all_that_is_left(monkeypatch):
     with pytest.raises(StoreUnreachable):
         store.ask(functools.partial(ask, "second"), "second")
     assert asked.count("second") == 1
+    assert store.ask(lambda: "here", "third") == "here"
+    with pytest.raises(StoreUnreachable):
+        store.ask(functools.partial(ask, "fourth"), "fourth")
+    assert asked.count("fourth") > 2, "it had come back while the stage worked, and has its time again"
 
 
 def test_what_is_not_there_is_told_at_once(store):
