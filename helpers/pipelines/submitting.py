@@ -96,7 +96,7 @@ def _experiment(client: Client, pipeline: Pipeline, runtime: runtimes.Runtime) -
         return ""
     if found.storage_state == "ARCHIVED":
         raise SubmissionFailed(
-            f"The experiment {pipeline.resource_name} is archived: a run in it would be seen nowhere",
+            f"The experiment {pipeline.resource_name} is archived: the dashboard would not show a run in it",
             do="Restore the experiment on the dashboard, then submit again",
         )
     return str(found.experiment_id)

@@ -74,7 +74,7 @@ def _not_carried(name: str, value: str) -> str:
     if not value:  # Elyra compiles an empty default to none, and the pod's shell then sees the placeholder
         return f"{name} is empty: leave it out"
     if LOGIN.search(value):  # not echoed: what is compiled and what runs keeps its values, and everybody reads them
-        return f"{name} holds a user or a password, which belong into a Secret: give the address alone"
+        return f"{name} holds a user or a password, which belongs in a Secret: give the address alone"
     if found := UNSAFE.search(value):
         return f"{name} holds the character {found.group()!r}, which does not travel through a shell"
     return ""

@@ -53,6 +53,9 @@ def follow(
                 state = patiently(ask, what=where, do="The run goes on meanwhile", again=may_pass, seconds=patience)
         except StageFailed as error:  # the token, for example: it says nothing of the run
             raise PipelinesUnreachable(error.what, do=error.do) from error
+        except PipelinesUnreachable as error:
+            do = "Look at the run when it answers again; to submit again would start a second one"
+            raise PipelinesUnreachable(error.what, do=do) from error
         if state.state not in ENDED and watch.deleted(gone):
             raise _deleted(run, pipeline, watch.view)
         watch.tell(state)
