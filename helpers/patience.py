@@ -128,4 +128,5 @@ def _say(what: str, do: str, error: BaseException, waited: float, longest: float
     now = time.monotonic()
     if waited >= SAY_AFTER and now - _said.get(what, now - SAY_EVERY) >= SAY_EVERY:
         _said[what] = now
-        print(f"Waiting for {what} ({waited:.0f} of {longest:.0f} s): {brief(error)}. {do.rstrip('. ')}.", flush=True)
+        left = f"If it stays away: {do[:1].lower()}{do[1:].rstrip('. ')}"
+        print(f"Waiting for {what} ({waited:.0f} of {longest:.0f} s): {brief(error)}. {left}.", flush=True)

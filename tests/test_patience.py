@@ -90,7 +90,7 @@ def test_it_says_who_is_waited_for_and_when_he_is_back(clock, capsys):
     said = capsys.readouterr().out.splitlines()
     assert ["the store at http://s" in line.lower() for line in said] == [True] * len(said)
     assert "reset by peer" in said[0]
-    assert "Check that it runs" in said[0]
+    assert "If it stays away: check that it runs." in said[0]
     assert len(said) == 4  # after 7.5, 23.5 and 39.5 s, and when it answers
     assert "answers again" in said[-1]
 

@@ -202,7 +202,7 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(pipelines_api, runtim
 def test_a_server_that_stays_away_ends_the_watch_and_not_the_run(pipelines_api, runtime, tmp_path):
     run = begun(pipelines_api, tmp_path)
     pipelines_api.refuse(f"GET /runs/{run.run_id}", 503, 14, "no healthy upstream")
-    with pytest.raises(PipelinesUnreachable, match="is away: 503.*second one"):
+    with pytest.raises(PipelinesUnreachable, match=r"is away: 503.*second one"):
         watching.follow(run, REMOVE, runtimes.find(runtime), print, interval=0.02, patience=0.5)
 
 
