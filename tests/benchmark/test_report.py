@@ -6,9 +6,10 @@ import json
 import pytest
 
 from helpers.artifacts import SLO
-from helpers.benchmark import read_report
+from helpers.benchmark import read_report, running
 from helpers.benchmark.report import first_error, measured
 from helpers.errors import SweepFailed
+from helpers.evaluation import run as evaluating
 
 
 def distribution(value, count):
@@ -144,3 +145,11 @@ def test_a_report_that_is_none_is_refused(tmp_path, content):
         path.write_text(content)
     with pytest.raises(SweepFailed, match="is no report of GuideLLM"):
         read_report(path, SLO())
+
+
+def test_the_end_of_a_log_is_told_without_the_endpoints_key(tmp_path):
+    log = tmp_path / "tool.log"
+    log.write_text("headers: {'Authorization': 'Bearer my-own-key'}\n\n401 for sk-abcdefghij0123\n")
+    for lines in (running._lines(log), evaluating._lines(log)):
+        assert len(lines) == 2
+        assert not any(key in line for line in lines for key in ("my-own-key", "sk-abc"))
