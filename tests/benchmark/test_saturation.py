@@ -9,6 +9,7 @@ from helpers.benchmark import operating_point, sweep, workload
 from helpers.benchmark.report import read_report
 from helpers.benchmark.running import Load
 from helpers.benchmark.saturation import marked
+from helpers.partial import Unguarded
 
 from .conftest import at, brief, start
 from .test_operating_point import flat, point
