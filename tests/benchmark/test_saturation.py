@@ -9,6 +9,7 @@ from helpers.benchmark import operating_point, sweep, workload
 from helpers.benchmark.report import read_report
 from helpers.benchmark.running import Load
 from helpers.benchmark.saturation import marked
+from helpers.partial import Unguarded
 
 from .conftest import at, brief, start
 from .test_operating_point import flat, point
@@ -95,7 +96,8 @@ def test_more_in_flight_than_the_server_works_on_at_once_is_saturation(limited, 
 def test_guidellm_detects_a_rate_beyond_capacity_while_it_is_offered(limited, tmp_path):
     settings = brief(max_seconds=6, repeats=1, max_concurrency=500, seed=5, warmup=0, slo_ttft_ms=4 * TTFT_MS)
     offered = load("constant@60", 60, rate=3 * CAPACITY)
-    measuring = Load(settings, limited, workload.load(settings, limited), tmp_path, lambda _: None)
+    requests = workload.load(settings, limited)
+    measuring = Load(settings, limited, requests, tmp_path, lambda _: None, Unguarded(), tmp_path / "kept")
     (found,), warnings = read_report(measuring.measure(offered), settings.slo)
     assert found.saturated
     assert found.requests_per_second < 1.2 * CAPACITY

@@ -161,7 +161,8 @@ def test_a_node_whose_secret_is_missing_waits_until_it_is_there(drawn):
     run_id = start(needs="assay-stor", remove_deployment="true")
     until(api, run_id, states(recorded("waiting")))
     assert api.get_run({}, None, run_id)["state"] == recorded("waiting")["state"] == "RUNNING"
-    assert api.runs[run_id].tasks[0].message == 'CreateContainerConfigError: secret "assay-stor" not found'
+    told = 'CreateContainerConfigError: secret "assay-stor" not found'
+    wait_for(lambda: api.runs[run_id].tasks[0].message == told, what="the reason", do="Look", timeout=60, interval=0.02)
     api.pods.secrets["assay-stor"] = {"KEY": "value"}
     assert api.wait(30).state == "SUCCEEDED"
 
