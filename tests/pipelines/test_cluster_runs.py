@@ -187,7 +187,7 @@ def test_the_second_pipeline_takes_the_evaluation_over_from_the_first(finished):
     records = [Record.model_validate_json(finished.store.get(key)) for key in keys if key.endswith("/record.json")]
     (first,) = [record for record in records if record.purpose == "baseline"]
     (second,) = [record for record in records if record.purpose == "use-case"]
-    assert second.evaluation == first.evaluation.model_copy(update={"taken_from": first.record_id})
+    assert second.evaluation == first.evaluation.model_copy(update={"taken_from": first.record_id, "run": second.run})
     assert not second.sweep.taken_from, "it has other prompts"
 
 
