@@ -18,6 +18,7 @@ __all__ = ["inspect"]
 
 WEIGHTS = ".safetensors"
 MANY = 100  # findings about names alone; the files behind them are not opened any more
+PULL = "Run git lfs pull in the repository's folder, then give it again"
 UNREADABLE = "Check the folder and its permissions"
 
 
@@ -102,6 +103,7 @@ def _opened(folder: Path, sizes: dict[str, int], policy: Policy) -> Iterator[Fin
     from helpers.ingestion.inspection.configs import inspect_json
     from helpers.ingestion.inspection.content import inspect_content
     from helpers.ingestion.inspection.licenses import inspect_license
+    from helpers.ingestion.inspection.opening import POINTER, is_pointer
     from helpers.ingestion.inspection.second_opinion import ask_modelscan
     from helpers.ingestion.inspection.shards import inspect_index
     from helpers.ingestion.inspection.templates import Templates
@@ -110,6 +112,9 @@ def _opened(folder: Path, sizes: dict[str, int], policy: Policy) -> Iterator[Fin
     templates = Templates()
     for name, size in sizes.items():
         path, file = folder / name, shown(name)
+        if size <= POINTER and is_pointer(path):
+            yield Finding(file, "lfs-pointer", "high", "is a Git LFS pointer, not the file that it stands for", PULL)
+            continue
         yield from inspect_content(path, file, policy)
         if name.endswith(WEIGHTS):
             yield from inspect_weights(path, file, policy)
@@ -119,7 +124,7 @@ def _opened(folder: Path, sizes: dict[str, int], policy: Policy) -> Iterator[Fin
             yield from inspect_json(path, file, policy, templates)
         elif name.lower().endswith(".jinja"):
             yield from templates.inspect_file(path, file, policy)
-    yield from inspect_index(folder, policy)
+    yield from inspect_index(folder, sizes, policy)
     yield from inspect_parts(folder, list(sizes), policy)
     yield from inspect_license(folder, policy)
     yield from ask_modelscan(folder, [name for name in sizes if not name.endswith(WEIGHTS)])

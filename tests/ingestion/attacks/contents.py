@@ -137,6 +137,13 @@ def compiled_python_named_vocabulary(folder):
     (folder / "vocab.txt").write_bytes(struct.pack("<H", 3495) + b"\r\n" + bytes(100))
 
 
+@attack(rule="lfs-pointer", says="is a Git LFS pointer")
+def weights_that_were_never_fetched(folder):
+    (folder / "model.safetensors").write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 269060552\n"
+    )
+
+
 @attack(rule="encoding", says="is no UTF-8 text")
 def a_notice_in_utf_16(folder):
     (folder / "LICENSE").write_bytes("Apache License, Version 2.0".encode("utf-16"))
