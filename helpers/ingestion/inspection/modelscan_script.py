@@ -1,8 +1,8 @@
 """Run as a script, not imported: asks modelscan about files and writes its answer as JSON.
 
 modelscan holds every opcode of a pickle at once, takes time that grows with their square, and prints as it likes. So
-this process has bounds on memory and time, and imports nothing of ours. It reads from memory: asked for more bytes than are
-left, a file would make room for all of them, and a text may begin like a pickle's length of gigabytes ("The ").
+this process has bounds on memory and time, and imports nothing of ours. It reads from memory, because a file makes room
+for whatever it is asked for, and a text may begin like a pickle of a text of gigabytes ("The ").
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def scan(folder: Path, name: str) -> Iterator[Answer]:
     from modelscan.model import Model
     from modelscan.modelscan import ModelScan
 
-    Model.open = _held  # type: ignore[method-assign]
+    Model.open = _held
     scanner = ModelScan(settings=_settings(Path(name).suffix))
     scanner.scan(folder / name)
     for issue in scanner.issues.all_issues:
