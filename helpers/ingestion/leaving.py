@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -39,17 +38,6 @@ class Leaving:
         listed = ", ".join(map(shown, told[:5])) + (", …" if len(told) > 5 else "")
         problem = f"has {len(told)} files or folders that the policy leaves behind: {listed}"
         return (Finding(".", "left-behind", "low", problem, "Nothing: they do not come in"),)
-
-    def remove(self, folder: Path) -> None:
-        """Remove from a folder what stays behind."""
-        for root, folders, names in os.walk(folder):
-            prefix = f"{os.path.relpath(root, folder)}/".removeprefix("./")
-            for name in [name for name in folders if self(f"{prefix}{name}/")]:
-                shutil.rmtree(os.path.join(root, name))
-                folders.remove(name)
-            for name in names:
-                if self(f"{prefix}{name}"):
-                    os.unlink(os.path.join(root, name))
 
 
 def is_snapshot(folder: Path) -> bool:

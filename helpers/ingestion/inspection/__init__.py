@@ -39,8 +39,9 @@ def inspect(path: Path, policy: Policy, *, source: str = "", at_source: bool = F
     from helpers.ingestion.archives import unpack
 
     with TemporaryDirectory(prefix="inspection-") as temporary:
-        refused = unpack(path, Path(temporary), policy.limits)
-        return _report(_only_folder(Path(temporary)), policy, source or str(path), refused, at_source)
+        leaving = Leaving(policy if at_source else None)
+        refused = unpack(path, Path(temporary), policy.limits, leaving=leaving)
+        return _report(_only_folder(Path(temporary)), policy, source or str(path), [*refused, *leaving.note()], False)
 
 
 def _inspect_snapshot(path: Path, policy: Policy, source: str) -> Inspection:

@@ -66,10 +66,9 @@ def _unpack(path: Path, policy: Policy, work: Path, model: Path) -> Sums:
     for folder in (draft, model):
         shutil.rmtree(folder, ignore_errors=True)
     draft.mkdir()
-    if findings := unpack(path, draft, policy.limits):
+    if findings := unpack(path, draft, policy.limits, leaving=Leaving(policy)):
         raise Refused(str(path), *findings)
     inside = list(draft.iterdir())
     whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else draft
-    Leaving(policy).remove(whole)
     whole.rename(model)
     return hash_folder(model)
