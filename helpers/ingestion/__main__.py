@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Inspect what the arguments name, print the report and return the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        inspection = inspect(given.path, load_policy(given.policy), source=shown(str(given.path)))
+        inspection = inspect(given.path, load_policy(given.policy), source=shown(str(given.path)), at_source=True)
     except AssayError as error:
         print(shown(str(error)), file=sys.stderr)
         return NOT_INSPECTED

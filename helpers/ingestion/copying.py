@@ -5,14 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from helpers.errors import InvalidInput, StoreFailed
+from helpers.ingestion.leaving import Leaving, blob_of
 
 CHUNK = 1 << 20
 
 Sink = Callable[[memoryview], object]
+
+
+class File(NamedTuple):
+    """A file's name and size in bytes, and where its content lies: a folder and the path below it."""
+
+    name: str
+    size: int
+    folder: Path
+    inner: str
 
 
 def hash_folder(folder: Path, workers: int = 2) -> dict[str, str]:
@@ -20,12 +31,13 @@ def hash_folder(folder: Path, workers: int = 2) -> dict[str, str]:
 
     Hashing and reading release the interpreter's lock, so the workers are threads.
     """
-    return _each(folder, lambda name, source: _hash(folder / name, source, lambda _: None), workers)
+    return _each(_files(folder), lambda name, source: _hash(folder / name, source, lambda _: None), workers)
 
 
-def copy_hashed(source: Path, target: Path, workers: int = 2) -> dict[str, str]:
+def copy_hashed(source: Path, target: Path, workers: int = 2, leaving: Leaving | None = None) -> dict[str, str]:
     """Copy every file under `source` to `target` and return its SHA-256, reading each byte once.
 
+    `leaving` says what stays behind; given that, links of a snapshot of the hub's cache stand for its blobs.
     Raises InvalidInput for a link, for anything else that is no file and for a file that changes meanwhile,
     StoreFailed when `target` cannot be written. Files in `target` of the same name are replaced, others stay.
     """
@@ -43,7 +55,7 @@ def copy_hashed(source: Path, target: Path, workers: int = 2) -> dict[str, str]:
         finally:
             os.close(writing)
 
-    return _each(source, copy, workers)
+    return _each(_files(source, leaving), copy, workers)
 
 
 def _writer(path: Path, descriptor: int) -> Sink:
@@ -61,19 +73,19 @@ def _unwritable(path: Path, error: OSError) -> StoreFailed:
     return StoreFailed(f"Could not write {path}: {error.strerror}", do="Free some space, then run this stage again")
 
 
-def _each(folder: Path, work: Callable[[str, int], str], workers: int) -> dict[str, str]:
+def _each(files: Iterable[File], work: Callable[[str, int], str], workers: int) -> dict[str, str]:
     """Call `work` with name and open descriptor of every file, the largest first so that the threads end together."""
     from concurrent.futures import ThreadPoolExecutor
 
     def opened(name: str) -> str:
-        descriptor = _open(folder, name)
+        descriptor = _open(places[name].folder, places[name].inner)
         try:
             return work(name, descriptor)
         finally:
             os.close(descriptor)
 
-    sizes = dict(_files(folder))
-    names = sorted(sizes, key=lambda name: -sizes[name])
+    places = {file.name: file for file in files}
+    names = sorted(places, key=lambda name: -places[name].size)
     with ThreadPoolExecutor(workers) as threads:
         try:
             return dict(sorted(zip(names, threads.map(opened, names), strict=True)))
@@ -82,15 +94,20 @@ def _each(folder: Path, work: Callable[[str, int], str], workers: int) -> dict[s
             raise
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int]]:
+def _files(folder: Path, leaving: Leaving | None = None) -> Iterator[File]:
     for root, folders, names in os.walk(folder, onerror=_unreadable):
+        prefix = Path(root).relative_to(folder)
+        if leaving:
+            folders[:] = [name for name in folders if not leaving(f"{(prefix / name).as_posix()}/")]
+            names = [name for name in names if not leaving((prefix / name).as_posix())]
         for name in [*names, *folders]:
-            path = Path(root, name)
-            status = path.lstat()
-            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-                raise InvalidInput(f"{path} is a link or no regular file", do="Replace it by the file itself")
-            if name in names:
-                yield path.relative_to(folder).as_posix(), status.st_size
+            inner, status = (prefix / name).as_posix(), Path(root, name).lstat()
+            if leaving and stat.S_ISLNK(status.st_mode) and (blob := blob_of(folder, inner)):
+                yield File(inner, blob.lstat().st_size, blob.parent, blob.name)
+            elif not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+                raise InvalidInput(f"{root}/{name} is a link or no regular file", do="Replace it by the file itself")
+            elif name in names:
+                yield File(inner, status.st_size, folder, inner)
 
 
 def _unreadable(error: OSError) -> None:

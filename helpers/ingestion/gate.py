@@ -78,7 +78,7 @@ def _inspect(fetched: Fetched, policy: Policy, source: str) -> Inspection:
         return Inspection(
             source=source, files=0, size_bytes=0, findings=ordered(fetched.findings), policy_digest=policy.digest
         )
-    seen = inspect(fetched.folder, policy, source=source)
+    seen = inspect(fetched.folder, policy, source=source, at_source=not fetched.sums)  # or it was copied from there
     return seen.model_copy(update={"findings": ordered((*fetched.findings, *seen.findings))})
 
 

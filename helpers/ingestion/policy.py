@@ -29,7 +29,7 @@ class Files(Contract):
     """Which files a model may consist of, as patterns of file names."""
 
     allow: tuple[str, ...] = Field(min_length=1)
-    leave_on_hub: tuple[str, ...] = ()
+    leave_behind: tuple[str, ...] = ()
     adapters: bool = False
 
 

@@ -99,3 +99,102 @@ MACROS = """\
 """
 
 ALL = {"plain": PLAIN, "tools": TOOLS, "thinking": THINKING, "strict": STRICT, "macros": MACROS}
+
+# What the templates of well-known models use, each construct written anew for these tests.
+CONSTRUCTS = {
+    "loop controls (Qwen3, DeepSeek, GLM)": (
+        "{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}"
+        "{% if loop.index0 > 3 %}{% break %}{% endif %}{% endfor %}"
+    ),
+    "generation (SmolLM3, Hermes for training)": (
+        "{% if m.role == 'assistant' %}{%- generation -%}{{ m.content }}{%- endgeneration -%}{% endif %}"
+    ),
+    "raise_exception (Mistral, Gemma, Llama 2)": (
+        "{% if messages | length == 0 or messages[0].role == 'tool' %}"
+        "{{ raise_exception('There is no user: ' ~ messages[0]['role'] + '; give one') }}"
+        "{% endif %}"
+    ),
+    "strftime_now behind a test (Llama 3.2, 3.3)": (
+        "{%- if date_string is not defined %}{%- if strftime_now is defined %}"
+        "{%- set date_string = strftime_now('%d %b %Y') %}{%- else %}"
+        "{%- set date_string = '26 Jul 2024' %}{%- endif %}{%- endif %}"
+        "{{ 'Today: ' + date_string }}"
+    ),
+    "strftime_now within a sum (Granite, Mistral Small)": (
+        "{{ 'Today is ' + strftime_now('%B %d, %Y') + '.\\n' }}"
+        "{% set text = 'It is {}, \"{}\"'.format(strftime_now('%Y-%m-%d'), name) %}"
+    ),
+    "tojson with arguments (Llama 3.1, Command R, Kimi)": (
+        "{{ tool | tojson(indent=4) }}{{ tool | tojson(ensure_ascii=False) }}"
+        "{{ tools | tojson(separators=(',', ':'), sort_keys=true) }}"
+    ),
+    "tojson and safe (Qwen3-Coder, Nemotron)": "{% set value = v if v is string else v | tojson | safe %}{{ value }}",
+    "a macro that calls itself (gpt-oss, Hermes 3)": (
+        "{% macro kind(spec, known=[], nullable=false) %}{% if spec.type == 'array' %}"
+        "{{ kind(spec['items'], known) ~ '[]' }}{% else %}{{ spec.type | join(' | ') }}"
+        "{% endif %}{% endmacro %}{{ kind(tool.parameters) }}"
+    ),
+    "a table of names (Hermes 2 Pro, Seed-OSS)": (
+        "{% set names = {'string': 'str', 'object': 'dict'} %}{{ names[spec.type] }}{{ names.get(spec.type, 'Any') }}"
+    ),
+    "a namespace that grows (Phi-4-mini, SmolLM3)": (
+        "{% set ns = namespace(text='## Tools', seen=false, at=-1, calls=[]) %}"
+        "{% for tool in tools[:] %}{% set ns.text = ns.text ~ (tool | string) ~ '\\n' %}"
+        "{% set ns.at = ns.at + 1 %}{% set ns.calls = ns.calls + [tool] %}{% endfor %}"
+        "{{ ns.text }}"
+    ),
+    "an empty namespace (Mistral Large)": "{% set ns = namespace() %}{% set ns.index = 0 %}{{ ns.index }}",
+    "messages from the end (Qwen3)": (
+        "{% for m in messages[::-1] %}{% set at = (messages | length - 1) - loop.index0 %}{% endfor %}"
+    ),
+    "thoughts cut out (DeepSeek-R1, QwQ)": (
+        "{% if '</think>' in text %}{% set text = text.split('</think>')[-1].lstrip('\\n') %}{% endif %}{{ text }}"
+    ),
+    "switches in a prompt (SmolLM3)": "{{ system.replace('/no_think', '').replace('/think', '').rstrip() }}",
+    "wide bars in tokens (DeepSeek V3)": (
+        "{{ '<\uff5cUser\uff5c>' + m.content + '<\uff5ctool\u2581calls\u2581begin\uff5c>' }}"
+    ),
+    "roles in turn (Gemma 2, Zephyr)": (
+        "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('user and assistant take turns') }}{% endif %}"
+    ),
+    "filters by role (Mistral, OLMo 2)": (
+        "{% set users = messages | selectattr('role', 'equalto', 'user') | list %}"
+        "{{ users | length }}{{ tools | map(attribute='function.name') | join(', ') }}"
+        "{{ x | rejectattr('hidden') | first }}"
+    ),
+    "a call's number (Mistral Nemo)": (
+        "{% if call.id is not defined or call.id | length != 9 %}"
+        "{{ raise_exception('nine letters') }}{% endif %}"
+        "{% set out = call.function | tojson %}{{ out[:-1] + ', \"id\": ' }}"
+    ),
+    "items with a condition (Mistral, GLM-4.5)": (
+        "{% for k, v in tool.items() if k != 'return' %}{{ k ~ '=' ~ v }}{% endfor %}"
+        "{% for k, v in call.arguments | items %}{{ k }}{% endfor %}"
+        "{% set _args = call.arguments %}"
+    ),
+    "parts of a message (Llama 4, Gemma 3, Pixtral)": (
+        "{% if m.content is not string and m.content is iterable %}"
+        "{% for part in m.content %}"
+        "{{ '[IMG]' if part['type'] == 'image' else part.text | trim }}{% endfor %}"
+        "{% endif %}"
+    ),
+    "what a tool takes (Qwen3-Coder)": (
+        "{% if tool is mapping %}{% for key in tool if key not in ['name', 'type'] %}"
+        "{{ '<' ~ key ~ '>' ~ tool[key] ~ '</' ~ key ~ '>' }}{% endfor %}{% endif %}"
+    ),
+    "documents (Granite 3.3, Command R+)": (
+        "{% for d in documents %}{{ 'Document ' + d['id'] | string + ': ' + d.text }}"
+        "{% endfor %}{{ controls | default({}, true) }}"
+    ),
+    "a text in a block (Llama 3.1)": "{% set text %}{{ m.content | trim }}{% endset %}{{ text }}",
+    "a loop's neighbours (Qwen2.5)": (
+        "{% if loop.first or loop.previtem.role != 'tool' %}<{% endif %}"
+        "{% if loop.last or loop.nextitem.role != 'tool' %}>{% endif %}"
+    ),
+    "lines and indents (gpt-oss)": (
+        "{{ '// ' + text | replace('\\n', '\\n// ') }}{{ '  ' * (depth + 1) }}"
+        "{{ text | indent(4, first=true) }}{% for line in text.splitlines() %}{{ line }}"
+        "{% endfor %}"
+    ),
+}

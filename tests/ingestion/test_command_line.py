@@ -44,17 +44,39 @@ def test_a_clean_model_ends_with_0_and_one_line(folder):
     )
 
 
+def test_a_folder_as_the_hubs_download_leaves_it_is_clean(folder):
+    (folder / ".cache" / "huggingface").mkdir(parents=True)
+    (folder / ".cache" / "huggingface" / ".gitignore").write_text("*")
+    (folder / ".gitattributes").write_text("*.safetensors filter=lfs")
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    code, out, _ = run(folder)
+    assert code == 0
+    assert "no findings; 5 files" in out
+
+
+def test_a_snapshot_of_the_hubs_cache_is_clean(folder, tmp_path):
+    blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / ("c" * 40)
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for number, path in enumerate(folder.iterdir()):
+        path.rename(blobs / f"{number:040x}")
+        (snapshot / path.name).symlink_to(f"../../blobs/{number:040x}")
+    code, out, _ = run(snapshot)
+    assert code == 0
+    assert "no findings; 5 files" in out
+
+
 def test_a_refused_model_ends_with_1_and_says_for_each_file_what_to_do(folder):
-    (folder / "run.py").write_text("")
+    (folder / "run.sh").write_text("")
     (folder / "README.md").unlink()
     code, out, err = run(folder)
     assert (code, err) == (1, "")
     first, *rows, blank, summary = out.splitlines()
     assert first.split() == ["SEVERITY", "FILE", "RULE", "WHAT,", "AND", "WHAT", "TO", "DO"]
     assert [row.split()[:3] for row in rows if not row.startswith(" ")] == [
-        ["critical", "run.py", "file-type"],
+        ["critical", "run.sh", "file-type"],
         ["medium", "README.md", "license"],
-        ["medium", "run.py", "size"],
+        ["medium", "run.sh", "size"],
     ]
     assert [row.strip() for row in rows if "→" in row] == [
         "→ Remove it", "→ Add the publisher's model card", "→ Remove it, or add what it should hold",

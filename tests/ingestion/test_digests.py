@@ -90,7 +90,7 @@ def test_a_link_that_appears_after_the_listing_is_not_followed(folder, monkeypat
     from helpers.ingestion import copying
 
     def swapped(path):
-        yield from ((name, 1) for name in ("config.json", "tokenizer/vocab.txt"))
+        yield from (copying.File(name, 1, path, name) for name in ("config.json", "tokenizer/vocab.txt"))
         (folder / "tokenizer").rename(folder / "real")
         (folder / "tokenizer").symlink_to("real")
 

@@ -105,10 +105,10 @@ def test_other_content_under_the_same_version_is_refused_before_it_is_stored(fol
 
 
 def test_a_refused_model_reaches_neither_store_nor_registry_nor_stays_in_quarantine(folder, registry):
-    (folder / "evil.py").write_text("")
+    (folder / "evil.sh").write_text("")
     arrival = ingestion.receive(settings(folder))
     assert arrival.inspection.refused
-    with pytest.raises(RefusedModel, match=r"evil\.py"):
+    with pytest.raises(RefusedModel, match=r"evil\.sh"):
         ingestion.admit(arrival, registry)
     assert registry.versions() == []
     assert not (home() / "store").exists()
@@ -124,13 +124,13 @@ def test_a_model_that_the_policy_lets_from_nowhere_is_refused(folder, registry, 
 
 
 def test_one_bad_file_has_the_same_reason_on_the_command_line_and_in_the_pipeline(folder, registry_server, tmp_path):
-    shutil.copy(folder / "config.json", folder / "weights.bin")
+    shutil.copy(folder / "config.json", folder / "weights.pkl")
     (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": {"AutoTokenizer": "x.Y"}}))
     command = [sys.executable, "-m", "helpers.ingestion", folder, "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     findings = [ingestion.Finding(*found) for found in json.loads(done.stdout)["findings"]]
-    assert {found.file for found in findings} == {"weights.bin", "tokenizer_config.json"}
+    assert {found.file for found in findings} == {"weights.pkl", "tokenizer_config.json"}
     with pytest.raises(StageFailed, match="failed in ingest_model") as caught:
         pipelines.run("model-ops", tmp_path / "run", {"SOURCE": str(folder)})
     for found in findings:

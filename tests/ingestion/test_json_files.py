@@ -59,6 +59,12 @@ def test_infinity_passes_as_python_writes_it_wherever_a_chunk_ends(path, before)
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("one", "other"), [("pe", "\u6570"), ("\u6161\u6161", "aaaa"), ("e", "\u0065\u0301")])
+def test_names_that_only_look_alike_to_a_hash_are_two(path, one, other):
+    path.write_text(json.dumps({one: 1, other: 2}))
+    assert read(path) == [((one,), 1), ((other,), 2)]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60) | st.text('[]{}",:0123456789eE+-.\\ntfu \ud7ff', max_size=60).map(str.encode))
 def test_what_is_accepted_the_standard_library_accepts_too(path, data):

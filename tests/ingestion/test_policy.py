@@ -115,3 +115,20 @@ def test_one_field_twice_is_refused(changed):
     line = line_of("  adapters: false") + 1
     with pytest.raises(InvalidPolicy, match=rf"policy\.yaml:{line}: files\.adapters: is there twice"):
         load_policy(path)
+
+
+# The licenses under which an organization publishes language models, as their cards name them.
+PUBLISHED = {
+    "ibm-granite": {"apache-2.0"},
+    "meta-llama": {"llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4"},
+    "microsoft": {"mit"},
+    "mistralai": {"apache-2.0", "mnpl-0.1", "mrl"},
+    "Qwen": {"apache-2.0", "qwen", "qwen-research"},
+    "RedHatAI": {"apache-2.0", "mit", "llama3.1", "llama3.3", "gemma"},
+}
+
+
+def test_an_organization_that_is_allowed_has_models_under_a_license_that_is():
+    policy = load_policy(POLICY)
+    useless = [name for name in policy.sources.organizations if PUBLISHED[name].isdisjoint(policy.licenses)]
+    assert useless == []

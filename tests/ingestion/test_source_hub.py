@@ -171,7 +171,7 @@ def test_what_the_policy_leaves_on_the_hub_stays_there(hub_server, policy, quara
     with fetched(SOURCE, policy, quarantine) as result:
         assert dict(result.sums) == sums(model())
         assert [finding.severity for finding in result.findings] == ["low"]
-        assert "4 files" in result.findings[0].problem
+        assert "3 files" in result.findings[0].problem
     assert not set(downloads(hub_server)) & {"pytorch_model.bin", "modeling.py", "consolidated.pth", ".gitattributes"}
 
 

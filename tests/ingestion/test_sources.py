@@ -83,6 +83,80 @@ def test_a_folder_with_a_link_is_looked_at_where_it_is(folder, policy, quarantin
     assert not quarantine.exists()
 
 
+LEFT = {
+    ".cache/huggingface/.gitignore": b"*",
+    ".cache/huggingface/download/config.json.metadata": b"",
+    ".git/HEAD": b"ref: refs/heads/main",
+    ".gitattributes": b"*.safetensors filter=lfs",
+    ".DS_Store": b"\0\0\0\1Bud1",
+    "tokenizer/.DS_Store": b"\0\0\0\1Bud1",
+    "SYSTEM_PROMPT.txt": b"Be brief.",
+    "original/consolidated.00.pth": b"PK",
+    "pytorch_model.bin": b"PK",
+    "modeling_tiny.py": b"import os",
+    "picture.png": b"PNG",
+}
+
+
+def test_what_stays_on_a_hub_stays_in_a_folder_too(tmp_path, policy, quarantine):
+    folder = write(tmp_path / "my-model", model() | LEFT)
+    with fetched(str(folder), policy, quarantine) as result:
+        assert dict(result.sums) == sums(model())
+        [note] = result.findings
+    assert note.severity == "low"
+    assert all(name in note.problem for name in ("pytorch_model.bin", "modeling_tiny.py", "SYSTEM_PROMPT.txt"))
+    assert ".cache" not in note.problem
+    assert {path.relative_to(folder).as_posix() for path in files_below(folder)} == set(model() | LEFT)
+
+
+def test_what_stays_on_a_hub_stays_in_an_archive_too(tmp_path, policy, quarantine):
+    folder = write(tmp_path / "my-model", model() | LEFT)
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        tar.add(folder, arcname="my-model")
+    with fetched(str(tmp_path / "model.tar.gz"), policy, quarantine) as result:
+        assert dict(result.sums) == sums(model())
+
+
+def snapshot(cache, files=None):
+    """Write files as the hub's cache keeps them; return the snapshot's folder."""
+    folder = cache / "models--org--name" / "snapshots" / ("c" * 40)
+    blobs = folder.parent.parent / "blobs"
+    for name, digest in sums(files or model()).items():
+        link = folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        blobs.mkdir(exist_ok=True)
+        (blobs / digest).write_bytes((files or model())[name])
+        link.symlink_to(os.path.relpath(blobs / digest, link.parent))
+    return folder
+
+
+def test_a_snapshot_of_the_hubs_cache_is_a_folder_with_its_files(tmp_path, policy, quarantine):
+    folder = snapshot(tmp_path, model() | LEFT)
+    with fetched(str(folder), policy, quarantine) as result:
+        assert dict(result.sums) == sums(model())
+        assert not any(path.is_symlink() for path in result.folder.rglob("*"))
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../refs/main", "../../blobs/../refs/main", "../../blobs/x"])
+def test_any_other_link_of_a_snapshot_is_refused(target, tmp_path, policy, quarantine):
+    folder = snapshot(tmp_path)
+    (folder.parent.parent / "refs").mkdir()
+    (folder.parent.parent / "refs" / "main").write_text("c" * 40)
+    (folder.parent.parent / "blobs" / "x").write_text("a blob has a hash as its name")
+    (folder / "LICENSE").symlink_to(target)
+    with fetched(str(folder), policy, quarantine) as result:
+        assert rules(result) == {"link"}
+
+
+def test_a_blob_that_is_a_link_itself_is_refused(tmp_path, policy, quarantine):
+    folder = snapshot(tmp_path)
+    blob = folder.parent.parent / "blobs" / ("d" * 40)
+    blob.symlink_to("/etc/passwd")
+    (folder / "LICENSE").symlink_to(os.path.relpath(blob, folder))
+    with fetched(str(folder), policy, quarantine) as result:
+        assert rules(result) == {"link"}
+
+
 def test_a_policy_without_folders_takes_none(folder, tmp_path, quarantine):
     with fetched(str(folder), a_policy(tmp_path, folders=False), quarantine) as result:
         assert rules(result) == {"source"}

@@ -18,6 +18,27 @@ def test_what_real_templates_use_raises_no_alarm(name):
     assert found(chat_templates.ALL[name]) == []
 
 
+@pytest.mark.parametrize("name", chat_templates.CONSTRUCTS)
+def test_no_construct_of_a_well_known_model_raises_an_alarm(name):
+    assert found(chat_templates.CONSTRUCTS[name]) == []
+
+
+def test_the_constructs_are_those_that_are_promised():
+    together = " ".join(chat_templates.CONSTRUCTS.values())
+    for part in (
+        "continue",
+        "break",
+        "generation",
+        "raise_exception",
+        "strftime_now",
+        "tojson(",
+        "macro",
+        "namespace(",
+    ):
+        assert part in together
+    assert len(chat_templates.CONSTRUCTS) >= 20
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -88,12 +88,12 @@ def test_an_unreachable_registry_is_named_with_its_address(folder):
 
 def test_a_folder_with_a_pickle_stays_outside(folder, registry_server, tiny_model):
     shutil.copytree(tiny_model, folder / "odd")
-    (folder / "odd" / "weights.bin").write_bytes(b"\x80\x04")
+    (folder / "odd" / "weights.pkl").write_bytes(b"\x80\x04")
     name, text = refused("ingest_model", folder, source="odd", model_store=folder.as_uri())
     assert name == "RefusedModel"
-    assert "weights.bin" in text
+    assert "weights.pkl" in text
     [output] = findings_shown(folder / "ingest_model.ipynb")
-    assert "weights.bin" in output
+    assert "weights.pkl" in output
     assert "critical" in output
 
 

@@ -12,6 +12,7 @@ from helpers.errors import InvalidInput, StoreFailed
 from helpers.ingestion.archives.members import FILE, FOLDER, Member, members
 from helpers.ingestion.archives.streams import TAKE_ANOTHER, Bounds
 from helpers.ingestion.findings import Finding
+from helpers.ingestion.leaving import Leaving
 from helpers.ingestion.names import collision_key, name_problems, path_problem, shown
 from helpers.ingestion.policy import Limits
 
@@ -21,14 +22,17 @@ REPACK = "Pack plain files under plain names"
 WHITEOUT = ".wh."
 
 
-def unpack(archive: Path, folder: Path, limits: Limits, *, prefix: str = "") -> list[Finding]:
+def unpack(
+    archive: Path, folder: Path, limits: Limits, *, prefix: str = "", leaving: Leaving | None = None
+) -> list[Finding]:
     """Unpack a tar (plain, gzip, bzip2, xz) or zip archive below `folder`; return a finding for all that was left out.
 
-    With `prefix` only what is below it comes out, without it: the layers of an image one after the other.
+    With `prefix` only what is below it comes out, without it: the layers of an image one after the other. What stays
+    behind by `leaving` does not come out, either, be it in the archive's one folder or beside it.
     A file that is there already is never replaced. Raises StoreFailed where the disk is full.
     """
     with archive.open("rb") as file:
-        return walk(file, archive.name, Unpacking(folder, limits, prefix))
+        return walk(file, archive.name, Unpacking(folder, limits, prefix, leaving))
 
 
 def walk(file: BinaryIO, name: str, unpacking: Unpacking) -> list[Finding]:
@@ -50,8 +54,8 @@ def walk(file: BinaryIO, name: str, unpacking: Unpacking) -> list[Finding]:
 class Unpacking:
     """What of an archive is on disk already."""
 
-    def __init__(self, folder: Path, limits: Limits, prefix: str) -> None:
-        self._folder, self.limits, self.prefix = folder, limits, prefix
+    def __init__(self, folder: Path, limits: Limits, prefix: str, leaving: Leaving | None = None) -> None:
+        self._folder, self.limits, self.prefix, self._leaving = folder, limits, prefix, leaving
         self._seen: dict[str, str] = {}
         self.files = 0
 
@@ -62,10 +66,17 @@ class Unpacking:
             return [Finding(shown(member.name), "path", "high", problem, TAKE_ANOTHER)]
         if not path:
             return list(_root_findings(member, self.prefix))
+        if self._leaving and self._stays(path + "/" * (member.kind == FOLDER), self._leaving):
+            return []
         findings = [*_member_findings(path, member, self.limits), *self._collisions(path, member)]
         if not findings and member.kind == FILE:
             findings += self.write(path, member)
         return findings
+
+    @staticmethod
+    def _stays(path: str, leaving: Leaving) -> bool:
+        within = path.partition("/")[2]
+        return leaving(path) or (within != "" and leaving(within))
 
     def _collisions(self, path: str, member: Member) -> Iterator[Finding]:
         parts = path.split("/")

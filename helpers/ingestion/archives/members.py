@@ -8,7 +8,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from itertools import chain
 from typing import BinaryIO, NamedTuple, cast
 
 from helpers.errors import RefusedModel
@@ -59,20 +58,6 @@ def _is_tar_header(head: bytes) -> bool:
         return len(head) == 512 and bool(tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape"))
     except tarfile.HeaderError:
         return False
-
-
-def packed(file: BinaryIO, kind: str, bounds: Bounds) -> Iterator[bytes] | None:
-    """Return what a compressed file unpacks to where that is no tar archive, None for archives."""
-    if kind in ("zip", "tar"):
-        return None
-    content = _guarded(_unpacked(Forward(file, bounds)))
-    first = next(content, b"")
-    return None if _is_tar_header(first[:512]) else chain([first], content)
-
-
-def _unpacked(stream: Forward) -> Iterator[bytes]:
-    while data := stream.content(CHUNK):
-        yield data
 
 
 def members(file: BinaryIO, bounds: Bounds) -> Iterator[Member]:

@@ -1,4 +1,7 @@
-"""Whether a file holds what its name says: by its bytes, under any name; nothing is loaded or run."""
+"""Whether a file holds what its name says: by its bytes, under any name; nothing is loaded or run.
+
+A pickle is not hunted for: what comes in is JSON, safetensors, text, a template or a tokenizer, and looked at as such.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,11 @@ from helpers.errors import InvalidInput
 from helpers.ingestion.archives.members import archive_kind
 from helpers.ingestion.findings import Finding
 from helpers.ingestion.inspection.magic import disguise
-from helpers.ingestion.inspection.nested import hidden
 from helpers.ingestion.inspection.opening import open_file
-from helpers.ingestion.inspection.pickles import find_pickle
 from helpers.ingestion.inspection.texts import is_text, text_problem
 from helpers.ingestion.inspection.vocabulary import tokenizer_problem
 from helpers.ingestion.policy import Policy
 
-CONVERT = "Remove it, or convert the weights to safetensors"
 UNPACK = "Remove it, or put the files that the model needs beside the others"
 REMOVE = "Remove it"
 
@@ -35,15 +35,10 @@ def inspect_content(path: Path, name: str, policy: Policy) -> Iterator[Finding]:
 
 def _disguises(file: BinaryIO, name: str) -> Iterator[Finding]:
     suffix = os.path.splitext(name)[1].lower()
-    if pickle := find_pickle(file):
-        yield Finding(name, "pickle", "critical", f"is {pickle}", CONVERT)
     if what := disguise(file, suffix):
         yield Finding(name, "content", "critical", f"is {what}", REMOVE)
     if kind := archive_kind(file):
-        what = _how_packed(file, kind)
-        yield Finding(name, "archive", "high", what, UNPACK)
-        for problem in hidden(file, kind):
-            yield Finding(name, problem.rule, problem.severity, f"{what}: {problem.what}", UNPACK)
+        yield Finding(name, "archive", "high", _how_packed(file, kind), UNPACK)
 
 
 def _how_packed(file: BinaryIO, kind: str) -> str:

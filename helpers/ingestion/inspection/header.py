@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,6 +19,7 @@ BITS = {
     "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
     "C64": 64, "F64": 64, "I64": 64, "U64": 64,
 }  # fmt: skip
+PLAIN = re.compile(r"[!-~]+")  # as every framework names tensors; it leaves no room for another format in a header
 SUFFIX = ".safetensors"
 MOST = 5  # problems or names told of one file
 EXPORT = "Export the weights again with the safetensors library"
@@ -106,8 +108,8 @@ def _check_metadata(events: Events) -> None:
 
 def _tensor(name: str, events: Events) -> Tensor:
     where = f"tensor {label(name)}"
-    if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise _bad(f"has {where}, whose name is empty, too long or not printable")
+    if not name or len(name) > MAX_NAME or not PLAIN.fullmatch(name):
+        raise _bad(f"has {where}, whose name is empty, too long, not printable, or not ASCII without blanks")
     fields: dict[str, Any] = {}
     for key in _keys(where, events):
         if key == "dtype":

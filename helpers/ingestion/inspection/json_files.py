@@ -53,7 +53,7 @@ def _refuse_other_encodings(start: bytes) -> None:
 
 
 def _walk(events: Iterator[tuple[str, Scalar]]) -> Iterator[Value]:
-    """Turn events into values; what is held is the place and a hash of each name in the objects that are open."""
+    """Turn events into values; what is held is the place and each name in the objects that are open."""
     place: list[str] = []
     objects = _Objects()
     count = 0
@@ -84,10 +84,10 @@ def _refuse_depth(depth: int) -> None:
 
 
 class _Objects:
-    """The names in every object that is open, as hashes: enough to find a name that is there twice."""
+    """The names in every object that is open, to find one that is there twice."""
 
     def __init__(self) -> None:
-        self._names: list[set[int]] = []
+        self._names: list[set[str]] = []
         self._count = 0
 
     def start(self) -> None:
@@ -97,12 +97,12 @@ class _Objects:
         self._count -= len(self._names.pop())
 
     def add(self, name: str) -> None:
-        names, key = self._names[-1], hash(name)
-        if key in names:
+        names = self._names[-1]
+        if name in names:
             raise RefusedModel(
                 f"has the name {name[:80]!a} twice in one object; readers differ on which counts", do=HOSTILE
             )
-        names.add(key)
+        names.add(name)
         self._count += 1
         if self._count > NAMES:
             raise RefusedModel(f"has more than {NAMES:,} names in objects that are open at once", do=HOSTILE)

@@ -1,17 +1,22 @@
 """Run as a script, not imported: asks modelscan about files and writes its answer as JSON.
 
 modelscan holds every opcode of a pickle at once, takes time that grows with their square, and prints as it likes. So
-this process has bounds on memory and time, and imports nothing of ours.
+this process has bounds on memory and time, and imports nothing of ours. It reads from memory, because a file makes room
+for whatever it is asked for, and a text may begin like a pickle of a text of gigabytes ("The ").
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelscan.model import Model
 
 MEMORY = 256 << 20
 BY_SUFFIX = "modelscan.middlewares.FormatViaExtensionMiddleware"
@@ -38,8 +43,10 @@ def main() -> None:
 def scan(folder: Path, name: str) -> Iterator[Answer]:
     """Yield name, severity and problem for every issue, and for every error but that a file is no pickle."""
     from modelscan.error import PickleGenopsError
+    from modelscan.model import Model
     from modelscan.modelscan import ModelScan
 
+    Model.open = _held
     scanner = ModelScan(settings=_settings(Path(name).suffix))
     scanner.scan(folder / name)
     for issue in scanner.issues.all_issues:
@@ -50,6 +57,13 @@ def scan(folder: Path, name: str) -> Iterator[Answer]:
     for error in scanner.errors:
         if not isinstance(error, PickleGenopsError) or error.message == NO_REASON:
             yield name, "medium", f"cannot be read to its end ({type(error).__name__})"
+
+
+def _held(model: Model) -> Model:
+    """Open a model as bytes in memory."""
+    if not model._stream:
+        model._stream = io.BytesIO(model.get_source().read_bytes())
+    return model
 
 
 def _settings(suffix: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from helpers.errors import InvalidInput, RefusedModel
 
+POINTER = 1024  # bytes that a Git LFS pointer may have
+POINTS = b"version https://git-lfs.github.com/spec/"
 SAVE = "Save it as plain UTF-8 text"
 
 
@@ -40,3 +42,12 @@ def read_text(path: Path, limit: int) -> str:
     if "\0" in text:
         raise RefusedModel("has a NUL character", do=SAVE)
     return text
+
+
+def is_pointer(path: Path) -> bool:
+    """Return whether a small file is what Git leaves where the file itself was not fetched from Git LFS."""
+    try:
+        with open_file(path) as file:
+            return file.read(len(POINTS)) == POINTS
+    except InvalidInput:
+        return False  # its own inspection says so

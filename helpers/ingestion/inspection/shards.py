@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from helpers.errors import InvalidInput, RefusedModel
-from helpers.ingestion.findings import Finding
+from helpers.ingestion.findings import Finding, Severity
 from helpers.ingestion.inspection.header import MOST, SUFFIX, Tensor, label, read_header
 from helpers.ingestion.inspection.json_files import values
 from helpers.ingestion.inspection.opening import open_file
@@ -24,6 +23,7 @@ RULE = "safetensors-index"
 NUMBERED = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 ADAPTER = "adapter_model.safetensors"  # loaded on its own, so no index names it
 MAX_TENSORS = 300_000
+Problem = tuple[str, Severity, str]
 FIX = "Export the model again, or fetch it whole"
 
 
@@ -34,17 +34,18 @@ class Index(NamedTuple):
     total_size: int | None
 
 
-def inspect_index(folder: Path, policy: Policy) -> Iterator[Finding]:
-    """Yield where indexes and shards disagree, for each folder below `folder` that holds any."""
-    for current, folders, files in os.walk(folder):
-        folders.sort()
-        prefix = Path(current).relative_to(folder).as_posix() + "/"
-        plain = sorted(name for name in files if not os.path.islink(os.path.join(current, name)))
-        for file, problem in _folder_problems(Path(current), plain, policy):
-            yield Finding(shown((prefix + file).removeprefix("./")), RULE, "high", problem, FIX)
+def inspect_index(folder: Path, names: Iterable[str], policy: Policy) -> Iterator[Finding]:
+    """Yield where indexes and shards disagree, for each folder that holds any of the named files."""
+    within: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        parent, _, last = name.rpartition("/")
+        within[parent].append(last)
+    for parent, files in within.items():
+        for file, severity, problem in _folder_problems(folder / parent, files, policy):
+            yield Finding(shown(f"{parent}/{file}".removeprefix("/")), RULE, severity, problem, FIX)
 
 
-def _folder_problems(folder: Path, files: list[str], policy: Policy) -> Iterator[tuple[str, str]]:
+def _folder_problems(folder: Path, files: list[str], policy: Policy) -> Iterator[Problem]:
     shards = [name for name in files if name.endswith(SUFFIX) and name != ADAPTER]
     indexes = [name for name in files if name.endswith(INDEX)]
     named: set[str] = set()
@@ -52,16 +53,16 @@ def _folder_problems(folder: Path, files: list[str], policy: Policy) -> Iterator
         try:
             index = read_index(folder / name, policy.limits.json_bytes)
         except InvalidInput as error:
-            yield name, error.what
+            yield name, "high", error.what
             continue
         named |= set(index.shard_of.values())
-        yield from ((name, problem) for problem in _index_problems(folder, index, shards))
+        yield from ((name, *problem) for problem in _index_problems(folder, index, shards))
     for shard in shards if named else ():
         if shard not in named:
-            yield shard, "is not named by the index beside it"
+            yield shard, "high", "is not named by the index beside it"
     if not indexes:
-        yield from ((".", problem) for problem in _index_problems(folder, None, shards))
-    yield from _numbering_problems(shards, has_index=bool(indexes))
+        yield from ((".", *problem) for problem in _index_problems(folder, None, shards))
+    yield from ((name, "high", problem) for name, problem in _numbering_problems(shards, has_index=bool(indexes)))
 
 
 def _numbering_problems(shards: list[str], *, has_index: bool) -> Iterator[tuple[str, str]]:
@@ -70,9 +71,11 @@ def _numbering_problems(shards: list[str], *, has_index: bool) -> Iterator[tuple
         present[match[1], int(match[3])].add(int(match[2]))
     for (stem, total), numbers in present.items():
         first = f"{stem}-{min(numbers):05}-of-{total:05}{SUFFIX}"
-        if missing := sorted(set(range(1, total + 1)) - numbers):
+        start = 0 if 0 in numbers else 1  # some count shards from zero
+        expected = set(range(start, start + total))
+        if missing := sorted(expected - numbers):
             yield first, f"is one of {total} shards, of which {len(missing)} are missing, the first is {missing[0]:05}"
-        if extra := numbers - set(range(1, total + 1)):
+        if extra := numbers - expected:
             yield first, f"is one of {total} shards, beside which there is a shard {min(extra):05}"
         if total > 1 and not has_index:
             yield first, f"is one of {total} shards without an index ({INDEX})"
@@ -102,11 +105,11 @@ def _bad(problem: str) -> RefusedModel:
     return RefusedModel(problem, do=FIX)
 
 
-def _index_problems(folder: Path, index: Index | None, shards: list[str]) -> Iterator[str]:
+def _index_problems(folder: Path, index: Index | None, shards: list[str]) -> Iterator[tuple[Severity, str]]:
     """Yield where tensors are not where the index says, or without one, where two shards have the same tensor."""
     names = set(index.shard_of.values()) if index else set(shards)
     for missing in sorted(names - set(shards))[:MOST]:
-        yield f"names {label(missing)}, which is not there"
+        yield "high", f"names {label(missing)}, which is not there"
     found: dict[str, str] = {}
     wrong: dict[str, list[str]] = defaultdict(list)
     total, unread = 0, names - set(shards)
@@ -123,9 +126,9 @@ def _index_problems(folder: Path, index: Index | None, shards: list[str]) -> Ite
     ):
         wrong["names tensors that are in no shard"] = absent
     for problem, which in sorted(wrong.items()):
-        yield f"{problem}: {', '.join(map(label, which[:MOST]))}{' …' if len(which) > MOST else ''}"
+        yield "high", f"{problem}: {', '.join(map(label, which[:MOST]))}{' …' if len(which) > MOST else ''}"
     if index and not wrong and not unread and index.total_size not in (None, total):
-        yield f"says a total_size of {index.total_size:,} bytes, the shards have {total:,}"
+        yield "low", f"says a total_size of {index.total_size:,} bytes, the shards have {total:,}; no loader uses that"
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

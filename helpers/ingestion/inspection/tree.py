@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from helpers.ingestion.findings import Finding, Severity
+from helpers.ingestion.leaving import Leaving, blob_of
 from helpers.ingestion.names import collision_key, name_problems, path_problem, shown
 from helpers.ingestion.policy import Policy
 
@@ -44,17 +45,21 @@ KINDS = {
 }
 
 
-def inspect_tree(folder: Path, policy: Policy) -> list[Finding]:
+def inspect_tree(folder: Path, policy: Policy, *, at_source: bool = False) -> list[Finding]:
     """Return what is wrong with the entries of a folder; opens no file and follows no link.
 
-    A folder with too many entries has that one finding (rule `count`): do not walk it again.
+    A folder with too many entries has that one finding (rule `count`): do not walk it again. At its source, what the
+    policy leaves behind is only noted, and links of the hub's cache stand for their files.
     """
     if folder.is_symlink():
         return [Finding(".", "link", "high", "is a symbolic link", "Give the folder itself")]
     entries: list[Entry] = []
     findings: list[Finding] = []
     counts = {True: 0, False: 0}
-    for name, status in _walk(folder, "", findings):
+    leaving = Leaving(policy if at_source else None)
+    for name, status in _walk(folder, leaving, findings):
+        if at_source and stat.S_ISLNK(status.st_mode) and (blob := blob_of(folder, name)):
+            status = blob.lstat()
         entries.append((name, status))
         is_folder = stat.S_ISDIR(status.st_mode)
         counts[is_folder] += 1
@@ -63,18 +68,20 @@ def inspect_tree(folder: Path, policy: Policy) -> list[Finding]:
             return [Finding(".", "count", "high", problem, "Remove what the model does not need")]
     for name, status in entries:
         findings += _entry_findings(name, status, policy)
-    return [*findings, *_collisions(entries), *_total(entries, policy)]
+    return [*findings, *_collisions(entries), *_total(entries, policy), *leaving.note()]
 
 
-def _walk(folder: Path, prefix: str, findings: list[Finding]) -> Iterator[Entry]:
-    """Yield the relative path and lstat of everything below, folders before what they hold."""
-    waiting = [(folder, prefix)]
+def _walk(folder: Path, leaving: Leaving, findings: list[Finding]) -> Iterator[Entry]:
+    """Yield the relative path and lstat of everything below but what stays behind, folders before what they hold."""
+    waiting = [(folder, "")]
     while waiting:
         current, prefix = waiting.pop()
         try:
             with os.scandir(current) as scan:
                 for entry in scan:
                     status = entry.stat(follow_symlinks=False)
+                    if leaving(f"{prefix}{entry.name}{'/' * stat.S_ISDIR(status.st_mode)}"):
+                        continue
                     yield prefix + entry.name, status
                     if stat.S_ISDIR(status.st_mode) and not path_problem(prefix + entry.name):
                         waiting.append((Path(entry.path), f"{prefix}{entry.name}/"))

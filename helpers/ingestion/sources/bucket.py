@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from helpers import data_connection
 from helpers.errors import InvalidParameter, NotFound, SourceUnreachable
 from helpers.ingestion.findings import Finding
+from helpers.ingestion.leaving import Leaving
 from helpers.ingestion.policy import Limits, Policy
 from helpers.ingestion.sources.listed import Remote, receive_listed
 from helpers.ingestion.sources.listing import inspect_listing
@@ -58,8 +59,10 @@ def plan(address: str, policy: Policy) -> Plan:
     identity = hashlib.sha256("\n".join(map(repr, objects)).encode()).hexdigest()
     host = urlsplit(config.get("endpoint", "")).hostname or "aws"
     origin = {"kind": "bucket", "class": host, "group": name, "id": identity, "name": prefix or name}
-    findings = tuple(inspect_listing({item.name: item.size for item in objects}, policy))
-    remotes = [Remote(item.name, item.size, partial(_opened, store, source, item)) for item in objects]
+    leaving = Leaving(policy)
+    taken = [item for item in objects if not leaving(item.name)]
+    findings = (*inspect_listing({item.name: item.size for item in taken}, policy), *leaving.note())
+    remotes = [Remote(item.name, item.size, partial(_opened, store, source, item)) for item in taken]
     facts = {"objects": f"sha256:{identity}"}
     return Plan(identity, origin, facts, findings, partial(receive_listed, source, remotes, policy))
 

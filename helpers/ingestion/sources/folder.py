@@ -9,6 +9,7 @@ from pathlib import Path
 
 from helpers.errors import InvalidParameter, NotFound
 from helpers.ingestion.findings import Finding
+from helpers.ingestion.leaving import Leaving
 from helpers.ingestion.policy import Policy
 from helpers.ingestion.sources.plan import Plan, Sums
 from helpers.metering import Refused
@@ -43,18 +44,18 @@ def plan(path: Path, policy: Policy) -> Plan:
                 f"{path} is neither folder nor file", do="Give the folder that holds the model's files"
             )
         return Plan(str(path), origin, {}, receive=partial(_unpack, path, policy))
-    findings = inspect_tree(path, policy)
+    findings = inspect_tree(path, policy, at_source=True)
     if any(finding.severity != "low" for finding in findings):
         return Plan(str(path), origin, {}, tuple(findings), place=path)
-    return Plan(str(path), origin, {}, tuple(findings), receive=partial(_copy, path))
+    return Plan(str(path), origin, {}, tuple(findings), receive=partial(_copy, path, policy))
 
 
-def _copy(path: Path, work: Path, model: Path) -> Sums:
+def _copy(path: Path, policy: Policy, work: Path, model: Path) -> Sums:
     from helpers.ingestion.digests import copy_hashed
 
     shutil.rmtree(model, ignore_errors=True)
     model.mkdir()
-    return copy_hashed(path, model)
+    return copy_hashed(path, model, leaving=Leaving(policy))
 
 
 def _unpack(path: Path, policy: Policy, work: Path, model: Path) -> Sums:
@@ -65,7 +66,7 @@ def _unpack(path: Path, policy: Policy, work: Path, model: Path) -> Sums:
     for folder in (draft, model):
         shutil.rmtree(folder, ignore_errors=True)
     draft.mkdir()
-    if findings := unpack(path, draft, policy.limits):
+    if findings := unpack(path, draft, policy.limits, leaving=Leaving(policy)):
         raise Refused(str(path), *findings)
     inside = list(draft.iterdir())
     whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else draft

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from functools import partial
 
 from helpers.errors import InvalidParameter
 from helpers.ingestion.findings import Finding
+from helpers.ingestion.leaving import Leaving
 from helpers.ingestion.policy import Policy
 from helpers.ingestion.sources.hub_client import Hub, Repository, Sibling
 from helpers.ingestion.sources.listed import Remote, receive_listed
@@ -29,12 +29,18 @@ def plan(address: str, policy: Policy) -> Plan:
     if findings := _organization(hub.repository, hub.revision, policy):
         return Plan("", {}, {}, findings)
     known = persistently(hub.describe, hub.name)
-    taken, left = _divide(known.siblings, policy)
+    leaving = Leaving(policy)
+    taken = [file for file in known.siblings if not leaving(file.rfilename)]
     origin = {
         "kind": "hub", "class": hub.host, "group": known.id.rpartition("/")[0], "id": known.sha, "name": known.id,
     }  # fmt: skip
     facts = {"commit": known.sha, "revision": hub.revision, "repository": known.id, "hub": hub.host}
-    findings = (*_organization(known.id, hub.revision, policy), *_sizes(taken, policy), *_left(left), *_unstated(taken))
+    findings = (
+        *_organization(known.id, hub.revision, policy),
+        *_sizes(taken, policy),
+        *leaving.note(),
+        *_unstated(taken),
+    )
     receive = partial(receive_listed, hub.name, _remotes(hub, known, taken), policy)
     return Plan(known.sha, origin, facts, findings, receive)
 
@@ -52,30 +58,12 @@ def _organization(repository: str, revision: str, policy: Policy) -> tuple[Findi
     return ()
 
 
-def _divide(siblings: Sequence[Sibling], policy: Policy) -> tuple[list[Sibling], list[Sibling]]:
-    taken: list[Sibling] = []
-    left: list[Sibling] = []
-    for file in siblings:
-        names = (file.rfilename, file.rfilename.rpartition("/")[2])
-        stays = any(fnmatchcase(name, pattern) for name in names for pattern in policy.files.leave_on_hub)
-        (left if stays else taken).append(file)
-    return taken, left
-
-
 def _sizes(taken: Sequence[Sibling], policy: Policy) -> list[Finding]:
     names = {file.rfilename for file in taken}
     if len(names) < len(taken) or any(file.size is None for file in taken):
         problem = "has a list of files with one of them twice or without a size"
         return [Finding(".", "source", "high", problem, "Check HF_ENDPOINT: the hub itself states them")]
     return inspect_listing({file.rfilename: file.size or 0 for file in taken}, policy)
-
-
-def _left(left: Sequence[Sibling]) -> tuple[Finding, ...]:
-    if not left:
-        return ()
-    listed = ", ".join(file.rfilename for file in left[:5]) + (", …" if len(left) > 5 else "")
-    problem = f"has {len(left)} files that the policy leaves on the hub: {listed}"
-    return (Finding(".", "left-on-hub", "low", problem, "Nothing: they were not downloaded"),)
 
 
 def _unstated(taken: Sequence[Sibling]) -> tuple[Finding, ...]:

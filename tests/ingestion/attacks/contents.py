@@ -23,39 +23,39 @@ def harmful_pickle(protocol=4):
     return pickle.dumps(Harmful(), protocol)
 
 
-@attack(rule="pickle", says=r"imports posix\.system")
+@attack(rule="safetensors-header", says="claims a header of")
 def a_pickle_named_safetensors(folder):
     (folder / "model.safetensors").write_bytes(harmful_pickle())
 
 
-@attack(rule="pickle", says=r"imports posix\.system")
+@attack(rule="modelscan", says=r"would use posix\.system")
 def a_pickle_of_protocol_0_named_txt(folder):
     (folder / "merges.txt").write_bytes(harmful_pickle(0))
 
 
-@attack(rule="pickle", says=r"imports posix\.system")
+@attack(rule="encoding", says=r"U\+0000")
 def a_pickle_of_protocol_1_behind_megabytes_of_text(folder):
     padding = b"X" + struct.pack("<I", 5 << 20) + b"a" * (5 << 20) + b"0"  # push a text, pop it
     (folder / "vocab.txt").write_bytes(padding + harmful_pickle(1))
 
 
-@attack(rule="pickle", says=r"imports os\.system")
+@attack(rule="encoding", says=r"U\+0000")
 def a_pickle_behind_numbers_that_only_c_reads(folder):
     (folder / "vocab.txt").write_bytes(b"I-0x1f\n0I7\0seven\n0cos\nsystem\np0\n0g0\n(S'true'\ntR.")
 
 
-@attack(rule="pickle", says=r"imports posix\.system")
+@attack(rule="json", says="is not UTF-8|is not JSON")
 def a_pickle_that_breaks_after_its_call(folder):
     (folder / "tokenizer.json").write_bytes(harmful_pickle(2)[:-1] + b"\xff this is no opcode")
 
 
-@attack(rule="pickle", says=r"imports builtins\.exec")
+@attack(rule="encoding", says="is no UTF-8 text")
 def a_pickle_with_its_function_in_the_memo(folder):
     memo = b"\x80\x04\x8c\x08builtins\x94\x8c\x04exec\x940h\x00h\x01\x93\x8c\x04pass\x85R."
     (folder / "LICENSE").write_bytes(memo)
 
 
-@attack(rule="pickle", says=r"imports multiprocessing\.resource_tracker\.")
+@attack(rule="safetensors-header", says="not ASCII without blanks")
 def weights_that_are_a_pickle_too(folder):
     """A valid safetensors file: the length begins with an opcode, the tensor's name has the others."""
     module, function = "multiprocessing.resource_tracker", "ensure_running".ljust(32, "_")
@@ -74,7 +74,7 @@ def weights_that_are_a_zip_archive_too(folder):
     save_file({"a": numpy.frombuffer(packed, "uint8")}, folder / "model.safetensors")
 
 
-@attack(rule="pickle", says=r"hidden at its end.*: its member archive/data\.pkl is a pickle")
+@attack(rule="archive", says="hidden at its end")
 def weights_with_a_pytorch_archive_in_their_last_tensor(folder):
     from safetensors.numpy import save_file
 
@@ -82,14 +82,14 @@ def weights_with_a_pytorch_archive_in_their_last_tensor(folder):
     save_file({"a": numpy.frombuffer(packed, "uint8")}, folder / "model.safetensors")
 
 
-@attack(rule="pickle", says=r"member archive/data\.pkl is a pickle that imports posix\.system")
+@attack(rule="archive", says=r"is an archive \(zip\)")
 def a_pytorch_archive_named_safetensors(folder):
     (folder / "model.safetensors").write_bytes(
         zip64_of({"archive/data.pkl": harmful_pickle(2), "archive/data/0": b"0"})
     )
 
 
-@attack(rule="pickle", says="is a pickle")
+@attack(rule="safetensors-header", says="claims a header of")
 def old_pytorch_weights_named_safetensors(folder):
     """As PyTorch saved until 1.6: several pickles, the first of them one harmless number."""
     (folder / "model.safetensors").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + harmful_pickle(2))
@@ -135,6 +135,13 @@ def a_script_named_license(folder):
 @attack(rule="content", says="compiled Python")
 def compiled_python_named_vocabulary(folder):
     (folder / "vocab.txt").write_bytes(struct.pack("<H", 3495) + b"\r\n" + bytes(100))
+
+
+@attack(rule="lfs-pointer", says="is a Git LFS pointer")
+def weights_that_were_never_fetched(folder):
+    (folder / "model.safetensors").write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 269060552\n"
+    )
 
 
 @attack(rule="encoding", says="is no UTF-8 text")

@@ -247,13 +247,6 @@ def a_second_file_with_other_values_for_a_tensor(folder):
     save_file({"a": numpy.ones(4, "float32")}, folder / "weights.safetensors")
 
 
-@attack(rule=INDEX, says="a total_size of 47 bytes, the shards have 48")
-def an_index_with_another_size(folder):
-    content = shard(folder)
-    content["metadata"]["total_size"] = 47
-    write_index(folder, content)
-
-
 @attack(rule=INDEX, says="does not map each tensor to one file name")
 def an_index_with_lists_of_shards(folder):
     content = shard(folder)
