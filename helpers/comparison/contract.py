@@ -107,7 +107,8 @@ class Comparison(Artifact):
     def write(self, folder: Path = FOLDER) -> Path:
         """Write everything, also of 20,000 pairs; those without the white space that is for people."""
         indent = 2 if len(self.standings) <= MOST else None
-        return write_atomic(folder / self.filename, (self.model_dump_json(indent=indent) + "\n").encode())
+        marked = self.model_copy(update={"run": self._run(folder)})
+        return write_atomic(folder / self.filename, (marked.model_dump_json(indent=indent) + "\n").encode())
 
     @property
     def certainty(self) -> tuple[str, ...]:

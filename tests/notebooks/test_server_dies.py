@@ -32,14 +32,11 @@ def workspace(tmp_path, tiny_model, monkeypatch):
         processes.end(running)
 
 
-def kill_when(path, marks):
-    """Kill the server once one of `marks` stands in the file, from a thread beside the notebook."""
+def kill_when(kept):
+    """Kill the server once `kept()` says that something was kept, from a thread beside the notebook."""
 
     def watch():
-        wait_for(
-            lambda: path.is_file() and any(mark in path.read_text(errors="replace") for mark in marks),
-            what=f"{marks} in {path}", do="read it", timeout=300, interval=0.05,
-        )  # fmt: skip
+        wait_for(kept, what="something that is kept", do="look", timeout=300, interval=0.05)
         os.killpg(processes.all_running()[0].pid, signal.SIGKILL)
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -54,7 +51,7 @@ def execute(stage, folder, **parameters):
 
 def test_a_sweep_keeps_the_strategies_that_were_finished(workspace):
     artifacts = workspace / "artifacts"
-    thread = kill_when(artifacts / "guidellm.log", ["(synchronous): completed"])
+    thread = kill_when(lambda: list((artifacts / "partial").rglob("0.json")))
     with pytest.raises(PapermillExecutionError) as caught:
         execute("guidellm_sweep", workspace, scale=0.05, sweep_size=4, max_seconds=4.0)
     thread.join(timeout=10)
@@ -66,7 +63,8 @@ def test_a_sweep_keeps_the_strategies_that_were_finished(workspace):
 def test_an_evaluation_goes_on_from_the_answers_it_has(workspace, tiny_model):
     artifacts = workspace / "artifacts"
     slow = {"num_concurrent": 1, "batch_size": 1}
-    thread = kill_when(artifacts / JOURNAL, ["\n["])
+    journal = artifacts / JOURNAL
+    thread = kill_when(lambda: journal.is_file() and "\n[" in journal.read_text(errors="replace"))
     with pytest.raises(PapermillExecutionError) as caught:
         execute("lm_eval_task", workspace, **slow)
     thread.join(timeout=10)
