@@ -14,6 +14,7 @@ from mr_openapi import ArtifactState, ArtifactTypeQueryParam, ModelVersionState,
 from mr_openapi.exceptions import ApiException, BadRequestException, ServiceException, UnauthorizedException
 
 from helpers.local.registry.app import PREFIXES
+from helpers.registry import connect
 from tests.plugins.registry import MEMORY, RegistryServer, serving
 
 SOURCE = {f"model_source_{part}": part for part in ("kind", "class", "group", "id", "name")}
@@ -272,3 +273,20 @@ def test_only_those_with_the_token_get_in():
         assert (answer.status_code, answer.json()["code"]) == (401, "Unauthorized")
         assert "secret" not in answer.text
         assert httpx.get(f"{server.address}/readyz/health").text == "OK"
+
+
+def test_what_assay_registers_the_platforms_client_reads_and_the_other_way_round(registry_server, client):
+    ours = connect(registry_server.address)
+    digest = f"sha256:{'a' * 64}"
+    selection = ours.register_candidate("alpha", "1.0.0", uri="s3://models/alpha", digest=digest, size_bytes=1000)
+    ours.set_approval(selection.model_version_id, "approved", ["meets the thresholds"])
+
+    version, artifact = client.get_model_version("alpha", "1.0.0"), client.get_model_artifact("alpha", "1.0.0")
+    assert client.get_registered_model("alpha").id == selection.registered_model_id
+    assert (version.id, version.custom_properties["digest"]) == (selection.model_version_id, digest)
+    assert version.custom_properties["approval"] == "approved"
+    assert (artifact.id, artifact.uri) == (selection.model_artifact_id, "s3://models/alpha")
+
+    register(client, "beta", "7", metadata={"text": "t", "whole": 7, "real": 0.5, "flag": True})
+    found = ours.find("beta", "7")
+    assert found.properties == {"text": "t", "whole": 7, "real": 0.5, "flag": True}
