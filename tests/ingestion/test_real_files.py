@@ -94,3 +94,13 @@ def test_a_shard_that_is_a_pointer_is_all_that_is_said(folder, policy):
     shard(folder)
     (folder / "model-00002-of-00002.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert found(folder, policy) == [("model-00002-of-00002.safetensors", "lfs-pointer", "high")]
+
+
+@pytest.mark.parametrize(
+    "front",
+    ["license: MIT", "license:\n- apache-2.0", "license: [mit]", "license: other\nlicense_name: mit",
+     "tags: [a, b]\nmodel-index:\n- results:\n  - task: {type: x}\nlicense: 'mit'", "license: >\n  mit"],
+)  # fmt: skip
+def test_a_card_may_name_its_license_as_cards_do(folder, policy, front):
+    (folder / "README.md").write_text(f"---\n{front}\n---\n# A model\n")
+    assert found(folder, policy) == []

@@ -1,4 +1,4 @@
-"""The model card's license: read from its front matter as YAML events, so that aliases and depth cost nothing."""
+"""The model card's license: read from its front matter as YAML nodes, of which no object is ever made."""
 
 from __future__ import annotations
 
@@ -55,12 +55,16 @@ def card_fields(path: Path) -> dict[str, str]:
     """Return the license fields of a model card; raises RefusedModel where its front matter cannot be trusted."""
     import yaml
 
-    text = _front_matter(path)
+    text, loader = _front_matter(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _read(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, ValueError) as error:
+        _refuse_bombs(yaml.parse(text, Loader=loader))
+        root = yaml.compose(text, Loader=loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = str(error).replace("\n", " ")[:160]
         raise RefusedModel(f"has front matter that is not YAML: {problem!a}", do=REPAIR) from error
+    if isinstance(root, yaml.SequenceNode):
+        raise RefusedModel("has front matter that is a list", do=REPAIR)
+    return _fields(root) if isinstance(root, yaml.MappingNode) else {}
 
 
 def _front_matter(path: Path) -> str:
@@ -80,57 +84,43 @@ def _front_matter(path: Path) -> str:
         raise RefusedModel("has front matter that is not UTF-8", do=REPAIR) from error
 
 
-def _read(events: Iterator[yaml.Event]) -> dict[str, str]:
-    """Return the wanted fields of the outermost mapping."""
+def _refuse_bombs(events: Iterator[yaml.Event]) -> None:
+    """Refuse aliases and depth before anything is built: libyaml's time grows with the square of the depth."""
     import yaml
 
-    found: dict[str, str] = {}
-    depth, key = 0, None
+    depth = 0
     for event in events:
         if isinstance(event, yaml.AliasEvent):
             raise RefusedModel("has front matter with aliases (*), which may be a bomb", do=REPAIR)
-        if isinstance(event, yaml.CollectionStartEvent):
-            _refuse_collection(depth, key, isinstance(event, yaml.MappingStartEvent))
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.ScalarEvent) and depth == 1:
-            key = _field(found, key, event.value)
-            continue
-        elif isinstance(event, yaml.ScalarEvent) and depth == 2 and key in FIELDS:
-            _item(found, key, event.value)
-            continue
-        else:
-            continue
-        if depth <= 1:
-            key = None
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise RefusedModel(f"has front matter nested deeper than {DEPTH} levels", do=REPAIR)
+
+
+def _fields(root: yaml.MappingNode) -> dict[str, str]:
+    import yaml
+
+    seen: set[str] = set()
+    found: dict[str, str] = {}
+    for key, value in root.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise RefusedModel("has a list or object as the name of a field", do=REPAIR)
+        if key.value in seen:
+            raise RefusedModel(f"has {key.value} twice; readers differ on which counts", do=REPAIR)
+        seen.add(key.value)
+        if key.value in FIELDS and (name := _name(key.value, value)) not in ("", "null", "~"):
+            found[key.value] = name
     return found
 
 
-def _refuse_collection(depth: int, key: str | None, is_mapping: bool) -> None:
-    if depth == 0 and not is_mapping:
-        raise RefusedModel("has front matter that is a list", do=REPAIR)
-    if depth == 1 and key is None:
-        raise RefusedModel("has a list or object as the name of a field", do=REPAIR)
-    if key in FIELDS and (depth > 1 or is_mapping):
-        raise RefusedModel(f"has an object as {key}; one name is needed", do=REPAIR)
-    if depth == DEPTH:
-        raise RefusedModel(f"has front matter nested deeper than {DEPTH} levels", do=REPAIR)
+def _name(field: str, value: yaml.Node) -> str:
+    """Return the one name that a field gives: a text, or the only item of a list, as older model cards write it."""
+    import yaml
 
-
-def _field(found: dict[str, str], key: str | None, value: str) -> str | None:
-    """Take a scalar of the outermost mapping: a key where none waits for its value, else that value."""
-    if key is None:
-        return value
-    if key in found:
-        raise RefusedModel(f"has {key} twice; readers differ on which counts", do=REPAIR)
-    if key in FIELDS and value not in ("", "null", "~"):
-        found[key] = value.strip()
-    return None
-
-
-def _item(found: dict[str, str], key: str, value: str) -> None:
-    """Take the only item of a list, as older model cards write the license."""
-    if key in found:
-        raise RefusedModel(f"names several licenses as {key}; one name is needed", do=REPAIR)
-    found[key] = value.strip()
+    if isinstance(value, yaml.SequenceNode):
+        if len(value.value) > 1:
+            raise RefusedModel(f"names several licenses as {field}; one name is needed", do=REPAIR)
+        value = value.value[0] if value.value else yaml.ScalarNode("", "")
+    if not isinstance(value, yaml.ScalarNode):
+        raise RefusedModel(f"has an object as {field}; one name is needed", do=REPAIR)
+    return str(value.value).strip()

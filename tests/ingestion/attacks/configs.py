@@ -266,6 +266,16 @@ def a_bomb_of_aliases(folder):
     (folder / "README.md").write_text(f"---\na0: &a0 x\n{bomb}license: mit\n---\n")
 
 
+@attack(rule="license", says="nested deeper than 32 levels")
+def front_matter_without_end(folder):
+    (folder / "README.md").write_text("---\nlicense: mit\nx: " + "[" * 500_000 + "\n---\n")
+
+
+@attack(rule="license", says="has an object as license")
+def a_license_that_is_an_object(folder):
+    (folder / "README.md").write_text("---\nlicense: {mit: gpl-3.0}\n---\n")
+
+
 @attack(rule="license", says="names the license 'llama3.1'")
 def another_license_by_its_name(folder):
     (folder / "README.md").write_text("---\nlicense: other\nlicense_name: llama3.1\n---\n")
