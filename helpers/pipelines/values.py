@@ -38,7 +38,16 @@ def check_values(pipeline: Pipeline, given: Mapping[str, str], further: Collecti
 
     `further` are names beside the pipeline's parameters that its stages read. Raises InvalidParameter.
     """
-    if found := list(dict.fromkeys(_faults(pipeline, given, further))):
+    _refuse(_faults(pipeline, given, further))
+
+
+def check_stages(stages: Iterable[tuple[Path, Mapping[str, str]]]) -> None:
+    """Refuse what notebooks would refuse in their environment variables, all of it at once. Raises InvalidParameter."""
+    _refuse(fault for notebook, environment in stages for fault in _stage_faults(_cells(notebook), environment))
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    if found := list(dict.fromkeys(faults)):
         raise InvalidParameter("; ".join(found), do="Correct what is named; nothing has been started")
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers.errors import InvalidInput
-from helpers.local import lab
+from helpers.errors import InvalidInput, InvalidParameter
+from helpers.local import lab, pipelines
 from helpers.local.elyra.processor import Processor
 from helpers.local.elyra.schema import NAME, TYPE
+from helpers.pipelines import Pipeline
 from helpers.workspace import ROOT
 
 CONFIGURATION = Path(lab.__file__).with_name("elyra") / "metadata" / "runtimes" / f"{NAME}.json"
@@ -37,3 +38,17 @@ def test_what_the_user_adds_to_elyra_is_not_written_into_the_repository(monkeypa
 def test_it_exports_nothing():
     with pytest.raises(InvalidInput, match="Choose the runtime of a cluster"):
         Processor(root_dir=".").export(None, "yaml", "x.yaml", True)
+
+
+def test_a_value_that_a_stage_would_refuse_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    from elyra.pipeline.parser import PipelineParser
+
+    content = Pipeline("ai-engineer").for_elyra({}, NAME)
+    values = {"FRESH": "yes", "SLO_TTFT_MS": "-5", "RESOURCES": "cpu:4,memory:16GB"}
+    for parameter in content["pipelines"][0]["app_data"]["properties"]["pipeline_parameters"]:
+        if parameter["name"] in values:
+            parameter["default_value"] |= {"type": "String", "value": values[parameter["name"]]}
+    monkeypatch.setattr(pipelines, "copy_inputs", lambda folder: pytest.fail("a run was begun"))
+    with pytest.raises(InvalidParameter) as refused:
+        Processor(root_dir=str(ROOT)).process(PipelineParser(root_dir=str(ROOT)).parse(content))
+    assert all(name in refused.value.what for name in values)

@@ -24,6 +24,7 @@ from elyra.util.archive import create_temp_archive
 from helpers.errors import InvalidInput, StageFailed
 from helpers.local import pipelines
 from helpers.local.elyra.schema import NAME, TYPE
+from helpers.pipelines.values import check_stages
 
 
 class Response(RuntimePipelineProcessorResponse):
@@ -38,11 +39,16 @@ class Processor(LocalPipelineProcessor):
     _type, _name = RuntimeProcessorType[TYPE], NAME
 
     def process(self, pipeline: Pipeline) -> Response:
-        """Run all nodes in a copy under `runs/`. Raises StageFailed with the failed node's own message."""
+        """Run all nodes in a copy under `runs/`.
+
+        Raises InvalidParameter before anything starts, StageFailed with the failed node's own message.
+        """
         name = re.sub(r"[^\w.-]+", "-", pipeline.name)
         folder = Path(self.root_dir) / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
         operations = PipelineProcessor._sort_operations(pipeline.operations)
-        environment = pipelines.local_environment(_parameters(pipeline))
+        given = _parameters(pipeline)
+        check_stages(self._stage(operation, given) for operation in operations if operation.filename.endswith(".ipynb"))
+        environment = pipelines.local_environment(given)
         notebooks = pipelines.copy_inputs(folder)
         for operation in operations:
             self._copy(operation, notebooks)
@@ -54,6 +60,12 @@ class Processor(LocalPipelineProcessor):
         finally:
             pipelines.clean_up(folder)
         return Response(_link(Path(operations[-1].filename)), None, None)
+
+    def _stage(self, operation: GenericOperation, given: dict[str, str]) -> tuple[Path, dict[str, str]]:
+        """Return a node's notebook and what it will read from its environment."""
+        taken = {name: given[name] for name in operation.parameters if name in given}
+        own = {item.env_var: str(item.value) for item in operation.env_vars}
+        return Path(self.root_dir, operation.filename), taken | own
 
     def _copy(self, operation: GenericOperation, notebooks: Path) -> None:
         """Put what a pod would get, the file and its dependencies, into the copy, and run that."""
