@@ -23,6 +23,9 @@ pytestmark = pytest.mark.load
 FUZZ = settings(max_examples=400, deadline=5000, database=None)
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=12) | st.sampled_from(["a", "b.c"])
 NAMES = NAMES.filter(lambda name: name != "__metadata__")  # a tensor of this name the library writes, and cannot read
+# What frameworks call tensors, and the only names that come in.
+PLAIN = st.text(st.characters(min_codepoint=ord("!"), max_codepoint=ord("~")), min_size=1, max_size=12)
+PLAIN = PLAIN.filter(lambda name: name != "__metadata__")
 SHAPES = st.lists(st.integers(0, 4), max_size=3)
 ODD = st.one_of(
     st.none(),
@@ -60,10 +63,10 @@ def assert_the_library_agrees(data):
 
 
 @st.composite
-def layouts(draw):
+def layouts(draw, names=NAMES):
     """A valid header as an object, and the number of bytes that it describes."""
     header, at = {}, 0
-    for name in draw(st.lists(NAMES, min_size=1, max_size=4, unique=True)):
+    for name in draw(st.lists(names, min_size=1, max_size=4, unique=True)):
         dtype, shape = draw(st.sampled_from(sorted(BITS))), draw(SHAPES)
         bits = BITS[dtype] * math.prod(shape)
         if bits % 8:
@@ -81,15 +84,14 @@ def encode(header, size, *, ascii=True, padding=0):
 
 
 @FUZZ
-@given(layouts(), st.booleans(), st.integers(0, 9))
+@given(layouts(PLAIN), st.booleans(), st.integers(0, 9))
 def test_a_valid_file_is_accepted(layout, ascii, padding):
     header, size = layout
-    header = {name: value for name, value in header.items() if name.isprintable()}
     assert assert_the_library_agrees(encode(header, size, ascii=ascii, padding=padding))
 
 
 @FUZZ
-@given(st.dictionaries(NAMES, st.tuples(st.sampled_from("?bBhHiIlLefd"), SHAPES), min_size=1, max_size=5))
+@given(st.dictionaries(PLAIN, st.tuples(st.sampled_from("?bBhHiIlLefd"), SHAPES), min_size=1, max_size=5))
 def test_what_the_library_writes_is_accepted_and_has_its_shapes(arrays):
     made = {name: numpy.zeros(shape, dtype) for name, (dtype, shape) in arrays.items()}
     data = save(made, {"format": "np"})
