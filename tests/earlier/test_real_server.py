@@ -50,7 +50,7 @@ def test_ten_more_questions_send_forty_choices_and_a_rerun_none(tiny_endpoint, q
     record = log("more")
     again, sent = ask("again", 160)
     assert sent == 0
-    assert again == more.model_copy(update={"taken_from": record.record_id})
+    assert again == more.model_copy(update={"taken_from": record.record_id, "run": record.run})
     fresh, sent = ask("fresh", 160, fresh=True)
     assert sent == 160 * CHOICES + WARM_UP
     assert fresh.correct == more.correct
