@@ -155,7 +155,8 @@ def test_the_second_pipeline_asks_no_question_again_and_measures_its_own_prompts
     run, _, _ = finished
     for model in MODELS:
         first, second = (Record.read(artifacts(run, pipeline, model)) for pipeline in ("model-ops", "ai-engineer"))
-        assert second.evaluation == first.evaluation.model_copy(update={"taken_from": first.record_id})
+        taken = {"taken_from": first.record_id, "run": second.run}
+        assert second.evaluation == first.evaluation.model_copy(update=taken)
         for name in first.evaluation.files:
             folders = [artifacts(run, pipeline, model) for pipeline in ("model-ops", "ai-engineer")]
             assert folders[0].joinpath(name).read_bytes() == folders[1].joinpath(name).read_bytes()
