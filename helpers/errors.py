@@ -6,6 +6,7 @@ AssayError
 │   ├── InvalidDataset      a row of a dataset: file, line, field
 │   ├── UnknownTask         lm-eval knows no such task
 │   ├── InvalidPolicy       the policy file: file, line, field
+│   ├── InvalidCriteria     a use case's criteria: file, line, field; or a line about what nothing measures
 │   ├── RefusedModel        ingestion found something that may not come in
 │   ├── NotApproved         the registry does not say that this version may be used
 │   └── OtherRun            a file that another run wrote, or one about another model
@@ -77,12 +78,20 @@ class UnknownTask(InvalidInput):
     """lm-eval knows no task of this name under the include path."""
 
 
+class NotMeasurable(InvalidInput):
+    """The endpoint does not offer what the task asks for, or the task gives no score for each question."""
+
+
 class RefusedModel(InvalidInput):
     """Ingestion found something in the folder that may not come in."""
 
 
 class InvalidPolicy(InvalidInput):
     """The policy file is malformed; the message names file, line and field."""
+
+
+class InvalidCriteria(InvalidInput):
+    """A use case's criteria are malformed or about what nothing measures; the message names file, line and field."""
 
 
 class NotApproved(InvalidInput):
@@ -227,6 +236,10 @@ class EvaluationFailed(StageFailed):
 
 class IncompleteCoverage(EvaluationFailed):
     """Some questions got no answer, and the parameters do not allow that."""
+
+
+class EmptyAnswers(EvaluationFailed):
+    """Most answers hold no text or were cut off: the score would say nothing."""
 
 
 class RegistryFailed(StageFailed):

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 pytest_plugins = [
     "tests.plugins.registry",
@@ -18,8 +18,10 @@ pytest_plugins = [
     "tests.plugins.hub",
     "tests.plugins.cluster",
     "tests.plugins.environments",
+    "tests.plugins.hosted_api",
     "tests.plugins.light_vllm",
     "tests.plugins.streaming",
+    "tests.plugins.workspaces",
 ]
 
 OURS = (
@@ -31,6 +33,23 @@ OURS = (
 def pytest_configure():
     # A job that a shell started in the background ignores interrupts, and so would everything that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    # Files with real servers take minutes: they begin first, the longest before the others, so that none runs alone.
+    def allowed(item):
+        limit = item.get_closest_marker("timeout")
+        return (item.get_closest_marker("stack") is not None, limit.args[0] if limit else 0)
+
+    items.sort(key=allowed, reverse=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.skipped:  # what does not run guards nothing, here or in a clone
+        report.outcome, report.longrepr = "failed", f"{item.nodeid} was skipped: make what it needs part of the set-up"
+    return report
 
 
 def notebook_files():

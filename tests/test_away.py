@@ -10,7 +10,7 @@ import os
 import httpx
 import pytest
 
-from helpers import cluster, patience, storage
+from helpers import cluster, storage
 from helpers.cluster import transport
 from helpers.errors import (
     ClusterUnreachable,
@@ -21,8 +21,9 @@ from helpers.errors import (
     StoreUnreachable,
 )
 from helpers.ingestion.publication.repository import Repository, digest_of
-from helpers.patience import SECONDS
 from helpers.registry import Registry, connect, connection
+from helpers.runtime import patience
+from helpers.runtime.patience import SECONDS
 from tests.plugins.doors import WAYS, door
 from tests.plugins.stores import Bucket
 
@@ -177,7 +178,8 @@ def test_a_store_of_images_may_be_away_before_between_and_after_its_requests(oci
 # The registry
 
 DIGEST = f"sha256:{'a' * 64}"
-FIGURES = {"purpose": "baseline", "accuracy": 0.9}
+FIGURES = {"purpose": "baseline", "use_case": "ops", "measurements": "knowledge"}
+MEASURED = {"knowledge": {"kind": "evaluation", "tier": "accuracy", "metric": "acc", "acc": 0.9}}
 
 
 @pytest.fixture
@@ -199,7 +201,7 @@ def test_a_registry_that_is_away_is_asked_until_it_answers(registry, way):
     opened.away(0.2, way)
     key = bring_in(mine)
     for use in (
-        lambda: mine.attach_record(key, "r1", "file:///r1", FIGURES),
+        lambda: mine.attach_record(key, "r1", "file:///r1", FIGURES, MEASURED),
         lambda: mine.set_approval(key, "approved", ["good"]),
         lambda: mine.records("alpha")[0].record_id == "r1",
         lambda: mine.decisions(key)[0].state == "approved",
@@ -217,11 +219,14 @@ def test_a_registry_that_goes_away_between_any_two_requests_loses_nothing(regist
     opened, mine, beside = registry
     opened.away(0.3, way, after=2 * after - 1)
     key = bring_in(mine)
-    mine.attach_record(key, "r1", "file:///r1", FIGURES)
+    mine.attach_record(key, "r1", "file:///r1", FIGURES, MEASURED)
     mine.set_approval(key, "approved", ["good"])
     assert opened.shut == 1
     (version,) = beside.versions()
-    assert version.properties.items() >= {"approval": "approved", "baseline_record": "r1", "digest": DIGEST}.items()
+    assert (
+        version.properties.items()
+        >= {"approval": "approved", "baseline.knowledge.record": "r1", "digest": DIGEST}.items()
+    )
     assert [record.record_id for record in beside.records()] == ["r1"]
     assert [decision.state for decision in beside.decisions(key)] == ["approved"]
 
@@ -285,7 +290,11 @@ def project(kubernetes_api, monkeypatch):
         yield opened, connected, kubernetes_api
 
 
-SERVICE = {"kind": "InferenceService", "metadata": {"name": "small"}, "spec": {"predictor": {"minReplicas": 1}}}
+SERVICE = {
+    "kind": "InferenceService",
+    "metadata": {"name": "small", "labels": {"a": "b"}},
+    "spec": {"predictor": {"minReplicas": 1}},
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -295,7 +304,6 @@ def test_an_api_that_is_away_is_asked_until_it_answers(project, way):
     for use in (
         lambda: connected.create(SERVICE)["metadata"]["uid"],
         lambda: connected.get("InferenceService", "small"),
-        lambda: connected.patch("InferenceService", "small", {"metadata": {"labels": {"a": "b"}}}),
         lambda: connected.list("InferenceService", "a=b"),
         lambda: api.put(pod) and connected.logs("p") == "",
         lambda: connected.allowed("create", "InferenceService"),

@@ -13,16 +13,33 @@ import sys
 import psutil
 import pytest
 
-from helpers.artifacts import Record, Sweep
-from helpers.gate import Judgement
+from helpers.analysis.gate import Judgement
+from helpers.analysis.recommendation import Decision
+from helpers.artifacts import Record
 from helpers.local.pipelines import Pipeline
-from helpers.polling import wait_for
 from helpers.registry import connect
-from helpers.workspace import ROOT
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
-MODELS = ("ops-small", "ops-large")
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(3000)]
+MODELS = ("smollm2-135m-instruct", "ops-large")
+# No speed is asserted: each load may end early, and on a busy machine a first token may take as long as it likes.
+BRIEF = ("MIN_REQUESTS=10", "MAX_CONCURRENCY=4", "REPEATS=1", "SLO_TTFT_MS=600000")
+
+
+UNHURRIED = """
+import sys
+from helpers.local import run
+run.PIPELINES["model-ops"]["CRITERIA"] = sys.argv.pop(1)
+sys.exit(run.main())
+"""
+
+
+def unhurried(folder):
+    """`make run` whose baseline has no limit on the time to first token."""
+    (folder / "unhurried.yaml").write_text('knowledge.acc: {must: ">= 0.3"}\n')
+    return [sys.executable, "-c", UNHURRIED, folder / "unhurried.yaml"]
 
 
 def environment(home):
@@ -30,7 +47,7 @@ def environment(home):
 
 
 def new_home(folder):
-    """A stack of its own, with the trained models that `make run` caches too."""
+    """A stack of its own, with the sample models that `make run` caches too."""
     (ROOT / ".assay" / "samples").mkdir(parents=True, exist_ok=True)
     (folder / "home").mkdir()
     (folder / "home" / "samples").symlink_to(ROOT / ".assay" / "samples")
@@ -52,8 +69,8 @@ def finished(tmp_path_factory):
     """One whole run: (its folder, what it printed, its home)."""
     folder = tmp_path_factory.mktemp("end-to-end")
     home = new_home(folder)
-    command = [sys.executable, "-m", "helpers.local.run", "--runs", folder / "runs", "--name", "one"]
-    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=1400)
+    command = [*unhurried(folder), "--runs", folder / "runs", "--name", "one", *BRIEF]
+    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=2700)
     try:
         assert done.returncode == 0, done.stdout + done.stderr
         yield folder / "runs" / "one", done.stdout, home
@@ -99,14 +116,14 @@ def test_the_summary_has_what_a_reader_needs(finished):
     assert summary["decision"] in printed
 
 
-def test_the_larger_model_is_really_better(finished):
+def test_the_model_that_knows_the_subject_is_taken(finished):
     run, _, _ = finished
     summary = json.loads((run / "summary.json").read_text())
-    small, large = summary["models"]
-    assert small["accuracy"]["high"] < large["accuracy"]["score"]
-    assert "ops-large 1.0.0 answers more questions correctly than ops-small 1.0.0" in summary["verdict"]
-    # Which one is faster is not asserted: five seconds on two shared cores do not tell, and the report says so.
-    assert all(len(Sweep.read(artifacts(run, "ai-engineer", model)).repeats) in (0, 3) for model in MODELS)
+    real, trained = summary["models"]
+    assert real["accuracy"]["high"] < trained["accuracy"]["low"]
+    assert trained["accuracy"]["low"] > 0.7
+    assert summary["verdict"].startswith("ops-large 1.0.0 is more accurate than smollm2-135m-instruct 1.0.0 ")
+    assert Decision.read(artifacts(run, "ai-engineer", MODELS[-1])).recommended == "ops-large 1.0.0"
 
 
 def test_every_declared_output_notebook_page_and_log_is_there(finished):
@@ -145,8 +162,8 @@ def test_the_registry_shows_baseline_use_case_and_approval(finished):
     assert set(versions) == set(MODELS)
     for properties in versions.values():
         assert properties["approval"] == "approved"
-        assert properties["baseline_accuracy"] > 0.25
-        assert properties["use_case_ttft_p95_ms"] > 0
+        assert properties["baseline.knowledge.acc"] > 0.25
+        assert properties["usecase.ops-assistant.chat.ttft_p95_ms"] > 0
     assert record.approval.state == "approved"
     assert len(registry.records()) == 4
 
@@ -168,24 +185,24 @@ def test_the_second_pipeline_asks_no_question_again_and_measures_its_own_prompts
 
 def test_the_regression_pipeline_measures_nothing_anew_and_stops_where_the_model_is_worse(finished):
     run, _, home = finished
-    given = ["MODEL_NAME=ops-small", "BASELINE_NAME=ops-large"]
+    given = [f"MODEL_NAME={MODELS[0]}", f"BASELINE_NAME={MODELS[1]}", "SWEEP_SIZE=3", *BRIEF]  # as make run
     folder = run.parent / "regression"
     command = [sys.executable, "-m", "helpers.local.run_pipeline", "regression", "--runs", folder, *given]
-    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=900)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(r"failed in regression_gate: .*ops-small 1.0.0 .* is worse than ops-large 1.0.0", done.stderr)
-    (folder,) = folder.iterdir()
-    earlier = Record.read(artifacts(run, "ai-engineer", "ops-small"))
+    assert re.search(rf"failed in regression_gate: .*{MODELS[0]} 1.0.0 .* is worse than {MODELS[1]} 1.0.0", done.stderr)
+    (folder,) = (path for path in folder.iterdir() if not path.is_symlink())
+    earlier = Record.read(artifacts(run, "ai-engineer", MODELS[0]))
     record = Record.read(folder / "notebooks" / "artifacts")
     assert record.record_id == earlier.record_id
     checks = {check.name: check.state for check in Judgement.read(folder / "notebooks" / "artifacts").checks}
-    assert (checks["coverage"], checks["accuracy"]) == ("pass", "fail")
+    assert (checks["coverage"], checks["knowledge.acc"]) == ("pass", "fail")
     assert not processes_of(home, "vllm")
 
 
 def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
     run, _, _ = finished
-    folder = artifacts(run, "ai-engineer", "ops-small")
+    folder = artifacts(run, "ai-engineer", MODELS[0])
     record = Record.read(folder)
     registry = connect(record.selection.registry)
     before = [registry.records(), registry.versions()]
@@ -201,6 +218,7 @@ def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
 def test_ctrl_c_ends_the_run_and_everything_it_started(tmp_path):
     home = new_home(tmp_path)
     command = [sys.executable, "-m", "helpers.local.run", "--runs", tmp_path / "runs", "--name", "cut"]
+    command += ["--models", MODELS[1]]
     run = subprocess.Popen(
         command, cwd=ROOT, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -213,6 +231,6 @@ def test_ctrl_c_ends_the_run_and_everything_it_started(tmp_path):
         down = [sys.executable, "-m", "helpers.local.stack", "down"]
         subprocess.run(down, cwd=ROOT, env=environment(home), check=True, capture_output=True, timeout=60)
     assert run.returncode == 130, errors
-    assert "interrupted; what was measured so far is kept in" in errors
+    assert "interrupted in deploy_model; kept in " in errors
     assert not processes_of(home)
-    assert (tmp_path / "runs" / "cut" / "model-ops-ops-small" / "notebooks" / "artifacts" / "selection.json").is_file()
+    assert (artifacts(tmp_path / "runs" / "cut", "model-ops", MODELS[1]) / "selection.json").is_file()

@@ -12,18 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from helpers import benchmark, earlier, evaluation, gate, ingestion, logbook
+from helpers import evaluation, ingestion, load_test
+from helpers.analysis import gate, loading
 from helpers.artifacts import Endpoint, Selection, run
+from helpers.datasets.criteria import load_criteria
+from helpers.records import logbook, reuse
 from helpers.registry import Constraints, connect
-from helpers.workspace import ROOT
-from tests.earlier.conftest import NOWHERE, measured
 from tests.evaluation.conftest import questions
 from tests.ingestion.clean import base
 from tests.plugins.doors import Door, door
-from tests.plugins.models import POLICY
+from tests.plugins.models import BASELINE, CRITERIA, POLICY
 from tests.plugins.records import an_endpoint
 from tests.plugins.registry import MEMORY, serving
 from tests.plugins.stores import Bucket
+from tests.records.reuse.conftest import NOWHERE, measured
 
 __all__ = ["questions"]
 pytestmark = [pytest.mark.load, pytest.mark.usefixtures("hurried")]
@@ -45,8 +47,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.registry = connect(self.doors["registry"].address)
-        self.known = earlier.Settings(registry=self.registry.address)
-        self.load = benchmark.Settings(scale=0.125, slo_ttft_ms=500)
+        self.known = reuse.Settings(registry=self.registry.address)
+        self.load = load_test.Settings(scale=0.125, slo_ttft_ms=500)
         self.task = evaluation.Settings(include_path=self.questions)
 
     def walk(self, who: str = "", moment: str = "", expected: dict[str, dict[str, int]] | None = None) -> None:
@@ -79,29 +81,30 @@ class World:
     def _logged(self, name: str, selection: Selection, endpoint: Endpoint, share: float) -> str:
         folder = self.folder / name
         measured(folder, selection, endpoint, self.load, self.task, share=share)
-        settings = logbook.Settings(store=f"{self.bucket}/results", decide_approval=True, policy=POLICY)
+        settings = logbook.Settings(
+            store=f"{self.bucket}/results", decide_approval=True, policy=POLICY, criteria=BASELINE
+        )
         record = logbook.log(settings, self.registry, folder)
         record.write(folder)
         return record.approval.state
 
     def guidellm_sweep(self) -> object:
-        taken = earlier.sweep(self.load, self.endpoint, self.known, self.folder / "taken", lambda _: None)
+        taken = reuse.sweep(self.load, self.endpoint, self.known, self.folder / "taken", lambda _: None)
         return bool(taken.taken_from), taken.digest
 
     def lm_eval_task(self) -> object:
-        taken = earlier.evaluate(self.task, self.endpoint, self.known, self.folder / "taken", lambda _: None)
+        taken = reuse.evaluate(self.task, self.endpoint, self.known, self.folder / "taken", lambda _: None)
         return bool(taken.taken_from), taken.correct
 
     def compare_models(self) -> object:
-        comparison = logbook.compare_all(self.registry, logbook.Filter())
-        return comparison.verdict, len(logbook.load(comparison, self.registry))
+        comparison = loading.compare_all(self.registry, loading.Filter(), load_criteria(CRITERIA))
+        return comparison.verdict, len(loading.load(comparison, self.registry))
 
     def gate(self) -> object:
         known = {"uri": "file:///m", "digest": "sha256:" + "b" * 64, "size_bytes": 1, "license": "apache-2.0"}
         second = self.registry.register_candidate("ops", "2.0.0", **known)
         self._logged("second", second, an_endpoint(second, url=NOWHERE), share=0.9)
-        policy = ROOT / "pipelines" / "gate.yaml"
-        judgement = gate.hold(gate.Settings(gate_policy=policy), self.registry, self.folder / "second")
+        judgement = gate.hold(gate.Settings(criteria=CRITERIA), self.registry, self.folder / "second")
         return judgement.state, [check.name for check in judgement.checks]
 
 

@@ -2,47 +2,89 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
-from helpers.artifacts.base import Artifact, Contract, Parameter, Probability
+from helpers.artifacts.base import Probability
+from helpers.artifacts.measurement import Failures, Interval, Measurement, Metric
 
-
-class Interval(Contract):
-    """A two-sided confidence interval."""
-
-    low: float
-    high: float
-    confidence: float = Field(gt=0, lt=1)
-    method: str
+COVERAGE = 0.98  # share of the questions that must have been answered and scored
 
 
-class Evaluation(Artifact):
-    """lm-eval's score with its uncertainty; the per-question log stays beside it."""
+class Evaluation(Measurement):
+    """lm-eval's score with its uncertainty; the per-question log stays beside it.
 
-    filename = "evaluation.json"
+    Each question is one of `n` (scored), `failed`, `empty` and `truncated`; only the first kind counts in the score.
+    """
+
     written_by = "lm_eval_task"
 
-    digest: str = Field(default="", description="of the model that was measured; empty in files of before")
+    kind: Literal["evaluation"] = "evaluation"
+    tier: Literal["format", "accuracy", "tools", "safety", "application"] = "accuracy"
     task: str
-    metric: str
+    api: Literal["chat", "completions"] = "completions"
+    metric: str = Field(description="as lm-eval names it, with its filter where the task has several")
+    score_kind: Literal["proportion", "mean"] = Field(
+        default="proportion", description="of right answers, or of scores"
+    )
     score: Probability
     interval: Interval
-    n: int = Field(gt=0, description="questions that were answered")
-    correct: int = Field(ge=0)
-    failed: int = Field(ge=0, description="questions without an answer; never counted as wrong")
-    total: int = Field(gt=0)
+    chance: float | None = Field(default=None, ge=0, le=1, description="what guessing scores; None: not known")
+    n: int = Field(gt=0, description="questions that were answered and scored")
+    correct: int | None = Field(default=None, ge=0, description="right answers; None for a mean of scores")
+    failed: int = Field(ge=0, description="questions whose request failed")
+    empty: int = Field(default=0, ge=0, description="questions answered without text")
+    truncated: int = Field(default=0, ge=0, description="questions whose answer was cut off")
+    as_lm_eval: float | None = Field(
+        default=None, description="the score if `empty` and `truncated` count as they are, as lm-eval does"
+    )
+    unparsed: int = Field(default=0, ge=0, description="of `n`: the filter found no answer in the text")
+    total: int = Field(gt=0, description="questions that were asked")
+    limit: int = Field(default=0, ge=0, description="first questions only; 0: all")
     num_fewshot: int = Field(ge=0)
     dataset_digest: str
     samples: str = Field(description="per-question log (JSON lines), beside this file")
     report: str = Field(description="lm-eval's results JSON, beside this file")
-    started: datetime
-    ended: datetime
     request_seconds: float = Field(ge=0)
-    versions: dict[str, str]
-    settings: dict[str, Parameter]
-    identity: str = Field(default="", description="of what was asked of what; empty: never taken over")
     answers_identity: str = Field(default="", description="what is the same where a single answer is: the model served")
-    taken_from: str = Field(default="", description="id of the record that this was taken over from")
-    files: dict[str, str] = Field(default={}, description="raw file beside this one -> its sha256")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The score."""
+        name = self.metric.split(",")[0]
+        return (Metric(name=name, value=self.score, n=self.n, kind=self.score_kind, interval=self.interval),)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def failures(self) -> Failures:
+        """What became of the questions."""
+        counts = {status: getattr(self, status) for status in ("failed", "empty", "truncated", "unparsed")}
+        return Failures(asked=self.total, answered=self.n, **counts)
+
+    @property
+    def subject(self) -> str:
+        """The task."""
+        return self.task
+
+    @property
+    def raw(self) -> dict[str, str]:
+        """lm-eval's results and its per-question log."""
+        return {"results": self.report, "samples": self.samples}
+
+    @property
+    def trial(self) -> bool:
+        """Whether only the first questions were asked."""
+        return self.limit > 0
+
+    @property
+    def partial(self) -> str:
+        """Why this is no measurement of all the questions, "" where it is one."""
+        return self.short_of(COVERAGE)
+
+    def short_of(self, coverage: float) -> str:
+        """Why this is no measurement of that share of the questions, "" where it is one; a trial never is."""
+        if self.trial:
+            return f"a trial of {self.total} questions"
+        return f"{self.n} of {self.total} questions answered" if self.n < coverage * self.total else ""

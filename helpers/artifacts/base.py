@@ -58,13 +58,18 @@ class Artifact(Contract):
 
     filename: ClassVar[str]
     written_by: ClassVar[str]
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 1
     run: str = Field(default="", description="id of the run that wrote this file; empty in files of before")
 
     def write(self, folder: Path = FOLDER) -> Path:
-        """Write this artifact into `folder` under its fixed name, marked with the run, and return the path."""
+        """Write this artifact into `folder` under its name, marked with the run, and return the path."""
         marked = self.model_copy(update={"run": self._run(folder)})
-        return write_atomic(folder / self.filename, (marked.model_dump_json(indent=2) + "\n").encode())
+        return write_atomic(folder / self.file, (marked.model_dump_json(indent=2) + "\n").encode())
+
+    @property
+    def file(self) -> str:
+        """The name of this artifact's file."""
+        return self.filename
 
     def _run(self, folder: Path) -> str:
         return run.current(folder)
@@ -72,7 +77,11 @@ class Artifact(Contract):
     @classmethod
     def read(cls, folder: Path = FOLDER) -> Self:
         """Read the artifact from `folder`. Raises ArtifactMissing, OtherRun, or InvalidInput where it is malformed."""
-        path = folder / cls.filename
+        return cls._read(folder, cls.filename)
+
+    @classmethod
+    def _read(cls, folder: Path, file: str) -> Self:
+        path = folder / file
         try:
             found = cls.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from helpers.artifacts import run
 from helpers.artifacts.base import Artifact, Contract, Parameter
 from helpers.artifacts.tokenizer import unpack_tokenizer
+from helpers.errors import ArtifactMissing
+
+UNKNOWN = "unknown"
 
 
 class Selection(Artifact):
-    """Which model version, where its files are, and by which digest they are known."""
+    """Which model version, where its files are, and by which digest they are known; or which endpoint."""
 
     filename = "selection.json"
     written_by = "ingest_model or registry_lookup"
 
     name: str
     version: str
-    uri: str = Field(description="where the weights are: file:///…, s3://…, oci://…, pvc://…")
-    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="over all files, see helpers.ingestion")
+    uri: str = Field(description="where the weights are: file:///…, s3://…, oci://…, pvc://…; an endpoint's address")
+    digest: str = Field(
+        pattern=r"^(sha256:[0-9a-f]{64})?$",
+        description="over all files, see helpers.ingestion; empty for an endpoint, whose weights nobody knows",
+    )
     model_format: str = "safetensors"
     license: str = "unknown"
     size_bytes: int = Field(ge=0)
@@ -38,18 +44,32 @@ class Selection(Artifact):
         """Name and version as plots and messages show them."""
         return f"{self.name} {self.version}"
 
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether this is an endpoint that exists, of which only address and name are known."""
+        return not self.digest
+
+    @model_validator(mode="after")
+    def _weights_have_a_digest(self) -> Self:
+        if self.is_endpoint and not self.uri.startswith(("http://", "https://")):
+            raise ValueError("digest: weights without one cannot be verified")
+        return self
+
     def _run(self, folder: Path) -> str:
-        return run.of_selection(folder, self.digest)
+        return run.of_selection(folder, self.digest or f"{self.uri} {self.name}")
 
 
 class Hardware(Contract):
     """What the engine ran on."""
 
-    type: str = Field(description="accelerator, or the CPU's model name")
+    type: str = Field(description="accelerator, or the CPU's model name; unknown where nobody said")
     count: int | float = Field(
         gt=0, description="accelerators, or CPU cores that the engine may use: 0.5 for half a one"
     )
     memory_gib: float | None = Field(default=None, gt=0, description="None where it cannot be seen from here")
+
+    def __str__(self) -> str:
+        return self.type if self.type == UNKNOWN else f"{self.count} x {self.type}"
 
 
 class Server(Contract):
@@ -73,7 +93,10 @@ class Endpoint(Artifact):
     target: Literal["local", "existing", "kserve"]
     url: str = Field(description="base address without /v1")
     model: str = Field(description="served model name")
-    tokenizer: str = Field(description="folder with the tokenizer files, or a zip archive of them")
+    tokenizer: str = Field(
+        description="folder with the tokenizer files, or a zip archive of them; empty where they are not known: token "
+        "counts then come from the server's usage"
+    )
     max_model_len: int = Field(gt=0, description="tokens")
     engine: str = "vllm"
     engine_version: str
@@ -81,7 +104,7 @@ class Endpoint(Artifact):
     hardware: Hardware
     kv_cache_gib: int | None = Field(default=None, gt=0, description="set for vLLM on a CPU, which no argument names")
     startup_seconds: float | None = Field(default=None, ge=0, description="None where the endpoint existed already")
-    digest: str = Field(description="digest of the version that is served")
+    digest: str = Field(description="digest of the version that is served; empty where nobody knows the weights")
     digest_verified: bool = Field(
         description="whether signature and digests were verified before serving; false for an endpoint that existed"
     )
@@ -109,6 +132,14 @@ class Endpoint(Artifact):
         return sorted(found, key=lambda option: option[0])
 
     def tokenizer_folder(self) -> Path:
-        """Return the absolute path of the folder with the tokenizer's files, unpacked here where they are packed."""
+        """Return the absolute path of the folder with the tokenizer's files, unpacked here where they are packed.
+
+        Raises ArtifactMissing where the endpoint has none.
+        """
+        if not self.tokenizer:
+            raise ArtifactMissing(
+                f"The tokenizer of {self.model} at {self.url} is not known",
+                do="Measure what needs none, or serve a registered version",
+            )
         path = Path(self.tokenizer)
         return (unpack_tokenizer(path) if path.suffix == ".zip" else path).resolve()

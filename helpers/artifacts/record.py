@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from helpers.artifacts import upgrading
 from helpers.artifacts.accuracy import Evaluation
-from helpers.artifacts.base import Artifact, Contract, Parameter
+from helpers.artifacts.base import FOLDER, Artifact, Contract, Parameter
 from helpers.artifacts.deployment import Endpoint, Selection
-from helpers.artifacts.speed import Sweep
+from helpers.artifacts.measurement import measurements_in
+from helpers.artifacts.speed import LoadTest
+from helpers.errors import ArtifactMissing, OtherRun
+
+UNVERIFIED = " (unverified)"  # behind the name of an endpoint that existed before
 
 
 class Approval(Contract):
@@ -19,12 +26,16 @@ class Approval(Contract):
     reasons: tuple[str, ...]
 
 
+AnyMeasurement = Annotated[LoadTest | Evaluation, Field(discriminator="kind")]
+
+
 class Record(Artifact):
     """Everything about one measured version, joined; worth nothing without its circumstances."""
 
     filename = "record.json"
     written_by = "log_results"
 
+    schema_version: Literal[2] = 2
     record_id: str = Field(
         pattern=r"^[0-9a-f]{16}$", description="digest of the content below: the same content, the same id"
     )
@@ -32,8 +43,8 @@ class Record(Artifact):
     use_case: str
     selection: Selection
     endpoint: Endpoint
-    sweep: Sweep
-    evaluation: Evaluation
+    measurements: tuple[AnyMeasurement, ...] = Field(min_length=1, description="in the order of their names")
+    parent: str = Field(default="", description="digest of the model that this one was tuned from")
     approval: Approval | None = None
     git_commit: str
     account: str = Field(default="", description="who wrote it: a pod's service account, or a user's name")
@@ -41,3 +52,69 @@ class Record(Artifact):
     versions: dict[str, str]
     settings: dict[str, Parameter]
     raw: dict[str, str] = Field(description="raw file -> its URI in the store")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, values: Any) -> Any:
+        return upgrading.record(values)
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> Self:
+        names = [each.name for each in self.measurements]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"measurements: two are called {', '.join(sorted(twice))}")
+        return self
+
+    @property
+    def load_tests(self) -> tuple[LoadTest, ...]:
+        """The load tests, in the order of their names."""
+        return tuple(each for each in self.measurements if isinstance(each, LoadTest))
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """The evaluations, in the order of their names."""
+        return tuple(each for each in self.measurements if isinstance(each, Evaluation))
+
+    @property
+    def sweep(self) -> LoadTest:
+        """The first load test."""
+        return self.load_tests[0]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The first evaluation."""
+        return self.evaluations[0]
+
+    @property
+    def ended(self) -> datetime:
+        """When the last of the measurements ended."""
+        return max(each.ended for each in self.measurements)
+
+    @property
+    def unverified(self) -> bool:
+        """Whether nobody has seen which model's files answered: an endpoint that existed before."""
+        return self.endpoint.target == "existing"
+
+    @property
+    def label(self) -> str:
+        """Name and version as tables, figures and messages show them; what is not verified is marked."""
+        return self.selection.label + (UNVERIFIED if self.unverified else "")
+
+
+def read_measurements(folder: Path = FOLDER) -> tuple[list[AnyMeasurement], list[str]]:
+    """Return this run's measurements in a folder of artifacts, and the names of those that another run left there.
+
+    Raises ArtifactMissing where there is none of this run, InvalidInput where one is malformed.
+    """
+    kinds: dict[str, type[AnyMeasurement]] = {"load_test": LoadTest, "evaluation": Evaluation}
+    found: list[AnyMeasurement] = []
+    others = []
+    for name, content in measurements_in(folder).items():
+        try:
+            found.append(kinds.get(content["kind"], Evaluation).read_named(name, folder))
+        except OtherRun:
+            others.append(name)
+    if not found:
+        left = f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} of another run" if others else ""
+        raise ArtifactMissing(f"{folder} holds no measurement of this run{left}", do="Run a measuring stage first")
+    return found, others

@@ -20,10 +20,14 @@ def current(folder: Path) -> str:
     return os.environ.get(VARIABLE, "") or _selected(folder).get("run", "")
 
 
-def of_selection(folder: Path, digest: str) -> str:
-    """Return the id for a selection that is about to be written: by hand, another model begins another run."""
+def of_selection(folder: Path, model: str) -> str:
+    """Return the id for a selection that is about to be written: by hand, another model begins another run.
+
+    `model` is its digest, or an endpoint's address and name.
+    """
     before = _selected(folder)
-    if VARIABLE in os.environ or before.get("digest") == digest:
+    known = before.get("digest") or f"{before.get('uri')} {before.get('name')}"
+    if VARIABLE in os.environ or known == model:
         return current(folder) or _by_hand()
     return _by_hand()
 
@@ -47,4 +51,4 @@ def _selected(folder: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     known = found if isinstance(found, dict) else {}  # what is no selection is told by whoever reads it whole
-    return {key: known[key] for key in ("run", "digest") if isinstance(known.get(key), str)}
+    return {key: known[key] for key in ("run", "digest", "uri", "name") if isinstance(known.get(key), str)}

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from helpers.artifacts.base import FOLDER, write_atomic
 from helpers.errors import ArtifactMissing, InvalidInput, StoreFailed
-from helpers.workspace import home
 
 TOKENIZER = "tokenizer.zip"
 # What tells how a text becomes tokens, and config.json, which tells AutoTokenizer whose class that is.
@@ -29,11 +28,15 @@ def is_tokenizer_file(name: str) -> bool:
     return "/" not in name and any(fnmatch(name, pattern) for pattern in FILES)
 
 
-def pack_tokenizer(model: Path, folder: Path = FOLDER) -> Path:
-    """Write the tokenizer files of a model's folder as `tokenizer.zip`; the same files give the same bytes."""
+def pack_tokenizer(model: Path | None, folder: Path = FOLDER) -> Path:
+    """Write the tokenizer files of a model's folder as `tokenizer.zip`; the same files give the same bytes.
+
+    Where there is no tokenizer the archive is empty: a pipeline's nodes hand over the files that they declare.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for path in model.iterdir() if path.is_file() and is_tokenizer_file(path.name)):
+        found = [path for path in model.iterdir() if path.is_file() and is_tokenizer_file(path.name)] if model else []
+        for path in sorted(found):
             archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return write_atomic(folder / TOKENIZER, buffer.getvalue())
 
@@ -44,11 +47,10 @@ def unpack_tokenizer(path: Path) -> Path:
         data = path.read_bytes()
     except OSError as error:
         raise ArtifactMissing(f"{path} is not there", do="Run deploy_model first") from error
-    folder = home() / "tokenizers" / hashlib.sha256(data).hexdigest()
+    folder = path.with_name(f".tokenizer-{hashlib.sha256(data).hexdigest()[:16]}")
     if folder.is_dir():
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
             _unpack(path, data, Path(draft, "whole"))
             if not folder.is_dir():

@@ -10,8 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
-from helpers import patience
 from helpers.errors import ClusterUnreachable
+from helpers.runtime import patience
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -57,10 +57,8 @@ class Transport:
         """Where the API is."""
         return str(self._client.configuration.host).rstrip("/")
 
-    def send(
-        self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None, content: str = ""
-    ) -> Reply:
-        """Send a request and return what is answered, an error status too. `content` is the body's content type.
+    def send(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Reply:
+        """Send a request and return what is answered, an error status too.
 
         Raises ClusterUnreachable where the patience is over, or at once where the certificate is not trusted.
         """
@@ -72,7 +70,7 @@ class Transport:
         def once() -> Reply:
             nonlocal attempts
             attempts += 1
-            reply = self._once(method, url, body, content or "application/json")
+            reply = self._once(method, url, body)
             if reply.status in BUSY:
                 raise _Busy(reply)
             return reply
@@ -86,10 +84,10 @@ class Transport:
             raise self._explained(error) from error
         return reply._replace(attempts=attempts)
 
-    def _once(self, method: str, url: str, body: Any, content: str) -> Reply:
+    def _once(self, method: str, url: str, body: Any) -> Reply:
         from urllib3 import Timeout
 
-        headers = {"Accept": "application/json"} | ({"Content-Type": content} if body is not None else {})
+        headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body is not None else {})
         for setting in self._client.configuration.auth_settings().values():
             headers[setting["key"]] = setting["value"]
         response = self._client.rest_client.pool_manager.request(

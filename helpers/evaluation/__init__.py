@@ -3,11 +3,6 @@
 The log-probabilities come from the server, the prompts, the scoring and the per-question log from lm-eval itself.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from helpers.evaluation.results import read_results
-from helpers.evaluation.run import build_command, evaluate, run
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks import Task, check_task
-
-__all__ = ["Settings", "Task", "build_command", "check_task", "evaluate", "read_results", "run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,9 +7,11 @@ import time
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
-from aiohttp import ClientResponseError
+from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponseError
 
 PROGRESS_SECONDS = 2.0
+ATTEMPTS = 3  # at a request that the server fails at, or that takes too long
+BUSY = (408, 425, 429, 502, 503, 504)  # the server, or what stands before it, says that it cannot now
 
 
 class Unusable(ValueError):
@@ -38,8 +40,12 @@ class Progress:
         self.line()
 
     def line(self) -> None:
-        """Print how far it is."""
-        print(f"{self.done} of {self.total} answers after {time.monotonic() - self.began:.0f} s", flush=True)
+        """Print how far it is, and how long the rest takes at this pace."""
+        took, new = time.monotonic() - self.began, self.done - self.start
+        left = (
+            f", about {took / new * (self.total - self.done):.0f} s left" if new > 0 and self.done < self.total else ""
+        )
+        print(f"{self.done} of {self.total} answers after {took:.0f} s{left}", flush=True)
 
     def add(self, count: int) -> None:
         """Note more answers, and print them if the last line is old enough."""
@@ -49,9 +55,27 @@ class Progress:
             self.line()
 
 
-def final(error: BaseException) -> bool:
-    """Whether asking again gives the same: the server understood and refused."""
-    return isinstance(error, ClientResponseError) and 400 <= error.status < 500 and error.status not in (408, 429)
+class Passing:
+    """Says whether one request is worth another attempt: while the server is away, or thrice where it fails."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def __call__(self, error: BaseException) -> bool:
+        """Return whether to ask again."""
+        if away(error):
+            return True
+        own = isinstance(error, TimeoutError) or (isinstance(error, ClientResponseError) and error.status >= 500)
+        self.failures += own
+        return own and self.failures < ATTEMPTS
+
+
+def away(error: BaseException) -> bool:
+    """Whether not this request but the server is at fault."""
+    if isinstance(error, ClientResponseError):
+        return error.status in BUSY
+    gone = isinstance(error, ClientConnectionError | ClientPayloadError)
+    return gone and not isinstance(error, TimeoutError)
 
 
 def reason(error: BaseException) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from helpers import partial
 from helpers.errors import ServerChanged, StoreFailed
-from helpers.evaluation.results import JOURNAL, RESULTS, SAMPLES
-from helpers.partial import Guard
+from helpers.evaluation.results import Files
+from helpers.runtime import partial
+from helpers.runtime.partial import Guard
 
 SECONDS = 5.0  # between two looks at the server
 
@@ -16,8 +16,8 @@ SECONDS = 5.0  # between two looks at the server
 class Confirming:
     """Brings what the child wrote into `fresh` over to the journal in `folder`, each time the guard lets it pass."""
 
-    def __init__(self, guard: Guard, fresh: Path, folder: Path) -> None:
-        self.guard, self.fresh, self.folder = guard, fresh, folder
+    def __init__(self, guard: Guard, fresh: Path, folder: Path, names: Files) -> None:
+        self.guard, self.fresh, self.folder, self.names = guard, fresh, folder, names
         self.done = 0  # bytes
         self.looked = time.monotonic()
 
@@ -33,7 +33,7 @@ class Confirming:
         try:
             self.guard.check()
         except ServerChanged:
-            for name in (RESULTS, SAMPLES):
+            for name in (self.names.results, self.names.samples):
                 (self.folder / name).unlink(missing_ok=True)
             raise
         if whole:
@@ -42,7 +42,7 @@ class Confirming:
         self.looked = time.monotonic()
 
     def _append(self, lines: bytes) -> None:
-        path = self.folder / JOURNAL
+        path = self.folder / self.names.journal
         try:
             with path.open("ab") as journal:
                 journal.write(lines)

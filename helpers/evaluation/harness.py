@@ -12,16 +12,23 @@ import hashlib
 import json
 import random
 import sys
-import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.errors import AssayError
-from helpers.evaluation import report
-from helpers.evaluation.probe import warm_up
-from helpers.evaluation.results import JOURNAL
+from helpers.evaluation.offered import choose
+from helpers.evaluation.results import files
+from helpers.evaluation.tokenizer import check_tokenizer
+from helpers.runtime import patience
+from helpers.runtime.environment import hold
+from helpers.serving.tokenizing import ServedTokenizer
+
+if TYPE_CHECKING:
+    from helpers.evaluation.tasks.watching import Watch
 
 FAILED = 3
+ALL = {"chat": "", "completions": "", "logprobs": ""}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,33 +46,79 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="helpers.evaluation.harness", description="Score a served model with lm-eval."
     )
-    for name in ("task", "model", "url", "tokenizer", "output", "same"):
+    for name in ("name", "task", "model", "url", "output", "same"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("max-length", "num-fewshot", "limit", "seed", "num-concurrent", "batch-size"):
+    for name in ("max-length", "limit", "seed", "num-concurrent", "batch-size"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--num-fewshot", type=int, help="as the task says where not given")
+    parser.add_argument("--tokenizer", type=Path, help="folder; for log-likelihoods, without it the server's own")
+    parser.add_argument("--api", default="auto")
+    parser.add_argument("--offers", type=json.loads, help="JSON: what the server has, and why not (serving.Offers)")
+    parser.add_argument("--patience", type=float, default=patience.SECONDS, help="seconds for a server that is away")
+    parser.add_argument("--metric", default="auto")
+    parser.add_argument("--gen-kwargs", type=json.loads, default={}, help="JSON")
+    parser.add_argument("--system-instruction")
+    parser.add_argument("--fewshot-as-multiturn", action="store_true")
     parser.add_argument("--include-path")
     parser.add_argument("--with-defaults", action="store_true", help="index lm-eval's own tasks too")
+    parser.add_argument("--handed", type=Path, help="JSON: each member's data, and the files that decide the answers")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one request")
-    parser.add_argument("--allow-partial", action="store_true")
     parser.add_argument("--known", type=Path, help="answers of earlier evaluations")
     parser.add_argument("--fresh", type=Path, help="where new answers are written, in place of the journal")
     return parser
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Load the task, ask the server, score, write; raises EndpointUnreachable or EvaluationFailed."""
-    ready = _Warming(options.url, options.model)
+    """Load the task, ask the server, score, write.
+
+    Raises NotMeasurable or ArtifactMissing before the first question, EndpointUnreachable or NotMeasurable after.
+    """
+    from helpers.evaluation import documents
+    from helpers.evaluation.tasks.placing import place
+    from helpers.evaluation.tasks.watching import Watch
+
+    handed = json.loads(options.handed.read_text("utf-8")) if options.handed else {}
+    watch = Watch(handed.get("known", ()))
+    place(handed.get("members", {}))
+    try:
+        _measure(options, handed, watch)
+    except Exception as error:
+        if not isinstance(error, AssayError):  # the last words that are told
+            told = documents.place(error, handed.get("known", ()), " and ".join(handed.get("yaml", {}).values()))
+            error.add_note(f"{told or options.task}: {type(error).__name__}: {error}")
+        raise
+
+
+def _measure(options: argparse.Namespace, handed: dict[str, Any], watch: Watch) -> None:
     import lm_eval
 
+    from helpers.evaluation import documents, report, scoring
+    from helpers.evaluation.chat import Chat
     from helpers.evaluation.completions import Completions
     from helpers.evaluation.journal import Journal
 
     output = Path(options.output)
-    tasks = _load(options)
-    with Journal(output / JOURNAL, _fingerprint(options), options.known, options.fresh) as journal:
-        model = Completions(
+    loaded = _load(options)
+    tasks = loaded["tasks"]
+    documents.check(tasks, handed.get("yaml", {}), options.limit)
+    kinds = {task.OUTPUT_TYPE for task in tasks.values()}
+    measures = scoring.candidates(tasks, options.metric)
+    api = choose(options.task, options.api, kinds, options.offers or ALL, options.url)
+    likelihoods = kinds != {"generate_until"}
+    tokenizer: Path | ServedTokenizer | None = None
+    if likelihoods:
+        check_tokenizer(options.tokenizer, options.model)
+        tokenizer = options.tokenizer or ServedTokenizer(options.url, options.model)
+    print(f"{options.task} is asked through {api} and scored by {measures[0].name}", flush=True)
+    if any(_unheard(task.get_config("generation_kwargs") or {}) for task in tasks.values()):
+        print("do_sample without a temperature asks for the likeliest answer: temperature 0 is sent", flush=True)
+    with (
+        patience.at_most(options.patience),
+        Journal(output / files(options.name).journal, _fingerprint(options), options.known, options.fresh) as journal,
+    ):
+        model = (Chat if api == "chat" else Completions)(
             url=options.url,
-            tokenizer=Path(options.tokenizer),
+            tokenizer=tokenizer,
             journal=journal,
             workers=options.num_concurrent,
             model=options.model,
@@ -74,32 +127,23 @@ def measure(options: argparse.Namespace) -> None:
             seed=options.seed,
             timeout=options.timeout,
         )
-        ready.join()
         results: Any = lm_eval.evaluate(
-            lm=model, task_dict=tasks, limit=options.limit or None, bootstrap_iters=1000, log_samples=True
+            lm=model,
+            task_dict=loaded,
+            limit=options.limit or None,
+            bootstrap_iters=1000,
+            log_samples=True,
+            system_instruction=options.system_instruction,
+            apply_chat_template=api == "chat",
+            fewshot_as_multiturn=api == "chat" and options.fewshot_as_multiturn,
         )
-        report.write(output, options, results, model, tasks)
+        results["assay_task"] = {"content": handed.get("content", {}), "elsewhere": list(watch.found)}
+        report.write(output, options, api, results, model, tasks, measures)
 
 
-class _Warming(threading.Thread):
-    """Wakes the server while lm_eval is being imported; `join` raises what went wrong."""
-
-    def __init__(self, url: str, model: str) -> None:
-        super().__init__(daemon=True)
-        self.url, self.model = url, model
-        self.error: AssayError | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            warm_up(self.url, self.model)
-        except AssayError as error:
-            self.error = error
-
-    def join(self, timeout: float | None = None) -> None:
-        super().join(timeout)
-        if self.error:
-            raise self.error
+def _unheard(generation: Mapping[str, Any]) -> bool:
+    """Return whether answers are meant to be sampled and are not."""
+    return bool(generation.get("do_sample") and not generation.get("temperature"))
 
 
 def _load(options: argparse.Namespace) -> Any:
@@ -112,20 +156,20 @@ def _load(options: argparse.Namespace) -> Any:
     manager = TaskManager(include_path=options.include_path, include_defaults=options.with_defaults)
     tasks = manager.load([options.task])
     for task in tasks["tasks"].values():
-        shots = task.get_config("num_fewshot")
-        if options.num_fewshot >= 0 and shots != 0:
-            task.set_config(key="num_fewshot", value=options.num_fewshot)
-        elif shots is None:
-            task.set_config(key="num_fewshot", value=0)
+        shots = task.get_config("num_fewshot") if options.num_fewshot is None else options.num_fewshot
+        task.set_config(key="num_fewshot", value=shots or 0)
         task.set_fewshot_seed(seed=options.seed)
+        if options.gen_kwargs and task.OUTPUT_TYPE == "generate_until":
+            task.set_config(key="generation_kwargs", value=options.gen_kwargs, update=True)
     return tasks
 
 
 def _fingerprint(options: argparse.Namespace) -> str:
-    tokenizer = Path(options.tokenizer) / "tokenizer.json"
-    content = tokenizer.read_bytes() if tokenizer.is_file() else options.tokenizer.encode()
+    tokenizer = options.tokenizer / "tokenizer.json" if options.tokenizer else None
+    content = tokenizer.read_bytes() if tokenizer and tokenizer.is_file() else str(options.tokenizer).encode()
     return hashlib.sha256(options.same.encode() + content).hexdigest()[:16]
 
 
 if __name__ == "__main__":
+    hold(sys.stdin.readline())  # the endpoint's key
     sys.exit(main())

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from helpers import partial
 from helpers.artifacts import write_atomic
 from helpers.errors import StoreFailed
+from helpers.evaluation.reply import Reply
+from helpers.runtime import partial
 
 Row = list[Any]  # name of the question, answer, and whose answer it was where another evaluation's
 
@@ -24,7 +25,7 @@ Row = list[Any]  # name of the question, answer, and whose answer it was where a
 class Journal:
     """Answers by question, valid for one `fingerprint` (model, engine, tokenizer); a torn line is left out.
 
-    `known` is a file of answers from earlier evaluations, one [name, answer, origin] a line (helpers.earlier.answers).
+    `known` is a file of answers from earlier evaluations, one [name, answer, origin] a line (see records.reuse).
     They are given too, and `taken` counts how many came from each origin. Without it none is, kept ones included.
     New answers go into `fresh` where that is given: whoever knows whose answers they are brings them into the journal.
     """
@@ -51,23 +52,24 @@ class Journal:
                 continue
         return rows[1:] if rows and rows[0] == {"same": self.fingerprint} else []
 
-    def get(self, method: str, key: Any) -> Any:
-        """Return the answer, or None."""
-        if key is None or not greedy(key):
+    def get(self, method: str, key: Any, turn: int = 0) -> Any:
+        """Return the answer, or None; `turn` counts the repeats of one request, which differ where they are sampled."""
+        if key is None:
             return None
-        name = name_of(method, key)
+        name = name_of(method, key, turn)
         if name not in self._rows and name in self._known:
             self._write(self._known[name])
         row = self._rows.get(name)
         if row is None:
             return None
         self.taken.update([row[2]] if row[2] else [])
-        return tuple(row[1]) if isinstance(row[1], list) else row[1]
+        return Reply(**row[1]) if isinstance(row[1], dict) else tuple(row[1])
 
-    def add(self, method: str, key: Any, answer: Any) -> None:
+    def add(self, method: str, key: Any, answer: Any, turn: int = 0) -> None:
         """Write the answer down at once; raises StoreFailed when the disk refuses."""
         if key is not None:
-            self._write([name_of(method, key), answer, ""])
+            kept = kept_of(answer, answer.facts) if isinstance(answer, Reply) else answer
+            self._write([name_of(method, key, turn), kept, ""])
 
     def _write(self, row: Row) -> None:
         self._rows[row[0]] = row
@@ -89,11 +91,21 @@ class Journal:
             self._file.close()
 
 
-def name_of(method: str, key: Any) -> str:
-    """Name a question: the method, the whole prompt, and what is to be scored or how it is to be answered."""
-    return hashlib.sha256(json.dumps([method, key], default=str, sort_keys=True).encode()).hexdigest()
+def name_of(method: str, key: Any, turn: int = 0) -> str:
+    """Name a question: the method, the whole prompt, what is to be scored or how it is to be answered, which sample."""
+    sample = [] if greedy(key) else [turn]
+    return hashlib.sha256(json.dumps([method, key, *sample], default=str, sort_keys=True).encode()).hexdigest()
+
+
+def kept_of(text: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return how a generated answer is kept."""
+    return {"text": text, **facts}
 
 
 def greedy(key: Any) -> bool:
-    """Whether asking again would give the same answer; a sampled one is asked for again."""
-    return not (isinstance(key[-1], dict) and key[-1].get("do_sample"))
+    """Whether asking again gives the same answer; of a sampled one only the same run takes what it has.
+
+    The temperature alone decides: lm-eval drops `do_sample` from what it sends, and sends temperature 0 where none is
+    given.
+    """
+    return not (key is not None and isinstance(key[-1], dict) and key[-1].get("temperature"))

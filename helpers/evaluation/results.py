@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from helpers import partial
-from helpers.artifacts import Endpoint, Evaluation, Parameter, now
-from helpers.errors import ArtifactMissing, EvaluationFailed, IncompleteCoverage
+from helpers.artifacts import Endpoint, Evaluation, Interval, Parameter, now
+from helpers.errors import ArtifactMissing, EmptyAnswers, EvaluationFailed, IncompleteCoverage
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task
-from helpers.statistics import wilson
+from helpers.runtime import partial
+from helpers.statistics import mean_of_scores
 
-RESULTS, SAMPLES, LOG = "lm_eval_results.json", "lm_eval_samples.jsonl", "lm_eval.log"
-JOURNAL = f"{partial.FOLDER}/lm_eval_answers.jsonl"
-# Metrics that say yes or no for one question, best first.
-YES_OR_NO = ("acc", "exact_match", "em", "pass@1", "acc_norm", "prompt_level_strict_acc")
+ELSEWHERE = "used_elsewhere"  # of the settings: what the task's code used beyond the files beside it
+MOST = 0.5  # of the answers: where more are none, the score says nothing
+
+
+class Files(NamedTuple):
+    """What a measurement's files are called: lm-eval's two, its log, and the answers so far."""
+
+    results: str
+    samples: str
+    log: str
+    journal: str
+
+
+def files(name: str) -> Files:
+    """Return what the files of the measurement `name` are called, in its folder."""
+    journal = f"{partial.FOLDER}/{name}.answers.jsonl"
+    return Files(f"{name}.lm_eval.json", f"{name}.samples.jsonl", f"{name}.lm_eval.log", journal)
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:
@@ -31,66 +45,107 @@ def read_samples(path: Path) -> list[dict[str, Any]]:
         raise ArtifactMissing(f"{path} is not there", do="Run lm_eval_task first") from error
 
 
-def metric_of(samples: list[dict[str, Any]]) -> str:
-    """Return the metric that says yes or no for every question; raises EvaluationFailed where the task has none."""
-    for name in YES_OR_NO:
-        if all(sample.get(name) in (0, 1) for sample in samples):
-            return name
-    found = sorted({name for sample in samples for name in sample.get("metrics", [])})
-    raise EvaluationFailed(
-        f"The task has no metric that is right or wrong for each question, only {', '.join(found)}",
-        do="Choose a task with acc or exact_match: an interval and a paired test need right and wrong answers",
-    )
-
-
 def first_filter(samples: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield each question once: a task with several answer filters logs it once for each."""
+    """Yield each scored question once: a task with several answer filters logs it once for each."""
     seen = set()
     for sample in samples:
-        if (key := (sample["task"], sample["doc_id"])) not in seen:
+        key = (sample["task"], sample["doc_id"])
+        if key not in seen and ("score" in sample or "status" not in sample):  # logs of before have neither
             seen.add(key)
             yield sample
+
+
+def category_of(sample: dict[str, Any]) -> str:
+    """Return the category that the question's document names, else its task, which in a group is one of many."""
+    document = sample["doc"]
+    return str(document.get("category") or document.get("subject") or sample["task"])
 
 
 def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task, started: datetime) -> Evaluation:
     """Return the score with its interval, and forget the single answers where none is missing.
 
-    Raises IncompleteCoverage for unanswered questions, unless allowed.
+    Raises IncompleteCoverage for questions whose request failed and EmptyAnswers where most answers are none, unless
+    allowed; EvaluationFailed where nothing was answered.
     """
-    report = json.loads((folder / RESULTS).read_text("utf-8"))
+    names = files(settings.name)
+    report = json.loads((folder / names.results).read_text("utf-8"))
     about = report["assay"]
-    samples = list(first_filter(read_samples(folder / SAMPLES)))
-    failed = len(about["unanswered"])
-    if failed and not settings.allow_partial:
-        why = "; ".join(about["reasons"])
-        raise IncompleteCoverage(
-            f"{failed} of {about['total']} questions of {settings.task} have no answer from {endpoint.url}: {why}",
-            do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
-        )
-    if not failed:  # a run after this one measures again
-        (folder / JOURNAL).unlink(missing_ok=True)
-    metric = metric_of(samples)
-    correct = sum(int(sample[metric]) for sample in samples)
+    scores = [float(sample["score"]) for sample in first_filter(read_samples(folder / names.samples))]
+    _check(settings, endpoint, about, len(scores))
+    statuses: dict[str, int] = about["statuses"]
+    if not statuses["failed"]:  # a run after this one measures again
+        (folder / names.journal).unlink(missing_ok=True)
+    yes_or_no = all(score in (0, 1) for score in scores)
     return Evaluation(
+        name=settings.name,
         digest=endpoint.digest,
         task=settings.task,
-        metric=metric,
-        score=correct / len(samples),
-        interval=wilson(correct, len(samples), settings.confidence),
-        n=len(samples),
-        correct=correct,
-        failed=failed,
+        api=about["api"],
+        metric=about["metric"],
+        score_kind="proportion" if yes_or_no else "mean",
+        score=math.fsum(scores) / len(scores),
+        interval=mean_of_scores(scores, settings.confidence),
+        chance=about["chance"],
+        n=len(scores),
+        correct=round(math.fsum(scores)) if yes_or_no else None,
+        failed=statuses["failed"],
+        empty=statuses["empty"],
+        truncated=statuses["truncated"],
+        as_lm_eval=about["as_lm_eval"],
+        unparsed=about["unparsed"],
         total=about["total"],
+        limit=settings.limit if _cut(report) else 0,
         num_fewshot=max(report["n-shot"].values(), default=0),
         dataset_digest=task.digest or about["dataset_digest"],
-        samples=SAMPLES,
-        report=RESULTS,
+        samples=names.samples,
+        report=names.results,
         started=started,
         ended=now(),
         request_seconds=about["request_seconds"],
         versions=about["versions"],
-        settings=settings.parameters() | _reused(about),
+        settings=settings.parameters() | _reused(about) | _elsewhere(report),
     )
+
+
+def _cut(report: dict[str, Any]) -> bool:
+    """Return whether the limit left out questions: one above their number makes no trial."""
+    return any(each["effective"] < each["original"] for each in report["n-samples"].values())
+
+
+def _check(settings: Settings, endpoint: Endpoint, about: dict[str, Any], answered: int) -> None:
+    statuses, total = about["statuses"], about["total"]
+    failed, none = statuses["failed"], statuses["empty"] + statuses["truncated"]
+    why = "; ".join(about["reasons"])
+    if failed == total:
+        raise EvaluationFailed(
+            f"None of the {total} questions of {settings.task} got an answer from {endpoint.url}: {why}",
+            do=f"See in the server's log why, then {partial.again()}",
+        )
+    if failed and not settings.allow_partial:
+        raise IncompleteCoverage(
+            f"{failed} of {total} questions of {settings.task} have no answer from {endpoint.url}: {why}",
+            do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
+        )
+    if not answered or (none > MOST * total and not settings.allow_partial):
+        raise EmptyAnswers(
+            f"{none} of {total} answers of {endpoint.model} to {settings.task} are none: {statuses['empty']} without "
+            f"text, {statuses['truncated']} cut off; {'; '.join(about['no_answers'])}",
+            do="Give answers more room (GEN_KWARGS=max_gen_toks=2048), let a reasoning model be served with its "
+            "reasoning parser or think less, and see that API fits the model",
+        )
+
+
+def score_again(evaluation: Evaluation, folder: Path, confidence: float) -> Interval:
+    """Return the interval of the score that was measured, for another confidence; reads the per-question log."""
+    samples = first_filter(read_samples(folder / evaluation.samples))
+    scores = [sample["score"] if "score" in sample else sample[evaluation.metric] for sample in samples]  # of before
+    return mean_of_scores([float(score) for score in scores], confidence)
+
+
+def _elsewhere(report: dict[str, Any]) -> dict[str, Parameter]:
+    """Return what the task's code used that no digest covers."""
+    found = report.get("assay_task", {}).get("elsewhere", [])
+    return {ELSEWHERE: ", ".join(found[:10])} if found else {}
 
 
 def _reused(about: dict[str, Any]) -> dict[str, Parameter]:

@@ -14,7 +14,8 @@ from helpers.ingestion.inspection import inspect
 from helpers.ingestion.names import shown
 from helpers.ingestion.policy import load_policy
 from helpers.ingestion.report import report
-from helpers.workspace import ROOT
+from helpers.runtime import interrupts
+from helpers.runtime.workspace import ROOT
 
 CLEAN, REFUSED, NOT_INSPECTED = 0, 1, 2
 
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 def run() -> None:
     """End the process with the exit code; an error of our own never looks like a verdict."""
     try:
-        sys.exit(main())
+        sys.exit(interrupts.run(main, "the model is as it was. Run the same command again"))
     except Exception as error:
         import traceback
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from helpers import circumstances, parameters, storage
+from helpers import storage
 from helpers.artifacts import Selection, now, run
 from helpers.errors import InvalidInput
 from helpers.ingestion.digests import digest_of
@@ -24,29 +25,43 @@ from helpers.ingestion.publication import publish
 from helpers.ingestion.sealing import Package, seal
 from helpers.ingestion.sealing.signing import signer_name
 from helpers.ingestion.sizes import parameter_count, size_bytes
-from helpers.ingestion.sources import Fetched, fetch
+from helpers.ingestion.sources import Fetched, check_form, fetch
 from helpers.registry import Registry
-from helpers.workspace import home
+from helpers.runtime import circumstances, parameters
+from helpers.runtime.workspace import home
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+SNAPSHOT = re.compile(r"/models--[^/]+--([^/]+)/snapshots/[^/]+$")  # as the hub's cache names its folders
+ARCHIVE = re.compile(r"(\.tar(\.\w+)?|\.tgz|\.zip)$")
 
 
 class Settings(parameters.Settings):
     """Which model comes in, under which policy, name and version, and where it is published."""
 
-    source: str = Field(min_length=1, description="folder, sample://, hf://, s3:// or oci://")
+    source: Annotated[str, parameters.held_by(check_form)] = Field(
+        min_length=1, description="folder, sample://, hf://, s3:// or oci://"
+    )
     model_name: str = Field(default="", pattern=rf"^$|{SAFE_NAME}", description="the source's last word where empty")
     model_version: str = Field(default="1.0.0", pattern=SAFE_NAME)
-    model_store: str = Field(
+    model_store: Annotated[str, parameters.held_by(lambda uri: storage.check_form(uri, storage.IMAGES))] = Field(
         default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository"
     )
     policy: Path = Field(description="the policy file")
 
+    @model_validator(mode="after")
+    def _named(self) -> Settings:
+        if not self.name:
+            raise ValueError(f"SOURCE={self.source} has no name in it: set MODEL_NAME")
+        return self
+
     @property
     def name(self) -> str:
         """The name in the registry."""
-        last = self.source.rstrip("/").rpartition("/")[2]
-        return self.model_name or last.partition("@")[0].partition(":")[0]
+        if self.model_name:
+            return self.model_name
+        path = SNAPSHOT.sub(r"/\1", self.source.rstrip("/")).rpartition("/")[2]
+        last = ARCHIVE.sub("", path.partition("@")[0].partition(":")[0])
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:63]
 
 
 @dataclass(frozen=True)

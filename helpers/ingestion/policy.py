@@ -1,16 +1,18 @@
-"""The platform team's policy: what may come in, who signs, and what a version must show to be approved."""
+"""The platform team's policy: what may come in, and who signs it."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from helpers.artifacts.base import Contract
+from helpers.datasets.criteria import lines_for
 from helpers.errors import InvalidPolicy
-from helpers.yaml_files import read_yaml
+from helpers.runtime.yaml_files import read_yaml
 
 GIB = 1024**3
 MIB = 1024**2
@@ -58,13 +60,6 @@ class Limits(Contract):
         return int(self.json_mib * MIB)
 
 
-class Thresholds(Contract):
-    """What the baseline must show; None is not asked for."""
-
-    min_accuracy: float | None = Field(default=None, ge=0, le=1)
-    max_ttft_p95_ms: float | None = Field(default=None, gt=0)
-
-
 class Signature(Contract):
     """Who signs what comes in, and whose signature is trusted when it is served."""
 
@@ -80,6 +75,10 @@ class Signature(Contract):
         return self
 
 
+def _moved(thresholds: Any) -> None:
+    raise ValueError(f"thresholds stand elsewhere now: {lines_for(thresholds)}")
+
+
 class Policy(Contract):
     """One policy file, validated."""
 
@@ -87,8 +86,8 @@ class Policy(Contract):
     licenses: tuple[str, ...]
     files: Files
     limits: Limits
-    approval: Thresholds
     signature: Signature
+    approval: SkipJsonSchema[Annotated[None, BeforeValidator(_moved)]] = Field(default=None, exclude=True)
     _digest: str = PrivateAttr(default="")
 
     @property

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from helpers.local import stack
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 
 def main(arguments: list[str]) -> None:

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from helpers.errors import StageFailed
 from helpers.ingestion.sealing.keys import make_own_key
+from helpers.local.watching import Watch
 from helpers.pipelines import Pipeline
-from helpers.polling import wait_for
+from helpers.pipelines.data import Data
+from helpers.pipelines.values import check_values, stage_variables
+from helpers.runtime import interrupts, processes, runs
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 from helpers.serving.local import remove_owned
-from helpers.workspace import ROOT
 
 PLACES = ("REGISTRY", "STORE", "MODEL_STORE", "TARGET")
+SECONDS = 3.0  # for a stage to end by itself when it is interrupted
 
 
-def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "") -> Path:
+def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "", data: Data | None = None) -> Path:
     """Run the pipeline in a copy of the workspace at `folder`; print one line per stage; return the notebooks' folder.
 
-    Raises StageFailed with the failed stage's own message. Executed notebooks and their HTML stay in either case.
+    `data` is what `given` names, found anew where it is left out.
+    A run of `folder` that was interrupted or failed is gone on with, and one that ended well stands. Raises StageFailed
+    with the failed stage's own message, and KeyboardInterrupt with what is kept. Executed notebooks stay in any case.
+    What `given` names beside the pipeline's parameters are variables of its stages.
     """
     pipeline = Pipeline(name)
-    environment = os.environ | local_environment(pipeline.environment(given))
-    notebooks = _copy_workspace(pipeline, folder)
-    print(f"{title or name}: {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
-    try:
-        _run_elyra(pipeline, folder, environment)
-    finally:
-        clean_up(folder)
+    data = data or check_values(pipeline, given, stage_variables(pipeline))
+    values = data.of(given) | {name: value for name, value in given.items() if name not in data.renamed}
+    own = {name: value for name, value in values.items() if name in pipeline.parameters}
+    further = {name: value for name, value in values.items() if name not in own}
+    environment = os.environ | {**local_environment(pipeline.environment(own)), **further}
+    title = f"{title or name}: {short(folder)}"
+    before = runs.read(folder)
+    if before and (before.standing, before.given) == ("done", dict(given)):
+        print(f"{title} was done before")
+        return folder / "notebooks"
+    if before and (kept := runs.kept(folder / "notebooks")):
+        title += f", which goes on with {' and '.join(kept)}"
+    print(title, flush=True)
+    with runs.begun(folder, name, given, latest=runs.read(folder.parent) is None) as begun:
+        notebooks = _copy_workspace(pipeline, folder)
+        data.copy(notebooks)
+        watch = Watch(pipeline.executed, folder)
+        file = folder / "pipelines" / pipeline.file.name
+        run_elyra(begun, file, folder, file.parent, environment, watch)
     return notebooks
+
+
+def short(folder: Path) -> Path:
+    """Return a path as somebody would type it here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def local_environment(parameters: Mapping[str, str]) -> dict[str, str]:
@@ -53,7 +80,8 @@ def local_environment(parameters: Mapping[str, str]) -> dict[str, str]:
 def copy_inputs(folder: Path) -> Path:
     """Put what all stages read into a new run's folder; return the folder in which its notebooks are to run."""
     notebooks = folder / "notebooks"
-    shutil.copytree(ROOT / "datasets", notebooks / "datasets", dirs_exist_ok=True)
+    shutil.rmtree(notebooks / "datasets", ignore_errors=True)  # of the attempt before
+    shutil.copytree(ROOT / "datasets", notebooks / "datasets")
     for file in (ROOT / "pipelines").glob("*.yaml"):
         shutil.copy(file, notebooks)
     (folder / "logs").mkdir(exist_ok=True)
@@ -61,12 +89,9 @@ def copy_inputs(folder: Path) -> Path:
 
 
 def clean_up(folder: Path) -> None:
-    """End the servers that a failed or interrupted run left, and keep log and HTML of each executed notebook."""
-    notebooks = folder / "notebooks"
-    for removed in remove_owned(notebooks):
+    """End the servers that a failed or interrupted run left."""
+    for removed in remove_owned(folder / "notebooks"):
         print(f"  {removed}")
-    for notebook in sorted(notebooks.glob("*.ipynb")):
-        _keep_log_and_html(notebook, folder / "logs")
 
 
 def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:
@@ -78,90 +103,95 @@ def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:
     return notebooks
 
 
-def _run_elyra(pipeline: Pipeline, folder: Path, environment: Mapping[str, str]) -> None:
-    elyra = Path(sys.executable).with_name("elyra-pipeline")
-    command = [str(elyra), "run", f"pipelines/{pipeline.name}.pipeline"]
+def run_elyra(
+    run: runs.Run, pipeline: Any, folder: Path, root: Path, environment: Mapping[str, str], watch: Watch,
+    wanted: Callable[[], bool] = lambda: True,
+) -> None:  # fmt: skip
+    """Let Elyra's local processor work in `root` until it ends, and leave no server and no process of it.
+
+    `pipeline` is a file, or what Elyra made of one; logs go to `folder`. Raises StageFailed, or KeyboardInterrupt, also
+    where it is not `wanted` any more.
+    """
     log = folder / "logs" / "elyra.log"
-    with log.open("wb") as file:
+    command = [sys.executable, "-m", "helpers.local.elyra.running", run.id, str(folder / "logs")]
+    with log.open("ab") as file:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+            command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
-    watch = _Watch(pipeline, folder / "notebooks")
+
+    def ended() -> bool:
+        if not wanted():
+            raise KeyboardInterrupt
+        return watch.look() or process.poll() is not None
+
+    assert process.stdin is not None
     try:
-        wait_for(
-            lambda: watch.look() or process.poll() is not None,
-            what=f"the end of {pipeline.name}", do=f"Read {log}", timeout=86_400, interval=0.3,
-        )  # fmt: skip
-    except BaseException:
-        _interrupt(process)
-        raise
+        process.stdin.write(pickle.dumps(pipeline))
+        process.stdin.flush()  # and stays open: the process ends when the pipe does
+        wait_for(ended, what=f"the end of {run.kind}", do=f"Read {log}", timeout=86_400, interval=0.3)
+    except KeyboardInterrupt as error:
+        with interrupts.held_back():
+            _interrupt(process)
+            run.stage = watch.current
+            clean_up(folder)
+        raise KeyboardInterrupt(_kept(run, folder)) from error
+    finally:
+        process.stdin.close()
     watch.look()
+    run.stage = watch.current
+    clean_up(folder)
+    keep_pages(folder)
     if process.returncode:
-        raise StageFailed(f"Pipeline {pipeline.name} failed in {watch.failed(log)}", do=f"Read {folder / 'logs'}")
+        raise StageFailed(f"Pipeline {run.kind} failed in {watch.failed(log)}", do=f"Read {folder / 'logs'}")
+
+
+def _kept(run: runs.Run, folder: Path) -> str:
+    kept = " and ".join(runs.kept(folder / "notebooks")) or "what the stages before it wrote"
+    where = f" in {run.stage}" if run.stage else ""
+    return f"interrupted{where}; kept in {short(folder)}: {kept}. The same command goes on from there"
 
 
 def _interrupt(process: subprocess.Popen) -> None:
-    """End Elyra as Ctrl-C would, so that it shuts its kernel down; only then by force."""
-    for sent, patience in ((signal.SIGINT, 20), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        if process.poll() is None:
-            os.killpg(process.pid, sent)
-        timer = threading.Event()
-        for _ in range(patience * 10):
-            if process.poll() is not None or timer.wait(0.1):
-                return
-
-
-class _Watch:
-    """Prints a line when a stage starts and when it ends, from what papermill writes into the notebooks."""
-
-    def __init__(self, pipeline: Pipeline, notebooks: Path) -> None:
-        self.notebooks, self.pending, self.current = notebooks, list(pipeline.stages), ""
-
-    def look(self) -> bool:
-        while self.pending:
-            state = _papermill(self.notebooks / f"{self.pending[0]}.ipynb")
-            if not state.get("start_time"):
-                return False
-            if self.current != self.pending[0]:
-                self.current = self.pending[0]
-                print(f"  {self.current:<18} {_subtitle(self.notebooks / f'{self.current}.ipynb')}", end="", flush=True)
-            if not state.get("end_time"):
-                return False
-            print(f"  {state['duration']:.1f} s{' FAILED' if state.get('exception') else ''}", flush=True)
-            self.pending.pop(0)
-        return False
-
-    def failed(self, log: Path) -> str:
-        """Return the stage and the last line that Elyra printed of its error."""
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        return f"{self.current or 'its validation'}: {lines[-1] if lines else 'no output'}"
-
-
-def _papermill(notebook: Path) -> dict[str, Any]:
+    """End Elyra as Ctrl-C would, so that its kernel ends what it started; after seconds end all of them by force."""
+    started = _descendants(process.pid)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
     try:
-        state: dict[str, Any] = json.loads(notebook.read_text())["metadata"].get("papermill", {})
-    except ValueError:  # caught in the middle of papermill's write
-        return {}
-    return state
+        process.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        started += _descendants(process.pid)
+    for left in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left.kill()
+    process.wait()
 
 
-def _subtitle(notebook: Path) -> str:
-    first = "".join(json.loads(notebook.read_text())["cells"][0]["source"])
-    return next((line[2:] for line in first.splitlines() if line.startswith("> ")), "")
+def _descendants(pid: int) -> list[psutil.Process]:
+    """Return a process with all that it started, but for the servers, which are ended by their own names."""
+    servers = {running.pid for running in processes.all_running()}
+    try:
+        found = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+    return [process for process in found if _group(process) not in servers]
 
 
-def _keep_log_and_html(notebook: Path, logs: Path) -> None:
+def _group(process: psutil.Process) -> int:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return 0
+
+
+def keep_pages(folder: Path) -> None:
+    """Keep the HTML of each notebook that was executed."""
     import nbformat
     from nbconvert import HTMLExporter
 
-    content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
-    if not content.metadata.get("papermill", {}).get("start_time"):
-        return
-    streams = [
-        output.text for cell in content.cells for output in cell.get("outputs", ()) if output.output_type == "stream"
-    ]
-    (logs / f"{notebook.stem}.log").write_text("".join(streams))
-    exporter = HTMLExporter(exclude_input_prompt=True)  # type: ignore[no-untyped-call]
-    body, _ = exporter.from_notebook_node(content)
-    notebook.with_suffix(".html").write_text(body)
+    for notebook in sorted((folder / "notebooks").glob("*.ipynb")):
+        content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+        if content.metadata.get("papermill", {}).get("start_time"):
+            exporter = HTMLExporter(exclude_input_prompt=True)  # type: ignore[no-untyped-call]
+            body, _ = exporter.from_notebook_node(content)
+            notebook.with_suffix(".html").write_text(body)

@@ -4,46 +4,63 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from helpers.analysis.comparison import Comparison
+from helpers.analysis.recommendation import Decision
 from helpers.artifacts import Record, Selection, write_atomic
-from helpers.comparison import Comparison
-from helpers.decision import Decision
-from helpers.errors import AssayError
+from helpers.artifacts.speed import figures
+from helpers.errors import AssayError, InvalidParameter
+from helpers.ingestion.samples import SAMPLES, ensure_samples
 from helpers.local import pipelines, stack
 from helpers.pipelines import Pipeline
-from helpers.pipelines.values import assigned, check_values
-from helpers.workspace import ROOT, home
+from helpers.pipelines.values import assigned, check_values, stage_variables
+from helpers.runtime import interrupts, runs
+from helpers.runtime.workspace import ROOT, home
 
-MODELS = ("ops-small", "ops-large")
-PIPELINES = ("model-ops", "ai-engineer")
+MODELS = ("smollm2-135m-instruct", "ops-large")
+# Nothing is compared by the baseline: fewer loads and no repeats keep the whole run near 15 minutes on two cores.
+PIPELINES = {"model-ops": {"SWEEP_SIZE": "3", "REPEATS": "0"}, "ai-engineer": {"SWEEP_SIZE": "3"}}
+FIXED = {"SOURCE", "MODEL_NAME"}  # make run brings its own
+DO_OWN = "it measures the sample models. For your own `make pipeline PIPELINE=model-ops SOURCE=…`, then ai-engineer"
+OF_THE_USE_CASE = {
+    "USE_CASE", "PROMPTS", "TASK", "INCLUDE_PATH", "METRIC", "NUM_FEWSHOT", "FEWSHOT_AS_MULTITURN",
+    "SYSTEM_INSTRUCTION", "GEN_KWARGS", "LIMIT", "CRITERIA",
+}  # fmt: skip
+SHOWN = {
+    "requests_per_second": "requests/s",
+    "ttft_p95_ms": "TTFT p95, ms",
+    "itl_p95_ms": "ITL p95, ms",
+    "output_tokens_per_second": "output tokens/s",
+}
 
 
 def main() -> int:
-    """Run everything and return the exit code: 0 done, 1 a stage failed, 130 interrupted."""
+    """Run everything and return the exit code: 0 done, 1 a stage failed."""
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--name", default=datetime.now().strftime("%Y%m%d-%H%M%S"), help="name of the run")
+    parser.add_argument("--name", help="name of the run (default: its time, or that of the one that is gone on with)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder that the run's folder is made in")
-    parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="FRESH=true measures again what is known")
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS, help="which sample models")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="a parameter, for example USE_CASE=mine, or FRESH=true, which measures again what is known",
+    )
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=SAMPLES, help="which sample models")
     arguments = parser.parse_intermixed_args()
-    folder: Path = arguments.runs.resolve() / arguments.name
+    words, all_runs = assigned(arguments.words), arguments.runs.resolve()
+    given = {**words, "models": ",".join(arguments.models)}
+    folder: Path = all_runs / arguments.name if arguments.name else runs.place(all_runs, "run", given)
     started = time.monotonic()
-    for stop in (signal.SIGINT, signal.SIGTERM):  # also where a shell started this with interrupts ignored
-        signal.signal(stop, signal.default_int_handler)
     try:
-        run(folder, arguments.models, assigned(arguments.words))
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; what was measured so far is kept in {_short(folder)}", file=sys.stderr)
-        return 130
+        check(words)
+        with runs.begun(folder, "run", given):
+            run(folder, arguments.models, words)
     except AssayError as error:
         print(f"\n{type(error).__name__}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
@@ -51,23 +68,46 @@ def main() -> int:
     return 0
 
 
+def check(words: dict[str, str]) -> None:
+    """Raise InvalidParameter with every fault of the values."""
+    faults = [f"{name} is no parameter of make run: {DO_OWN}" for name in sorted(FIXED & words.keys())]
+    known = {name for pipeline in PIPELINES for name in _names(Pipeline(pipeline))}
+    try:
+        Pipeline("ai-engineer").known({name: value for name, value in words.items() if name not in known})
+    except InvalidParameter as error:
+        faults.append(f"{error.what} ({error.do})")
+    for name in PIPELINES:
+        pipeline = Pipeline(name)
+        try:
+            check_values(pipeline, _own(pipeline, words), stage_variables(pipeline))
+        except InvalidParameter as error:
+            faults += error.what.split("; ")
+    if faults:
+        raise InvalidParameter("; ".join(dict.fromkeys(faults)), do="Correct what is named; nothing has been started")
+
+
+def _names(pipeline: Pipeline) -> set[str]:
+    return {*pipeline.parameters, *stage_variables(pipeline)}
+
+
+def _own(pipeline: Pipeline, words: dict[str, str]) -> dict[str, str]:
+    """Return the values that a pipeline gets: the baseline keeps its own task, and all of its questions."""
+    others = OF_THE_USE_CASE if pipeline.name == "model-ops" else set()
+    return {name: value for name, value in words.items() if name in _names(pipeline) - others - FIXED}
+
+
 def run(folder: Path, models: tuple[str, ...], words: dict[str, str]) -> None:
     """Bring the stack up, run both pipelines for each model, and write summary.json. Raises AssayError."""
-    for pipeline in PIPELINES:
-        check_values(Pipeline(pipeline), words)
-    folder.mkdir(parents=True)
     with _stage("stack", "the local model registry") as say:
         say(stack.up())
     with _stage("samples", "the sample models"):
-        from helpers.local.samples import ensure_samples
-
-        ensure_samples(home() / "samples")
-    for pipeline in PIPELINES:
+        ensure_samples(home() / "samples", [SAMPLES[model] for model in models])
+    for pipeline, shorter in PIPELINES.items():
         for model in models:
             given = {"SOURCE": f"sample://{model}"} if pipeline == "model-ops" else {"MODEL_NAME": model}
-            pipelines.run(pipeline, folder / f"{pipeline}-{model}", words | given, title=f"{pipeline} {model}")
+            place, title = folder / f"{pipeline}-{model}", f"{pipeline} {model}"
+            pipelines.run(pipeline, place, {**shorter, **_own(Pipeline(pipeline), words), **given}, title=title)
     write_atomic(folder / "summary.json", json.dumps(summarise(folder, models), indent=2).encode())
-    _link_latest(folder)
 
 
 @contextmanager
@@ -100,7 +140,7 @@ def summarise(folder: Path, models: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _entry(record: Record, verdict: str) -> dict[str, Any]:
-    selection, evaluation, point = record.selection, record.evaluation, record.sweep.chosen
+    selection, evaluation, headline = record.selection, record.evaluation, record.sweep.headline
     return {
         "name": selection.name,
         "version": selection.version,
@@ -108,10 +148,7 @@ def _entry(record: Record, verdict: str) -> dict[str, Any]:
         "accuracy": {"score": evaluation.score, "n": evaluation.n, **evaluation.interval.model_dump()},
         "operating_point": {
             "reason": record.sweep.operating_point.reason,
-            "requests_per_second": point and point.requests_per_second,
-            "ttft_p95_ms": point and point.ttft_ms and point.ttft_ms.p95,
-            "itl_p95_ms": point and point.itl_ms and point.itl_ms.p95,
-            "output_tokens_per_second": point and point.output_tokens_per_second,
+            **(figures(headline) if headline else dict.fromkeys(SHOWN)),
         },
         "registry": _ids(selection) | {"record_id": record.record_id},
         "verdict": verdict,
@@ -127,12 +164,6 @@ def _ids(selection: Selection) -> dict[str, str]:
     }
 
 
-def _link_latest(folder: Path) -> None:
-    temporary = folder.with_name(f".latest-{os.getpid()}")
-    temporary.symlink_to(folder.name)
-    temporary.replace(folder.with_name("latest"))
-
-
 def _report(folder: Path, seconds: float) -> None:
     import pandas as pd
 
@@ -141,24 +172,17 @@ def _report(folder: Path, seconds: float) -> None:
         {
             "model": f"{entry['name']} {entry['version']}",
             "accuracy": "{score:.3f} ({low:.3f} to {high:.3f})".format(**entry["accuracy"]),
-            "requests/s": entry["operating_point"]["requests_per_second"],
-            "TTFT p95, ms": entry["operating_point"]["ttft_p95_ms"],
-            "ITL p95, ms": entry["operating_point"]["itl_p95_ms"],
-            "output tokens/s": entry["operating_point"]["output_tokens_per_second"],
+            **{label: entry["operating_point"][name] for name, label in SHOWN.items()},
         }
         for entry in summary["models"]
     ]
     print(f"\n{pd.DataFrame(rows).to_string(index=False, float_format='{:.1f}'.format, na_rep='n/a')}\n")
     print(f"{summary['decision']}\n\n{summary['verdict']}\n")
-    print(f"comparison  {_short(folder / summary['comparison'])}")
-    print(f"report      {_short(folder / summary['report'])}")
-    print(f"summary     {_short(folder / 'summary.json')}")
-    print(f"everything  {_short(folder)}, in {seconds:.0f} s")
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    print(f"comparison  {pipelines.short(folder / summary['comparison'])}")
+    print(f"report      {pipelines.short(folder / summary['report'])}")
+    print(f"summary     {pipelines.short(folder / 'summary.json')}")
+    print(f"everything  {pipelines.short(folder)}, in {seconds:.0f} s")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.run(main, "the models that are trained stay. The same command goes on"))

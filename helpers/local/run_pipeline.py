@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
-from datetime import datetime
 from pathlib import Path
 
+from helpers.analysis.recommendation import Decision
+from helpers.artifacts import Record
 from helpers.errors import AssayError
 from helpers.local import pipelines, stack
 from helpers.pipelines import Pipeline, names
 from helpers.pipelines.values import assigned, check_values, stage_variables
-from helpers.workspace import ROOT
+from helpers.runtime import interrupts, runs
+from helpers.runtime.workspace import ROOT
 
 
 def main() -> int:
-    """Run the pipeline on a copy under `runs/` and return the exit code: 0 done, 1 failed, 130 interrupted."""
+    """Run the pipeline on a copy under `runs/` and return the exit code: 0 done, 1 failed."""
     parser = argparse.ArgumentParser(prog="make pipeline", description=__doc__)
     parser.add_argument("pipeline", choices=names())
     parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="a parameter of the pipeline")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="folder that the run's folder is made in")
     arguments = parser.parse_intermixed_args()
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.default_int_handler)
-    folder = arguments.runs.resolve() / f"{datetime.now():%Y%m%d-%H%M%S}-{arguments.pipeline}"
     try:
         pipeline = Pipeline(arguments.pipeline)
         further = stage_variables(pipeline)
         words = assigned(arguments.words)
-        check_values(pipeline, words, further)
-        given = {name: _located(name, value) for name, value in words.items() if name not in further}
-        os.environ.update({name: value for name, value in words.items() if name in further})
+        data = check_values(pipeline, words, further)
+        print(*data.notes, sep="\n", end="\n" if data.notes else "", flush=True)
+        given = {name: _located(name, value) for name, value in words.items()}
+        folder = runs.place(arguments.runs.resolve(), arguments.pipeline, given)
         print(f"registry: {stack.up()}", flush=True)
-        notebooks = pipelines.run(arguments.pipeline, folder, given)
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; what was measured so far is kept in {folder}", file=sys.stderr)
-        return 130
+        notebooks = pipelines.run(arguments.pipeline, folder, given, data=data)
     except AssayError as error:
         print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(f"read {notebooks / Pipeline(arguments.pipeline).stages[-1]}.html")
+    print(f"\n{headline(notebooks / 'artifacts')}\n")
+    last = [stage for stage in pipeline.stages if stage != "remove_deployment"][-1]
+    print(f"read {pipelines.short(notebooks / last)}.html")
     return 0
+
+
+def headline(artifacts: Path) -> str:
+    """Return what the pipeline was run for: the recommendation, or whether the model is approved."""
+    if (artifacts / Decision.filename).is_file():
+        return Decision.read(artifacts).sentence
+    if not (artifacts / Record.filename).is_file():
+        return "done"
+    record = Record.read(artifacts)
+    if not record.approval:
+        return f"{record.selection.label} is measured"
+    return f"{record.selection.label} is {record.approval.state}. {'. '.join(record.approval.reasons)}."
 
 
 def _located(name: str, value: str) -> str:
@@ -51,4 +60,4 @@ def _located(name: str, value: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.run(main, "nothing was begun yet. The same command begins it"))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
-from helpers import processes
 from helpers.artifacts import now, write_atomic
-from helpers.errors import AssayError, RegistryUnreachable
-from helpers.polling import wait_for
-from helpers.workspace import home
+from helpers.errors import AssayError, InvalidInput, RegistryUnreachable
+from helpers.local.registry.listening import address, listen
+from helpers.registry import AttachedRecord, connect, housekeeping
+from helpers.runtime import interrupts, processes, runs
+from helpers.runtime.environment import without_secrets
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT, home
 
 HANDLE = "registry"
+NEWEST = 5  # runs and records that the status shows
 PORT = 8085
 
 
@@ -22,14 +29,14 @@ def up(port: int = 0) -> str:
     """Start the registry unless it runs, wait until it answers, and return its address (port 0: 8085 if free)."""
     if running := processes.find(HANDLE):
         return running.url
-    running = _start(port or _preferred_port())
+    running = _start(port)
 
     def ready() -> bool:
         if processes.exit_code(running) is not None:
             raise RegistryUnreachable(f"The registry ended while it started (log: {running.log})", do="Read the log")
         return _answers(running.url)
 
-    wait_for(ready, what=f"{running.url}/readyz/health", do=f"Read {running.log}", timeout=30, interval=0.1)
+    wait_for(ready, what=f"{running.url}/readyz/health", do=f"Read {running.log}", timeout=120, interval=0.1)
     write_atomic(home() / "registry.json", json.dumps({"address": running.url}).encode())
     return running.url
 
@@ -43,14 +50,24 @@ def down() -> str:
     return f"the registry at {running.url} is down; its database stays in {home() / 'registry.db'}"
 
 
-def status() -> list[str]:
-    """Say what runs: the registry, and every deployment with the time it removes itself."""
-    lines = [f"{item.handle}: {item.url}" + _until(item) for item in processes.all_running()]
-    return lines or ["nothing runs"]
+def status(all_runs: Path = ROOT / "runs") -> list[str]:
+    """Say what there is: the registry, deployed servers, the newest runs and records."""
+    running = processes.find(HANDLE)
+    lines = [f"registry: {running.url}" if running else "registry: down; make up starts it"]
+    kinds = {
+        "servers": [housekeeping.server_line(server) for server in housekeeping.servers()],
+        "runs": [housekeeping.run_line(folder, run) for folder, run in runs.of(all_runs)[:NEWEST]],
+        "records": [housekeeping.record_line(each) for each in reversed(_records(running)[-NEWEST:])]
+        if running
+        else [],
+    }
+    for kind, told in kinds.items():
+        lines += [f"{kind}: none"] if not told else [f"{kind}:", *(f"  {line}" for line in told)]
+    return lines
 
 
-def _until(item: processes.Running) -> str:
-    return f" until {item.expires:%H:%M:%S} UTC" if item.expires else ""
+def _records(running: processes.Running) -> list[AttachedRecord]:
+    return connect(running.url, timeout=5).records(also_withdrawn=True)
 
 
 def _answers(url: str) -> bool:
@@ -62,32 +79,32 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _preferred_port() -> int:
-    for port in (PORT, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise RegistryUnreachable("No port is free on 127.0.0.1", do="End some servers, then run make up again")
+def _listener(port: int) -> socket.socket:
+    for number in [port] if port else [PORT, 0]:
+        with suppress(InvalidInput):
+            return listen("127.0.0.1", number)
+    raise RegistryUnreachable(f"Port {port or PORT} is not free on 127.0.0.1", do="Name another with --port")
 
 
 def _start(port: int) -> processes.Running:
     log = home() / "logs" / "registry.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    database = home() / "registry.db"
-    command = [sys.executable, "-m", "helpers.local.registry", "--port", str(port), "--database", str(database)]
-    with log.open("ab") as file:
+    # The child is given the socket: a port that is only looked up may be another's before the child takes it, and
+    # then another's registry answers in its place.
+    with log.open("ab") as file, _listener(port) as listener:
+        url, given = address(listener), listener.fileno()
+        command = [sys.executable, "-m", "helpers.local.registry", "--fd", str(given)]
         process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+            [*command, "--database", str(home() / "registry.db")], stdout=file, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, pass_fds=[given], start_new_session=True,
+            env=without_secrets(os.environ),  # it outlives the command that starts it
+        )  # fmt: skip
     return processes.save(
         processes.Running(
             handle=HANDLE,
             pid=process.pid,
             created=processes.created(process.pid),
-            url=f"http://127.0.0.1:{port}",
+            url=url,
             log=log,
             started=now(),
         )
@@ -101,7 +118,11 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
     try:
-        lines = {"up": lambda: [f"registry: {up(arguments.port)}"], "down": lambda: [down()], "status": status}
+        lines = {
+            "up": lambda: [f"registry: {up(arguments.port)}"],
+            "down": lambda: [down()],
+            "status": lambda: status(),
+        }
         print("\n".join(lines[arguments.command]()))
     except AssayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -110,4 +131,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.run(main, "the registry is up, or make up starts it"))

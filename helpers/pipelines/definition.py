@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from helpers.datasets.criteria import replaced
 from helpers.errors import InvalidParameter, NotFound
-from helpers.workspace import ROOT
+from helpers.pipelines.outputs import executed
+from helpers.runtime.environment import ENDPOINT_KEY
+from helpers.runtime.workspace import ROOT
+from helpers.serving.client import SECRET as ENDPOINT_SECRET
 
 FOLDER = ROOT / "pipelines"
+SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 OURS = ("stage", "guidellm", "lm-eval")  # images in runtime-images/
 
 
@@ -62,9 +68,26 @@ class Pipeline:
         """The notebooks' names in the order in which they run."""
         return [Path(node["filename"]).stem for node in self.nodes]
 
-    def known(self, given: Iterable[str]) -> None:
+    @property
+    def executed(self) -> list[str]:
+        """What the executed notebooks are called, in the order in which they run."""
+        own = [{item["env_var"]: str(item["value"]) for item in node["env_vars"]} for node in self.nodes]
+        return [executed(stage, environment) for stage, environment in zip(self.stages, own, strict=True)]
+
+    def known(self, given: Mapping[str, str]) -> None:
         """Refuse names that are no parameter of this pipeline. Raises InvalidParameter."""
-        if unknown := sorted(set(given) - set(self.parameters)):
+        unknown = sorted(set(given) - set(self.parameters))
+        if told := list(replaced({name: given[name] for name in unknown})):
+            raise InvalidParameter("; ".join(told), do="Leave it out")
+        if secret := next(filter(SECRET.search, unknown), ""):
+            places = (item for node in self.nodes for item in node["kubernetes_secrets"] if item["env_var"] == secret)
+            named = next((item["name"] for item in places), ENDPOINT_SECRET if secret == ENDPOINT_KEY else "")
+            place = f"the Secret {named}" if named else "a Secret"
+            raise InvalidParameter(
+                f"{secret} is no parameter: a key is never written into a run",
+                do=f"On this machine export it as an environment variable; on a cluster it belongs in {place}",
+            )
+        if unknown:
             has = f"Use one of {', '.join(sorted(self.parameters))}" if self.parameters else "Give it none"
             raise InvalidParameter(f"Pipeline {self.name} has no parameter {', '.join(unknown)}", do=has)
 
@@ -80,10 +103,13 @@ class Pipeline:
         self.known(given)
         return {name: value for name, value in (self.parameters | dict(given)).items() if value}
 
-    def for_elyra(self, given: Mapping[str, str], runtime: str, images: str = "") -> dict[str, Any]:
+    def for_elyra(
+        self, given: Mapping[str, str], runtime: str, images: str = "", dependencies: Sequence[list[str]] = ()
+    ) -> dict[str, Any]:
         """Return what JupyterLab hands to Elyra's processor when somebody presses Run.
 
-        `given` becomes the defaults, files are named from the workspace's root, our images are taken from `images`.
+        `given` becomes the defaults, files are named from the workspace's root, our images are taken from `images`;
+        `dependencies` take the place of each node's own.
         """
         content = copy.deepcopy(self.content)
         primary = content["pipelines"][0]
@@ -93,8 +119,9 @@ class Pipeline:
         for parameter in primary["app_data"]["properties"]["pipeline_parameters"]:
             if parameter["name"] in values:
                 parameter["default_value"]["value"] = values[parameter["name"]]
-        for node in primary["nodes"]:
+        for number, node in enumerate(primary["nodes"]):
             parameters = node["app_data"]["component_parameters"]
+            parameters["dependencies"] = dependencies[number] if dependencies else parameters["dependencies"]
             file = (self.file.parent / parameters["filename"]).resolve()
             parameters["filename"] = str(file.relative_to(ROOT))
             parameters["runtime_image"] = _placed(parameters["runtime_image"], images)

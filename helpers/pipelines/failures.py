@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from helpers.errors import (
     AssayError,
@@ -17,7 +18,10 @@ from helpers.errors import (
     SubmissionFailed,
 )
 from helpers.pipelines.definition import Pipeline
-from helpers.pipelines.runtimes import Runtime
+from helpers.runtime.patience import causes
+
+if TYPE_CHECKING:
+    from helpers.pipelines.server import Runtime
 
 AWAY = (502, 503, 504)  # what a proxy before the server answers
 DO_TOKEN = (
@@ -34,15 +38,7 @@ def explained(pipeline: Pipeline, runtime: Runtime) -> Iterator[None]:
     except AssayError:
         raise
     except Exception as error:  # Elyra raises everything as RuntimeError; its cause says what it was
-        raise explain(list(_chain(error)), pipeline, runtime) from error
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: list[BaseException] = []  # Elyra raises some errors from themselves
-    while error and error not in seen:
-        seen.append(error)
-        yield error
-        error = error.__context__ if error.__cause__ in (None, error) else error.__cause__
+        raise explain(list(causes(error)), pipeline, runtime) from error
 
 
 def explain(chain: list[BaseException], pipeline: Pipeline, runtime: Runtime) -> AssayError:
@@ -55,7 +51,7 @@ def explain(chain: list[BaseException], pipeline: Pipeline, runtime: Runtime) ->
         if isinstance(error, S3Error):
             return _store_refused(str(error.code), runtime)
         if isinstance(error, ApiException) and error.status:
-            return refusal(int(error.status), message(error.body), pipeline, runtime)
+            return refusal(int(error.status), message(error.body), pipeline.resource_name, runtime)
     if any(isinstance(error, HTTPError) for error in chain) and "object storage" in _all(chain):
         return _store_silent(runtime)
     if "cloud storage" in _all(chain):
@@ -75,8 +71,8 @@ def _all(chain: list[BaseException]) -> str:
     return " ".join(str(error) for error in chain)
 
 
-def refusal(status: int, said: str, pipeline: Pipeline, runtime: Runtime) -> AssayError:
-    """Return the error for an HTTP status of the Pipelines server and what it said."""
+def refusal(status: int, said: str, name: str, runtime: Runtime) -> AssayError:
+    """Return the error for an HTTP status of the Pipelines server and what it said of the pipeline `name`."""
     where = f"The Pipelines server of runtime {runtime.name} ({runtime.api_endpoint})"
     if status in (401, 403):
         return Forbidden(f"{where} refused the token: {status} {said}".rstrip(), do=DO_TOKEN)
@@ -84,17 +80,17 @@ def refusal(status: int, said: str, pipeline: Pipeline, runtime: Runtime) -> Ass
         return PipelinesUnreachable(f"{where} is away: {status} {said}".rstrip(), do="Try again in a minute")
     if status == 409:
         return SubmissionFailed(
-            f"{where} has that name already, from somebody who submitted {pipeline.name} at the same moment: {said}",
+            f"{where} has that name already, from somebody who submitted {name} at the same moment: {said}",
             do="Submit it again",
         )
     if status == 404 and "experiment" in said.lower():
         return NotFound(
-            f"{where} does not know the experiment {pipeline.resource_name}: {said}",
+            f"{where} does not know the experiment {name}: {said}",
             do="Create or restore the experiment on the dashboard, then submit again",
         )
     if status == 404:
         return NotFound(f"{where}: {said or 'not found'}", do="Look at the dashboard whether somebody deleted it")
-    return SubmissionFailed(f"{where} refused {pipeline.name}: {status} {said}", do="Act on what it says")
+    return SubmissionFailed(f"{where} refused {name}: {status} {said}", do="Act on what it says")
 
 
 def may_pass(error: Exception) -> bool:

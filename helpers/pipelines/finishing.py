@@ -1,32 +1,39 @@
-"""What Elyra cannot express, added to what it compiles: retries, a task for the end of every run, its origin."""
+"""What Elyra cannot express, added to what it compiles: retries, a task for the end, an optional Secret, the origin."""
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from helpers.pod.files import EXIT_TASK
-from helpers.pod.refusals import RETRIES
+from helpers.pipelines.pod.files import EXIT_TASK
+from helpers.pipelines.pod.reasons import RETRIES
+from helpers.serving.client import KEY, SECRET
 
 # A fault of the surroundings, such as a store that is away, has mostly passed after a minute or three.
 RETRY = {"maxRetryCount": 2, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
 DEPLOY, REMOVE = "deploy_model", "remove_deployment"
+ASKING = {"registry_lookup", DEPLOY, "guidellm_sweep", "lm_eval_task"}  # send requests to an endpoint
 HANDLER, EXIT = "exit-handler-1", "remove-at-exit"  # tasks of the root
+TENTH = re.compile(r'"\$(\d{2,})"')  # Elyra's "$10" is, for a shell, the second value and a nought
 
 
-def finish(path: Path, variables: Mapping[str, str]) -> None:
-    """Complete a file that Elyra compiled; `variables` are set in every container."""
+def finish(path: Path, variables: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Complete a file that Elyra compiled with the values `given`; `variables` are set in every container."""
     text = path.read_text()
     comments = [line for line in text.splitlines() if line.startswith("#")]
     spec, platform = yaml.safe_load_all(text)
     kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    if given.get("TARGET") == "existing":
+        _give_the_key(kubernetes)
     _handle_the_end(spec, kubernetes)
     variables = {RETRIES: str(RETRY["maxRetryCount"]), **variables}
     for executor in spec["deploymentSpec"]["executors"].values():
+        executor["container"]["args"] = [TENTH.sub(r'"${\1}"', text) for text in executor["container"]["args"]]
         executor["container"].setdefault("env", []).extend({"name": k, "value": v} for k, v in variables.items())
     path.write_text("\n".join([*comments, yaml.safe_dump_all([spec, platform], sort_keys=True, allow_unicode=True)]))
 
@@ -107,6 +114,17 @@ def _handle_the_end(spec: dict[str, Any], kubernetes: dict[str, Any]) -> None:
         "taskInfo": {"name": HANDLER},
     }
     root["dag"]["tasks"] = {HANDLER: handler, EXIT: at_exit}
+
+
+def _give_the_key(kubernetes: Mapping[str, Any]) -> None:
+    """Let the nodes that ask an endpoint start with its key, and without one where the Secret is not there.
+
+    Elyra cannot say that a Secret is optional, and a node would wait for one that is missing for ever.
+    """
+    secret = {"secretName": SECRET, "optional": True, "keyToEnv": [{"secretKey": KEY, "envVar": KEY}]}
+    for executor in kubernetes.values():
+        if _notebook(executor) in ASKING:
+            executor.setdefault("secretAsEnv", []).append(copy.deepcopy(secret))
 
 
 def _notebook(platform: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from helpers.errors import AssayError, InvalidInput, NotFound
-from helpers.workspace import ROOT
+from helpers.runtime import interrupts
+from helpers.runtime.workspace import ROOT
 
 PLACE = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
 
@@ -75,4 +76,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(interrupts.run(lambda: main(sys.argv[1:]), "some names may be changed. Run the same command again"))

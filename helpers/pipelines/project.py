@@ -15,7 +15,7 @@ from helpers import cluster
 from helpers.artifacts.run import label
 from helpers.errors import AssayError, ClusterUnreachable, InvalidInput
 from helpers.pipelines.definition import Pipeline
-from helpers.pipelines.runtimes import Runtime
+from helpers.pipelines.server import Runtime
 from helpers.serving.kserve.names import RUN
 
 Object = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The Pipelines server of a runtime configuration: the way in, and the client."""
+"""Elyra's runtime configurations, and the Pipelines server that one names: the way in, and the client."""
 
 from __future__ import annotations
 
@@ -8,19 +8,69 @@ import os
 import ssl
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from helpers.errors import Forbidden, PipelinesUnreachable
-from helpers.pipelines.definition import Pipeline
+from helpers.errors import Forbidden, InvalidInput, NotFound, PipelinesUnreachable
 from helpers.pipelines.failures import DO_TOKEN, message, refusal
-from helpers.pipelines.runtimes import Runtime
 
 if TYPE_CHECKING:
     from kfp import Client
 
 CERTIFICATES = "KF_PIPELINES_SSL_SA_CERTS"
+DO_MAKE = (
+    "On OpenShift AI restart the workbench after the pipeline server was configured; elsewhere create one with "
+    "`elyra-metadata create runtimes --schema_name kfp`"
+)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime configuration; its keys stay in `metadata`, which is never printed."""
+
+    name: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def api_endpoint(self) -> str:
+        """The Pipelines server, without a slash at the end."""
+        return str(self.metadata["api_endpoint"]).rstrip("/")
+
+    @property
+    def store(self) -> str:
+        """The object store's address with the bucket."""
+        return f"{self.metadata['cos_endpoint']}/{self.metadata['cos_bucket']}"
+
+
+def prepare() -> None:
+    """Make Elyra's surroundings complete: it watches a folder that may not be there, and its CA has had two names."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    Path(jupyter_runtime_dir()).mkdir(parents=True, exist_ok=True)
+    if bundle := os.environ.get("PIPELINES_SSL_SA_CERTS"):  # what the workbenches of OpenShift AI 2.25 set
+        os.environ.setdefault("KF_PIPELINES_SSL_SA_CERTS", bundle)
+
+
+def find(name: str) -> Runtime:
+    """Return the runtime of this name. Raises NotFound with the names that exist, or InvalidInput."""
+    from elyra.metadata.manager import MetadataManager
+    from elyra.metadata.schemaspaces import Runtimes
+
+    known = MetadataManager(schemaspace=Runtimes.RUNTIMES_SCHEMASPACE_ID).get_all()
+    found = {item.name: item for item in known if item.schema_name == "kfp"}
+    if name not in found:
+        exist = f"there are {', '.join(sorted(found))}" if found else "there is none"
+        raise NotFound(f"No Pipelines runtime is called {name!r}; {exist}", do=DO_MAKE)
+    runtime = Runtime(name, found[name].metadata)
+    if runtime.metadata.get("cos_auth_type") == "USER_CREDENTIALS" or not runtime.metadata.get("cos_secret"):
+        raise InvalidInput(
+            f"Runtime {name} names no Secret for its object store: Elyra would write its keys into the pipeline",
+            do="Set its cos_auth_type to KUBERNETES_SECRET and its cos_secret to a Secret of the project",
+        )
+    return runtime
 
 
 @contextlib.contextmanager
@@ -60,17 +110,17 @@ def credentials(runtime: Runtime) -> dict[str, Any]:
     return {name: found.get(name) for name in ("cookies", "credentials", "existing_token", "ssl_ca_cert")}
 
 
-def knock(runtime: Runtime, pipeline: Pipeline) -> None:
+def knock(runtime: Runtime, name: str, *, timeout: float = 20) -> None:
     """Ask the server something that needs the token: its client would try a refused one for half a minute.
 
-    Raises Forbidden or PipelinesUnreachable.
+    `name` is what an error says of the pipeline. Raises Forbidden, NotFound, PipelinesUnreachable or SubmissionFailed.
     """
     try:
         known = credentials(runtime) if runtime.metadata.get("auth_type") != "NO_AUTHENTICATION" else {}
         context = ssl.create_default_context(cafile=os.environ.get(CERTIFICATES))
         answer = httpx.get(
             f"{runtime.api_endpoint}/apis/v2beta1/experiments",
-            params={"page_size": 1}, headers=_headers(known), verify=context, timeout=20,
+            params={"page_size": 1}, headers=_headers(known), verify=context, timeout=timeout,
         )  # fmt: skip
     except (httpx.HTTPError, OSError) as error:
         trust = f", and let {CERTIFICATES} name its certificates" if "CERTIFICATE" in str(error) else ""
@@ -79,9 +129,9 @@ def knock(runtime: Runtime, pipeline: Pipeline) -> None:
             do=f"Correct api_endpoint in the runtime configuration{trust}",
         ) from error
     if answer.is_redirect:  # a log-in page
-        raise refusal(401, "it wants a log-in", pipeline, runtime)
+        raise refusal(401, "it wants a log-in", name, runtime)
     if answer.is_error:
-        raise refusal(answer.status_code, message(answer.text), pipeline, runtime)
+        raise refusal(answer.status_code, message(answer.text), name, runtime)
 
 
 def _headers(known: Mapping[str, Any]) -> dict[str, str]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import circumstances
 from helpers.errors import SubmissionFailed
-from helpers.pipelines import compiling, finishing, processor, project, runtimes, server
-from helpers.pipelines.checks import check
+from helpers.pipelines import compiling, finishing, processor, project, server
+from helpers.pipelines.compiling import check
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.failures import explained
+from helpers.runtime import circumstances
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -39,20 +39,22 @@ def submit(
 
     Raises InvalidInput, NotFound, Forbidden, PipelinesUnreachable, StoreFailed, StoreUnreachable or SubmissionFailed.
     """
-    runtimes.prepare()
-    check(pipeline, given, images)
-    found = runtimes.find(runtime)
+    server.prepare()
+    data = check(pipeline, given, images, starts=True)
+    found = server.find(runtime)
     say(_values(pipeline, given))
+    for note in data.notes:
+        say(f"  {note}")
     wanted = project.secrets_of(pipeline, found)
     say(f"{pipeline.name}: {len(pipeline.stages)} stages, Secrets {', '.join(sorted(wanted))}")
     project.check_secrets(wanted, found)
     with explained(pipeline, found), tempfile.TemporaryDirectory(prefix="assay-submit-") as folder:
-        server.knock(found, pipeline)
+        server.knock(found, pipeline.resource_name)
         say(f"  {found.api_endpoint} takes the token")
         client = server.connect(found)
         with server.quiet():
             experiment = _experiment(client, pipeline, found)
-        with processor.told(say):
+        with processor.silenced():
             path = compiling.compile_for(runtime, pipeline, Path(folder), given, images, circumstances.account())
         say("  pipeline compiled")
         with server.quiet():
@@ -65,7 +67,7 @@ def submit(
                 ).experiment_id
             )
             run = client.run_pipeline(experiment, name, version_id=version[1], pipeline_id=version[0],
-                                      params=pipeline.typed(given))  # fmt: skip
+                                      params=pipeline.typed(data.of(given)))  # fmt: skip
         say("  pipeline uploaded, run started")
         public = str(found.metadata.get("public_api_endpoint") or found.api_endpoint).rstrip("/")
         return Submitted(run.run_id, f"{public}/runs/{run.run_id}", f"{name}/{run.run_id}", finishing.stages(path))
@@ -86,7 +88,7 @@ def _folder_of(path: Path) -> str:
     return match[1]
 
 
-def _experiment(client: Client, pipeline: Pipeline, runtime: runtimes.Runtime) -> str:
+def _experiment(client: Client, pipeline: Pipeline, runtime: server.Runtime) -> str:
     """Return the id of the pipeline's experiment, "" where there is none yet. Raises SubmissionFailed."""
     try:
         found = client.get_experiment(

@@ -14,14 +14,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
-from helpers.errors import InvalidParameter
-from helpers.parameters import UNSAFE, Settings
+from helpers.errors import AssayError, InvalidInput, InvalidParameter
+from helpers.pipelines.data import Data, gather
 from helpers.pipelines.definition import Pipeline
+from helpers.pipelines.outputs import Node
+from helpers.pipelines.outputs import faults as output_faults
+from helpers.runtime.parameters import AUTO, UNSAFE, Settings
 
 WORDS = ("true", "1", "false", "0")  # what the notebooks read as a bool
-LOGIN = re.compile(r"(?i)\b(https?|s3|oci)://[^/\s]*@")
+LOGIN = re.compile(r"(?i)\b(https?|s3|oci)://([^/\s]*@|\S*[?&][\w-]*(key|token|secret|password|signature)=)")
+S = TypeVar("S", bound=Settings)
 KINDS = {"int": "whole number", "float": "number"}
 
 
@@ -33,17 +37,61 @@ def assigned(words: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def check_values(pipeline: Pipeline, given: Mapping[str, str], further: Collection[str] = ()) -> None:
-    """Refuse names that nobody knows and values that a stage would refuse, all of them at once.
+def check_values(
+    pipeline: Pipeline, given: Mapping[str, str], further: Collection[str] = (), more: Iterable[str] = ()
+) -> Data:
+    """Refuse names that nobody knows, values that a stage would refuse, and data that cannot be read; all at once.
 
-    `further` are names beside the pipeline's parameters that its stages read. Raises InvalidParameter.
+    `further` are names beside the pipeline's parameters that its stages read on this machine, `more` are faults that
+    are known already. Returns the data. Raises InvalidParameter.
     """
-    _refuse(_faults(pipeline, given, further))
+    faults = [*more, *(_no_source(given) if further else ())]
+    data = gather(pipeline.parameters | dict(given), faults, lambda data: _faults(pipeline, data.of(given), further))
+    _refuse(faults)
+    return data
 
 
-def check_stages(stages: Iterable[tuple[Path, Mapping[str, str]]]) -> None:
-    """Refuse what notebooks would refuse in their environment variables, all of it at once. Raises InvalidParameter."""
-    _refuse(fault for notebook, environment in stages for fault in _stage_faults(_cells(notebook), environment))
+def check_stages(stages: Iterable[Node], given: Mapping[str, str]) -> Data:
+    """Refuse what notebooks would refuse in their environment variables, and data that cannot be read; all at once.
+
+    `given` are the pipeline's parameters with their values. Returns the data. Raises InvalidParameter.
+    """
+    faults = list(_no_source(given))
+    nodes = list(stages)
+
+    def told(data: Data) -> Iterator[str]:
+        refused = given.keys() - data.values.keys()  # told with the data
+        for node in nodes:
+            own = {name: value for name, value in node.environment.items() if name not in refused}
+            renamed = {name: data.values[name] for name in data.renamed & own.keys()}
+            yield from _stage_faults(_cells(node.notebook), own | renamed)
+        yield from output_faults(nodes)
+
+    data = gather(given, faults, told)
+    _refuse(faults)
+    return data
+
+
+def _no_source(given: Mapping[str, str]) -> Iterator[str]:
+    """Yield that SOURCE names no folder or archive of this machine, where it names one."""
+    source = given.get("SOURCE", "")
+    with suppress(OSError):  # a name that is too long
+        if not source or "://" in source or Path(source).expanduser().exists():
+            return
+    yield f"SOURCE is {source!r}: there is no such folder or archive"
+
+
+def stage_settings(pipeline: Pipeline, values: Mapping[str, str], kind: type[S]) -> Iterator[tuple[str, S]]:
+    """Yield each node's name of its own (NAME) with the settings of this kind that its notebook would make."""
+    for node in pipeline.nodes:
+        own = {item["env_var"]: item["value"] for item in node["env_vars"]}
+        names: dict[str, Any] = {}
+        cells = _cells(_notebook(pipeline, node))
+        for name, type_, value in _parameters(cells):
+            list(_read(name, type_, value, names, {**values, **own}))
+        for call, maker in (made for lines in cells[1:] for made in _makers(lines, names)):
+            if issubclass(maker, kind):
+                yield str(names.get("name", "")), _evaluated(call, names)
 
 
 def _refuse(faults: Iterable[str]) -> None:
@@ -62,16 +110,19 @@ def stage_variables(pipeline: Pipeline) -> set[str]:
 
 def _faults(pipeline: Pipeline, given: Mapping[str, str], further: Collection[str]) -> Iterator[str]:
     try:
-        pipeline.known([name for name in given if name not in further])
+        pipeline.known({name: value for name, value in given.items() if name not in further})
     except InvalidParameter as error:
         yield f"{error.what} ({error.do})"
     refused = {name: fault for name, value in given.items() if (fault := _not_carried(name, value))}
     yield from refused.values()
     values = pipeline.parameters | {name: value for name, value in given.items() if name not in refused}
+    nodes = []
     for node in pipeline.nodes:
         taken = {name: values[name] for name in (*node["pipeline_parameters"], *further) if name in values}
         own = {item["env_var"]: item["value"] for item in node["env_vars"]}
-        yield from _stage_faults(_cells(_notebook(pipeline, node)), taken | own)
+        nodes.append(Node(_notebook(pipeline, node), taken | own, node["outputs"]))
+        yield from _stage_faults(_cells(nodes[-1].notebook), nodes[-1].environment)
+    yield from output_faults(nodes)
 
 
 def _notebook(pipeline: Pipeline, node: Mapping[str, Any]) -> Path:
@@ -83,7 +134,7 @@ def _not_carried(name: str, value: str) -> str:
     if not value:  # Elyra compiles an empty default to none, and the pod's shell then sees the placeholder
         return f"{name} is empty: leave it out"
     if LOGIN.search(value):  # not echoed: what is compiled and what runs keeps its values, and everybody reads them
-        return f"{name} holds a user or a password, which belongs in a Secret: give the address alone"
+        return f"{name} holds a login or a key, which belongs in a Secret: give the address alone"
     if found := UNSAFE.search(value):
         return f"{name} holds the character {found.group()!r}, which does not travel through a shell"
     return ""
@@ -142,6 +193,13 @@ def _reading(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _settings(lines: list[ast.stmt], names: dict[str, Any]) -> Iterator[str]:
     """Make the stage's settings as the notebook would, and yield every field that they refuse."""
+    for call, _ in _makers(lines, names):
+        with suppress(NameError, AttributeError):  # made of something that only the run has
+            yield from _refused(call, names)
+
+
+def _makers(lines: list[ast.stmt], names: dict[str, Any]) -> Iterator[tuple[ast.Call, type[Settings]]]:
+    """Yield each call that makes settings, with their class, once the notebook's own imports are in `names`."""
     for line in lines:
         if isinstance(line, ast.ImportFrom) and (line.module or "").partition(".")[0] == "helpers":
             exec(compile(ast.Module([line], []), "<notebook>", "exec"), names)  # a stage of our own
@@ -149,7 +207,7 @@ def _settings(lines: list[ast.stmt], names: dict[str, Any]) -> Iterator[str]:
             with suppress(NameError, AttributeError):  # made of something that only the run has
                 maker = _evaluated(line.value.func, names)
                 if isinstance(maker, type) and issubclass(maker, Settings):
-                    yield from _refused(line.value, names)
+                    yield line.value, maker
 
 
 def _refused(call: ast.Call, names: dict[str, Any]) -> Iterator[str]:
@@ -157,14 +215,26 @@ def _refused(call: ast.Call, names: dict[str, Any]) -> Iterator[str]:
 
     try:
         _evaluated(call, names)
-    except InvalidParameter as error:
+    except InvalidInput as error:
         if not isinstance(error.__cause__, ValidationError):
             yield error.what
+            if given := [item for item in call.keywords if item.arg is None and isinstance(item.value, ast.Call)]:
+                yield from _refused(_by_values_alone(call, given, names), names)
             return
         for item in error.__cause__.errors():
             name = ".".join(str(part) for part in item["loc"]).upper()
             said = item["msg"].removeprefix("Value error, ")
             yield f"{name} is {item['input']!r}: {said}" if name else said
+    except AssayError:  # what could not be fetched, which is told with the data
+        return
+
+
+def _by_values_alone(call: ast.Call, calls: list[ast.keyword], names: dict[str, Any]) -> ast.Call:
+    """Return the call with what is given in place of what a use case, which is wrong or missing, would have said."""
+    given = [item for each in calls if isinstance(each.value, ast.Call) for item in each.value.keywords]
+    own = [item for item in given if _evaluated(item.value, names) not in (AUTO, "")]
+    alone = ast.Call(call.func, call.args, [*(item for item in call.keywords if item not in calls), *own])
+    return ast.copy_location(alone, call)
 
 
 def _evaluated(expression: ast.expr, names: dict[str, Any]) -> Any:

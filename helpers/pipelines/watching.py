@@ -11,16 +11,16 @@ from typing import Any
 
 from helpers.artifacts.run import label
 from helpers.errors import PipelinesUnreachable, StageFailed
-from helpers.patience import patiently
 from helpers.pipelines import server
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.failures import explained, may_pass
 from helpers.pipelines.finishing import EXIT
 from helpers.pipelines.processor import Say
 from helpers.pipelines.project import View
-from helpers.pipelines.runtimes import Runtime
+from helpers.pipelines.server import Runtime
 from helpers.pipelines.submitting import Submitted
-from helpers.polling import wait_for
+from helpers.runtime.patience import patiently
+from helpers.runtime.polling import wait_for
 from helpers.serving.kserve.names import RUN
 
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")

@@ -1,27 +1,39 @@
-"""A version's approval: its history, and a person's decision with a name and a reason."""
+"""Keep house: models and versions, records, runs and servers, in a cluster's registry or on this machine.
+
+WHAT is a model (NAME), a version (NAME VERSION), a record's id, a run (its folder's name) or a server's handle.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
 
-from helpers.circumstances import account
-from helpers.errors import AssayError, InvalidInput
-from helpers.registry import Decision, Registry, connect
+from helpers.errors import AssayError, InvalidInput, NotFound
+from helpers.registry import AttachedRecord, Decision, Registry, Version, connect, housekeeping
+from helpers.runtime import interrupts, processes, runs
+from helpers.runtime.circumstances import account
+from helpers.runtime.workspace import ROOT
+
+STATES = {"approve": "approved", "reject": "rejected", "hand-back": "candidate"}
+DECISIONS = {
+    "approve": "let a version be used",
+    "reject": "keep a version out",
+    "hand-back": "let the policy decide on a version again",
+}
 
 
 def main() -> int:
-    """Show the history, or add a decision first; return the exit code: 0 done, 1 refused."""
+    """Do one thing and return the exit code: 0 done, 1 refused."""
     arguments = _parser().parse_args()
     try:
         registry = connect(arguments.registry, author=account())
-        version = registry.find(arguments.model, arguments.version)
-        if arguments.state:
-            by = arguments.by.strip() or account()  # a decision of nobody would be a policy's
-            if not arguments.reason.strip():
-                raise InvalidInput(f"{by}'s decision has no reason", do="Say why with --reason")
-            registry.set_approval(version.model_version_id, arguments.state, [arguments.reason], by=by)
-        _show(registry, arguments.model, arguments.version)
+        for line in arguments.do(registry, arguments):
+            print(line)
     except AssayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -29,32 +41,219 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers.registry", description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("version")
-    parser.add_argument("--registry", default="auto", help="auto, local, https://host or service:NAME (default: auto)")
-    state = parser.add_mutually_exclusive_group()
-    state.add_argument("--approve", dest="state", action="store_const", const="approved", help="let it be used")
-    state.add_argument("--reject", dest="state", action="store_const", const="rejected", help="keep it out")
-    state.add_argument(
-        "--hand-back", dest="state", action="store_const", const="candidate", help="let the policy decide again"
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.registry", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--by", default="", help="who decides")
-    parser.add_argument("--reason", default="", help="why, in one sentence")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, do: Callable[..., Iterable[str]], told: str, *positional: str, more: str = "") -> None:
+        own = commands.add_parser(name, help=told)
+        for each in positional:
+            own.add_argument(each)
+        if more:
+            own.add_argument("what", nargs=more, metavar="WHAT")
+        own.add_argument("--registry", default="auto", help="auto, local, https://host or service:NAME (default: auto)")
+        own.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs of this machine lie")
+        if name in (*DECISIONS, "withdraw"):
+            own.add_argument("--by", default="", help="who decides (default: you)")
+            own.add_argument("--reason", default="", help="why, in one sentence")
+        if name == "delete":
+            own.add_argument("--yes", action="store_true", help="do it; without it, say what would go")
+        if name == "export":
+            own.add_argument("--to", type=Path, required=True, help="folder, which is made")
+        own.set_defaults(do=do)
+
+    command("list", _list, "all of it, or only models, records, runs or servers", more="*")
+    command("show", _show, "one thing with all that belongs to it", more="+")
+    for name, told in DECISIONS.items():
+        command(name, _decide, told, "model", "version")
+    command("withdraw", _withdraw, "let nobody read a record that is wrong", "record")
+    command("delete", _delete, "archive a model or version and delete its files; delete a run; end a server", more="+")
+    command("restore", _restore, "bring a version back that was archived", "model", "version")
+    command("export", _export, "copy a version with its records, a record or a run into a folder", more="+")
     return parser
 
 
-def _show(registry: Registry, model: str, version: str) -> None:
-    found = registry.find(model, version)
-    print(f"{model} {version} is {found.properties.get('approval', 'unknown')}")
-    for decision in registry.decisions(found.model_version_id):
-        print(f"  {_line(decision)}")
+# What there is
 
 
-def _line(decision: Decision) -> str:
-    who = decision.by or f"policy {decision.policy_digest[:19]}".strip()
+def _list(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    kinds: dict[str, Callable[[], Iterable[str]]] = {
+        "models": lambda: map(housekeeping.version_line, registry.versions()),
+        "records": lambda: map(housekeeping.record_line, registry.records(also_withdrawn=True)),
+        "runs": lambda: [housekeeping.run_line(folder, run) for folder, run in runs.of(arguments.runs)],
+        "servers": lambda: map(housekeeping.server_line, housekeeping.servers()),
+    }
+    if unknown := sorted(set(arguments.what) - set(kinds)):
+        raise InvalidInput(f"There is no list of {', '.join(unknown)}", do=f"Name {', '.join(kinds)}, or nothing")
+    for kind in arguments.what or kinds:
+        lines = list(kinds[kind]())
+        yield f"{kind}: {len(lines) or 'none'}"
+        yield from (f"  {line}" for line in lines)
+
+
+def _show(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    found = _found(registry, arguments)
+    if isinstance(found, AttachedRecord):
+        yield housekeeping.record_line(found)
+        yield found.uri
+        yield from (f"  {name:<24} {value}" for name, value in sorted(found.summary.items()))
+        for measured, figures in sorted(found.measurements.items()):
+            yield f"  {measured}"
+            yield from (f"    {name:<22} {value}" for name, value in sorted(figures.items()))
+    elif isinstance(found, Path):
+        run = runs.read(found)
+        yield housekeeping.run_line(found, run)
+        yield from (f"  {name:<10} {value}" for name, value in (run.given if run else {}).items())
+        yield from (f"  kept: {what}" for what in runs.kept(found / "notebooks"))
+    elif isinstance(found, processes.Running):
+        yield housekeeping.server_line(found)
+        yield f"  log: {found.log}"
+    else:
+        for version in found:
+            yield from _history(registry, version)
+
+
+def _history(registry: Registry, version: Version) -> Iterable[str]:
+    approval = version.properties.get("approval", "unknown")
+    yield f"{version.name} {version.version} is {approval}{' and archived' if version.archived else ''}"
+    yield from (f"  {_decision_line(decision)}" for decision in registry.decisions(version.model_version_id))
+    yield from (f"  {part.line}" for part in housekeeping.parts(registry, [version]))
+    for record in registry.records(version.name, version.version, also_withdrawn=True):
+        yield f"  {housekeeping.record_line(record)}"
+
+
+def _decision_line(decision: Decision) -> str:
+    files = {"policy": decision.policy_digest, "criteria": decision.criteria_digest}
+    who = decision.by or " and ".join(f"{name} {digest[:19]}" for name, digest in files.items() if digest) or "policy"
     return f"{decision.decided_at}  {decision.state:<9}  {who}: {decision.reasons}"
 
 
+Found = list[Version] | AttachedRecord | Path | processes.Running
+
+
+def _found(registry: Registry, arguments: argparse.Namespace) -> Found:
+    """Return what the words name. Raises ModelNotFound with the closest names, or NotFound."""
+    name, version = (*arguments.what, "")[:2]
+    if len(arguments.what) > 2:
+        raise InvalidInput(f"{' '.join(arguments.what)} names nothing", do="Name a model and at most its version")
+    versions = [each for each in registry.versions() if each.name == name]
+    if versions or version:
+        registry.find(name, version)
+        return [each for each in versions if version in ("", each.version)]
+    if record := housekeeping.of_record(registry, name):
+        return record
+    folder = (arguments.runs / name).resolve()
+    if name not in (".", "..") and "/" not in name and folder.is_dir():
+        return folder
+    servers = [server for server in housekeeping.servers() if server.handle == name]
+    if servers:
+        return servers[0]
+    raise NotFound(f"There is no model, record, run or server {name!r}", do="See python -m helpers.registry list")
+
+
+# What can be done with it
+
+
+def _decide(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    version = registry.find(arguments.model, arguments.version)
+    by, reason = _reasoned(arguments)
+    registry.set_approval(version.model_version_id, STATES[arguments.command], [reason], by=by)
+    yield from _history(registry, registry.find(arguments.model, arguments.version))
+
+
+def _reasoned(arguments: argparse.Namespace) -> tuple[str, str]:
+    by = arguments.by.strip() or account()  # a decision of nobody would be a policy's
+    if not arguments.reason.strip():
+        raise InvalidInput(f"{by}'s decision has no reason", do="Say why with --reason")
+    return by, arguments.reason
+
+
+def _withdraw(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    by, reason = _reasoned(arguments)
+    record = housekeeping.of_record(registry, arguments.record)
+    if record is None:
+        raise NotFound(f"There is no record {arguments.record!r}", do="See python -m helpers.registry list records")
+    registry.withdraw(record, by=by, reason=reason)
+    version = registry.find(record.name, record.version)
+    yield f"record {record.record_id} of {record.name} {record.version} is withdrawn; it stays to be read by people"
+    if record.summary.get("purpose") == "baseline" and version.properties.get("approval") == "approved":
+        yield f"{version.name} {version.version} stays approved: reject it, or measure its baseline again"
+
+
+def _delete(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    found = _found(registry, arguments)
+    if isinstance(found, AttachedRecord):
+        do = f"Withdraw it: python -m helpers.registry withdraw {found.record_id} --reason WHY"
+        raise InvalidInput(f"Record {found.record_id} belongs to a version's history", do=do)
+    if isinstance(found, Path):
+        run = runs.read(found)
+        if run and run.standing == "running":
+            raise InvalidInput(f"Run {found.name} works", do="Interrupt it first")
+        yield from _going([f"{housekeeping.run_line(found, run)}  {found}"], arguments)
+        if arguments.yes:
+            shutil.rmtree(found)
+    elif isinstance(found, processes.Running):
+        yield from _going([housekeeping.server_line(found)], arguments)
+        if arguments.yes:
+            processes.end(found)
+    else:
+        yield from _delete_versions(registry, found, arguments)
+
+
+def _delete_versions(registry: Registry, gone: list[Version], arguments: argparse.Namespace) -> Iterable[str]:
+    labels = {f"{version.name} {version.version}" for version in gone}
+    served = [
+        f"served: {housekeeping.server_line(server)}" for server in housekeeping.servers() if server.label in labels
+    ]
+    parts = housekeeping.parts(registry, gone)
+    archived = [f"archived in the registry: {label}" for label in sorted(labels)]
+    yield from _going([*archived, *(part.line for part in parts), *served], arguments)
+    if arguments.yes:
+        for version in gone:  # first: nobody may select what is half deleted
+            registry.archive(version)
+        for part in parts:
+            housekeeping.take_away(part)
+
+
+def _going(lines: list[str], arguments: argparse.Namespace) -> Iterable[str]:
+    yield from lines
+    yield "this goes now" if arguments.yes else "nothing was deleted; --yes does it"
+
+
+def _restore(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    version = registry.find(arguments.model, arguments.version)
+    registry.restore(version)
+    yield f"{version.name} {version.version} is back; files that were deleted come back with ingest_model"
+
+
+def _export(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    found, to = _found(registry, arguments), arguments.to
+    if to.exists():
+        raise InvalidInput(f"{to} is there already", do="Name a folder that is to be made")
+    if isinstance(found, processes.Running):
+        raise InvalidInput(f"{found.handle} is a server and cannot be copied", do="Export the version that it serves")
+    if isinstance(found, Path):
+        yield str(shutil.copytree(found, to, symlinks=True))
+    elif isinstance(found, AttachedRecord):
+        yield from map(str, housekeeping.bring(found.uri.rpartition("/")[0], to))
+    else:
+        for version in found:
+            yield from _export_version(registry, version, to / version.name / version.version)
+
+
+def _export_version(registry: Registry, version: Version, folder: Path) -> Iterable[str]:
+    selection = registry.selection(version)
+    decisions = [asdict(decision) for decision in registry.decisions(version.model_version_id)]
+    folder.mkdir(parents=True)
+    about = folder / "version.json"
+    about.write_text(json.dumps({**asdict(version), "decisions": decisions}, indent=2) + "\n")
+    yield str(about)
+    if selection:
+        yield from map(str, housekeeping.bring(selection.uri, folder / "model"))
+    for record in registry.records(version.name, version.version, also_withdrawn=True):
+        yield from map(str, housekeeping.bring(record.uri.rpartition("/")[0], folder / "records" / record.record_id))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.run(main, "what was printed is done. The same command does the rest"))

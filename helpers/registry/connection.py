@@ -6,14 +6,15 @@ importing it takes three seconds.
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from helpers import patience
-from helpers.errors import InvalidInput, NotFound, RegistryFailed, RegistryUnreachable
-from helpers.registry.access import TOKEN_HINT, refused_hint, silent_hint
-from helpers.registry.address import token_for
+from helpers.errors import InvalidInput, InvalidParameter, NotFound, RegistryFailed, RegistryUnreachable
+from helpers.registry.address import INSIDE, TOKEN_HINT, refused_hint, resolve, silent_hint, token_for
+from helpers.runtime import patience
+from helpers.runtime.account import ca_bundle
 
 if TYPE_CHECKING:
     import httpx
@@ -25,6 +26,27 @@ ASKED_AGAIN = 2  # times, where such an answer comes from a registry that is wel
 CONNECT_SECONDS, READ_SECONDS = 5, 15  # a request that hangs is asked again several times within the patience
 PAGE_SIZE = 1000
 ROOT = "/api/model_registry"
+INTERFACES = ("v1alpha3", "v1")  # OpenShift AI up to 3.5 has only the first; what we use is the same in both
+
+
+def open_connection(address: str, timeout: float | None) -> Connection:
+    """Return a connection to the registry. Raises InvalidParameter, RegistryUnreachable or RegistryFailed."""
+    full = resolve(address)
+    if full.startswith("https://") and not token_for(full):
+        raise InvalidParameter(f"There is no token for the registry at {full}", do=TOKEN_HINT)
+    connection = Connection(full, ssl.create_default_context(cafile=_ca_file(full)), timeout)
+    if not any(connection.speaks(interface) for interface in INTERFACES):
+        raise no_registry(full, f"it has none of {', '.join(INTERFACES)}")
+    return connection
+
+
+def _ca_file(address: str) -> str | None:
+    """Return the certificates to trust for the address, None for the usual ones. Raises InvalidParameter."""
+    path = os.environ.get("REGISTRY_CA_FILE")
+    if path and not os.path.isfile(path):
+        raise InvalidParameter(f"REGISTRY_CA_FILE names {path}, which is not there", do="Name the CA's PEM file")
+    inside = ca_bundle() if INSIDE.search(address) else None
+    return path or (str(inside) if inside else None)
 
 
 class _Unwell(Exception):

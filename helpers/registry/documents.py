@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from helpers.registry.connection import Connection
-from helpers.registry.properties import Property, decode, encode
+from helpers.registry.properties import Property, decode, encode, sendable
 
-RECORD, DECISION, VERDICT = "record-", "approval-", "verdict-"
+RECORD, MEASUREMENT, DECISION, VERDICT, WITHDRAWAL = "record-", "measurement-", "approval-", "verdict-", "withdrawal-"
 VERSION_ID = "model_version_id"
 DOCUMENT = "doc-artifact"
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model version as the registry has it now."""
+
+    name: str
+    version: str
+    registered_model_id: str
+    model_version_id: str
+    archived: bool
+    properties: dict[str, Property]
+
+
+def list_versions(connection: Connection) -> list[Version]:
+    """Return every version of every model."""
+    versions = connection.pages("model_versions")
+    # Models second: a version made while we listed may name a model that an earlier list does not have yet.
+    owners = {model["id"]: model for model in connection.pages("registered_models")}
+    # The registry takes versions of models that do not exist.
+    return [_version(item, owners[owner]) for item in versions if (owner := item["registeredModelId"]) in owners]
+
+
+def _version(item: dict[str, Any], model: dict[str, Any]) -> Version:
+    return Version(
+        name=model["name"],
+        version=item["name"],
+        registered_model_id=model["id"],
+        model_version_id=item["id"],
+        archived="ARCHIVED" in (item.get("state"), model.get("state")),
+        properties=decode(item.get("customProperties")),
+    )
+
+
+def list_artifacts(connection: Connection, kind: str, version_id: str = "") -> list[dict[str, Any]]:
+    """Return the artifacts of a kind ("model-artifact", "doc-artifact") of one version, or of all."""
+    path = ("model_versions", version_id, "artifacts") if version_id else ("artifacts",)
+    return connection.pages(*path, artifactType=kind)
+
+
+def set_state(connection: Connection, version_id: str, state: str) -> None:
+    """Set a version to LIVE or ARCHIVED; its properties are sent along, because a PATCH replaces all."""
+    raw = connection.get("model_versions", version_id).get("customProperties") or {}
+    kept = {name: sendable(value) for name, value in raw.items()}
+    connection.patch("model_versions", version_id, body={"state": state, "customProperties": kept})
 
 
 def properties_of(document: Document) -> dict[str, Property]:
@@ -20,7 +66,7 @@ def properties_of(document: Document) -> dict[str, Property]:
 
 
 def of_kind(documents: Sequence[Document], kind: str) -> list[Document]:
-    """Return the records, decisions or verdicts, oldest first."""
+    """Return the records, measurements, decisions, verdicts or withdrawals, oldest first."""
     found = [document for document in documents if document.get("name", "").startswith(kind)]
     return sorted(found, key=lambda document: int(document["id"]))
 

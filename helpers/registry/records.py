@@ -1,23 +1,37 @@
 """Measurements and decisions on a version, each an own document artifact, so that writers never overwrite each other.
 
-The registry has no transactions and a PATCH replaces all custom properties at once. So a version's `baseline_…`,
-`use_case_…` and `approval…` properties are never edited: they are derived from all its documents, written, read
-back, and written again until they agree with the documents. The last writer always sees every earlier document.
+A record is a document with its circumstances, and one more for each of its measurements. The registry has no
+transactions and a PATCH replaces all custom properties at once. So a version's `baseline.NAME.…`,
+`usecase.USE_CASE.NAME.…` and `approval…` properties are never edited: they are derived from all its documents,
+written, read back, and written again until they agree with the documents. The last writer always sees every earlier
+document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from helpers.artifacts import upgrading
 from helpers.errors import InvalidInput, StoreFailed
 from helpers.registry.connection import Connection
-from helpers.registry.decisions import SHOWN, Decision, add_decision, standing
-from helpers.registry.documents import DOCUMENT, RECORD, VERSION_ID, Document, of_kind, post, properties_of
-from helpers.registry.listing import list_artifacts, list_versions
+from helpers.registry.decisions import SHOWN, Decision, Withdrawal, add_decision, add_withdrawal, standing, withdrawn
+from helpers.registry.documents import (
+    DOCUMENT,
+    MEASUREMENT,
+    RECORD,
+    VERSION_ID,
+    Document,
+    list_artifacts,
+    list_versions,
+    of_kind,
+    post,
+    properties_of,
+)
 from helpers.registry.properties import (
     LONGEST_URI,
     Property,
+    ascii_text,
     bounded,
     decode,
     encode,
@@ -26,13 +40,15 @@ from helpers.registry.properties import (
     storable,
 )
 
-PREFIXES = {"baseline": "baseline_", "use-case": "use_case_"}
+PURPOSES = ("baseline", "use-case")
+BASELINE, USE_CASE = "baseline.", "usecase."
+NOT_SHOWN = {"identity", "answers_identity", "ended"}  # of a measurement, among a version's properties
 ROUNDS = 50
 
 
 @dataclass(frozen=True)
 class AttachedRecord:
-    """One measurement of one version: where its record lies and its main figures."""
+    """One record of one version: where it lies, its circumstances, and the figures of each measurement by name."""
 
     name: str
     version: str
@@ -40,23 +56,42 @@ class AttachedRecord:
     record_id: str
     uri: str
     summary: dict[str, Property]
+    measurements: dict[str, dict[str, Property]] = field(default_factory=dict)
+    withdrawal: Withdrawal | None = None
+
+    def has(self, **properties: Property) -> bool:
+        """Return whether one of the measurements has these properties."""
+        return any(properties.items() <= found.items() for found in self.measurements.values())
 
 
 def attach_record(
-    connection: Connection, version_id: str, record_id: str, uri: str, summary: Mapping[str, Property]
+    connection: Connection,
+    version_id: str,
+    record_id: str,
+    uri: str,
+    summary: Mapping[str, Property],
+    measurements: Mapping[str, Mapping[str, Property]],
 ) -> None:
-    """Attach a record under its id, once, and bring the version's properties up to date."""
-    if summary.get("purpose") not in PREFIXES:
+    """Attach a record under its id, once, and bring the version's properties up to date.
+
+    The measurements come first, so that a record which can be found has all of them.
+    """
+    if summary.get("purpose") not in PURPOSES:
         raise InvalidInput(
-            f"Record {record_id}: purpose is {summary.get('purpose')!r}", do=f"Use {' or '.join(PREFIXES)}"
+            f"Record {record_id}: purpose is {summary.get('purpose')!r}", do=f"Use {' or '.join(PURPOSES)}"
         )
     name = f"{RECORD}{record_id}"
     bounded("Record", name)
     bounded("Address", uri, LONGEST_URI)
-    properties = storable({**summary, "record_id": record_id})
-    known = list_artifacts(connection, DOCUMENT, version_id)
-    if not any(document.get("name", "") == name for document in known):
-        post(connection, version_id, name, uri, properties)
+    documents = {
+        f"{MEASUREMENT}{record_id}-{each}": storable({**figures, "record_id": record_id, "name": each})
+        for each, figures in measurements.items()
+    }
+    documents[name] = storable({**summary, "record_id": record_id})
+    known = {document.get("name", "") for document in list_artifacts(connection, DOCUMENT, version_id)}
+    for each, properties in documents.items():
+        if each not in known:
+            post(connection, version_id, each, uri, properties)
     converge(connection, version_id)
 
 
@@ -66,9 +101,12 @@ def set_approval(connection: Connection, version_id: str, decision: Decision) ->
     converge(connection, version_id)
 
 
-def list_records(connection: Connection, name: str = "", version: str = "") -> list[AttachedRecord]:
+def list_records(
+    connection: Connection, name: str = "", version: str = "", *, also_withdrawn: bool = False
+) -> list[AttachedRecord]:
     """Return the records of all versions, oldest first, or only those of one model or version."""
-    documents = of_kind(list_artifacts(connection, DOCUMENT), RECORD)
+    everything = list_artifacts(connection, DOCUMENT)
+    documents, gone, measured = of_kind(everything, RECORD), withdrawn(everything), _measured(everything)
     versions = {item.model_version_id: item for item in list_versions(connection)}
     found = []
     for document in documents:
@@ -76,9 +114,44 @@ def list_records(connection: Connection, name: str = "", version: str = "") -> l
         owner = versions.get(str(properties.pop(VERSION_ID, "")))
         if owner and name in ("", owner.name) and version in ("", owner.version):
             record_id = str(properties.pop("record_id"))
-            uri = document.get("uri", "")
-            found.append(AttachedRecord(owner.name, owner.version, owner.model_version_id, record_id, uri, properties))
+            if record_id in gone and not also_withdrawn:
+                continue
+            summary, figures = _parts(record_id, properties, measured)
+            found.append(
+                AttachedRecord(
+                    *(owner.name, owner.version, owner.model_version_id, record_id),
+                    *(document.get("uri", ""), summary, figures, gone.get(record_id)),
+                )
+            )
     return found
+
+
+Figures = dict[str, dict[str, Property]]  # properties of measurements by their names
+
+
+def _measured(documents: Sequence[Document]) -> dict[str, Figures]:
+    """Return the measurements' properties by record, then by name."""
+    found: dict[str, Figures] = {}
+    for document in of_kind(documents, MEASUREMENT):
+        properties = properties_of(document)
+        properties.pop(VERSION_ID, None)
+        record_id, name = str(properties.pop("record_id", "")), str(properties.pop("name", ""))
+        found.setdefault(record_id, {})[name] = properties
+    return found
+
+
+def _parts(
+    record_id: str, properties: dict[str, Property], measured: Mapping[str, Figures]
+) -> tuple[dict[str, Property], Figures]:
+    if upgrading.of_version_1(properties):
+        return upgrading.summary(properties)
+    return properties, measured.get(record_id, {})
+
+
+def withdraw(connection: Connection, version_id: str, withdrawal: Withdrawal) -> None:
+    """Withdraw a record and bring the version's properties up to date."""
+    add_withdrawal(connection, version_id, withdrawal)
+    converge(connection, version_id)
 
 
 def converge(connection: Connection, version_id: str) -> None:
@@ -107,12 +180,12 @@ def converge(connection: Connection, version_id: str) -> None:
 
 def derive(documents: Sequence[Document], properties: Mapping[str, Property]) -> dict[str, Property]:
     """Return the properties that the documents ask for, over those that nobody derives."""
-    wanted = dict(properties)
-    for purpose, prefix in PREFIXES.items():
-        records = [found for found in of_kind(documents, RECORD) if properties_of(found).get("purpose") == purpose]
-        if records:
-            wanted = {name: value for name, value in wanted.items() if not name.startswith(prefix)}
-            wanted |= _figures(records[-1], prefix)
+    wanted, gone, measured = dict(properties), withdrawn(documents), _measured(documents)
+    records = [properties_of(found) for found in of_kind(documents, RECORD)]
+    if records:
+        wanted = {name: value for name, value in wanted.items() if not _derived(name)}
+    newest = _newest([record for record in records if record["record_id"] not in gone], measured)
+    wanted |= {f"{place}{key}": value for place, found in newest.items() for key, value in found.items()}
     decision = standing(documents)
     # Once applied, a decision is not applied again: a person may have changed it in the dashboard since.
     if decision and wanted.get("approval_decision") != decision["name"]:
@@ -122,9 +195,20 @@ def derive(documents: Sequence[Document], properties: Mapping[str, Property]) ->
     return wanted
 
 
-def _figures(document: Document, prefix: str) -> dict[str, Property]:
-    summary = properties_of(document)
-    figures = {
-        f"{prefix}{key}": value for key, value in summary.items() if key not in ("purpose", "record_id", VERSION_ID)
-    }
-    return {**figures, f"{prefix}record": summary["record_id"]}
+def _derived(name: str) -> bool:
+    return name.startswith((BASELINE, USE_CASE)) or upgrading.is_property(name)
+
+
+def _newest(records: Sequence[dict[str, Property]], measured: Mapping[str, Figures]) -> Figures:
+    """Return the newest measurement of each name by its place; a trial takes the place of no whole measurement."""
+    found: Figures = {}
+    for record in records:
+        summary, figures = _parts(str(record["record_id"]), dict(record), measured)
+        prefix = BASELINE if summary.get("purpose") == "baseline" else f"{USE_CASE}{summary.get('use_case', '')}."
+        for name, properties in figures.items():
+            place = folded(ascii_text(f"{prefix}{name}."))
+            if properties.get("partial") and not found.get(place, {"partial": True}).get("partial"):
+                continue
+            shown = {key: value for key, value in properties.items() if key not in NOT_SHOWN}
+            found[place] = {**shown, "record": str(record["record_id"])}
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from helpers.artifacts import Hardware
-from helpers.parameters import words
+from helpers.runtime.parameters import words
 
 Resources = dict[str, str]  # Kubernetes' name of a resource, and how much of it
 Toleration = dict[str, str]
@@ -13,6 +13,7 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 NO_ACCELERATOR = re.compile(r"(?i)rdma|infiniband|roce|sriov|vpc\.amazonaws\.com|/(ib|efa|hca|nic|kvm|tun|fuse)\b")
+HARDWARE = re.compile(r"([A-Za-z][\w .()@+/-]*)(?::([1-9][0-9]{0,4}))?", re.ASCII)  # prices go by the name
 LEAST_MEMORY = 2**26  # bytes; whoever asks for less has forgotten the unit or taken the wrong one
 UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "m": 1e-3}
 
@@ -86,7 +87,7 @@ def parse_toleration(text: str) -> Toleration:
 
 def parse_hardware(text: str) -> Hardware:
     """Return the hardware of `name` or `name:count`. Raises ValueError."""
-    name, _, count = text.rpartition(":") if re.search(r":[0-9]+$", text) else (text, "", "1")
-    if not name.strip():
-        raise ValueError("it has no name")
-    return Hardware(type=name.strip(), count=int(count))
+    found = HARDWARE.fullmatch(text.strip())
+    if not found:
+        raise ValueError("give a name with the number of accelerators, for example NVIDIA-L40S:2, or unknown")
+    return Hardware(type=found[1].strip(), count=int(found[2] or 1))

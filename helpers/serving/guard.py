@@ -7,10 +7,11 @@ from typing import Any
 
 from helpers.artifacts import Endpoint
 from helpers.errors import EndpointUnreachable, ServerChanged
-from helpers.partial import again, in_run
-from helpers.patience import patiently
+from helpers.runtime.partial import again, in_run
+from helpers.runtime.patience import patiently
 from helpers.serving import client, local
 from helpers.serving.difference import Difference
+from helpers.serving.offers import answers
 
 AWAY_SECONDS = 60.0  # a server that is busy, or a network that is away for a moment, is no change
 LOOKS = 5  # at what somebody else runs, before its counters are believed
@@ -45,8 +46,10 @@ class Guard:
         """Return what the server says of itself that is not as it was deployed, "" where all is."""
         endpoint, entries = self._endpoint, self._models()
         entry = next((entry for entry in entries if entry.get("id") == endpoint.model), None)
+        if entry is None and endpoint.target == "existing" and answers(endpoint):
+            return ""  # hosted APIs list some of their models, or none
         if entry is None:
-            return f"it serves {', '.join(str(entry.get('id')) for entry in entries)} and not {endpoint.model}"
+            return f"it serves {client.listed(entries)} and not {endpoint.model}"
         length = entry.get("max_model_len")
         if length and int(length) != endpoint.max_model_len:
             return f"its context is {length} tokens and was {endpoint.max_model_len}"
@@ -55,7 +58,7 @@ class Guard:
     def _models(self) -> list[dict[str, Any]]:
         url = self._endpoint.url
         return patiently(
-            lambda: client.models(url) or [{"id": "nothing"}],
+            lambda: client.models(url),
             what=f"the server at {url}",
             do="Check that it runs",
             again=lambda error: isinstance(error, EndpointUnreachable),

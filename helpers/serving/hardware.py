@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from pathlib import Path
 
-from helpers import memory
+import psutil
+
 from helpers.artifacts import Hardware
+from helpers.runtime import memory
 from helpers.serving.amounts import cores
 
+CPU = Path("/proc/cpuinfo")
+FLAGS, BFLOAT16 = ("flags", "Features"), {"avx512_bf16", "amx_bf16", "bf16"}  # of x86 and of ARM
 LIMITS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))  # each says microseconds in a period
 
 
@@ -36,7 +41,18 @@ def _limit() -> float | None:
     return None
 
 
+def whole_cores() -> int:
+    """Return how many threads may compute at once without sharing a core."""
+    return min(psutil.cpu_count(logical=False) or 1, math.ceil(_cores()))
+
+
+def has_bfloat16() -> bool:
+    """Return whether the CPU multiplies matrices of bfloat16 itself; others convert each number first."""
+    words = {word for line in CPU.read_text().splitlines() if line.startswith(FLAGS) for word in line.split()}
+    return bool(words & BFLOAT16)
+
+
 def _cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = CPU.read_text().splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()

@@ -8,32 +8,35 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from helpers import processes
 from helpers.artifacts import Endpoint, Selection, Server, now
-from helpers.environment import without_secrets
 from helpers.errors import DeploymentFailed, TimedOut
 from helpers.ingestion.policy import load_policy
-from helpers.polling import wait_for
+from helpers.registry import AttachedRecord
+from helpers.runtime import processes
+from helpers.runtime.environment import endpoint_key, without_secrets
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT, home
 from helpers.serving import client, diagnosis
 from helpers.serving.difference import Difference
-from helpers.serving.files import verified_folder
-from helpers.serving.hardware import this_machine
+from helpers.serving.files import fitting, verified_folder
+from helpers.serving.hardware import this_machine, whole_cores
 from helpers.serving.settings import Settings
-from helpers.workspace import ROOT, home
 
 
 def deploy(selection: Selection, settings: Settings) -> Endpoint:
     """Start vLLM and wait until it answers; a server that this folder started for the same selection is taken over."""
     folder = verified_folder(selection, load_policy(settings.policy))
+    settings = fitting(settings, folder)
     handle = _handle(selection, settings)
     if running := processes.find(handle):
         if client.healthy(running.url):
             print(f"{selection.label} already answers at {running.url}")
             running = processes.save(running.model_copy(update={"run": selection.run}))
-            return _endpoint(selection, settings, folder, running, running.startup_seconds)
+            return _running(selection, settings, folder, running)
         processes.end(running)
     started = time.monotonic()
     running = _start(selection, settings, folder, handle)
@@ -43,7 +46,41 @@ def deploy(selection: Selection, settings: Settings) -> Endpoint:
         processes.end(running)
         raise
     running = processes.save(running.model_copy(update={"startup_seconds": round(time.monotonic() - started, 1)}))
-    return _endpoint(selection, settings, folder, running, running.startup_seconds)
+    return _running(selection, settings, folder, running)
+
+
+def planned(selection: Selection, settings: Settings, known: Collection[AttachedRecord]) -> Endpoint | None:
+    """Return the endpoint as it will be, without an address, where a record has this engine and hardware; else None.
+
+    Such a record's results are most likely taken over. Where they are not, `serving.ensure` starts the server.
+    """
+    engine = engine_version()
+    alike = {"engine": f"vllm {engine}", "hardware": str(this_machine())}
+    if not any(alike.items() <= record.summary.items() for record in known):
+        return None
+    folder = verified_folder(selection, load_policy(settings.policy))
+    settings = fitting(settings, folder)
+    handle = _handle(selection, settings)
+    if processes.find(handle):
+        return None
+    print(f"{selection.label} was measured here before: its server starts when a stage has something to ask.")
+    return _endpoint(selection, settings, folder, handle, engine)
+
+
+def engine_version() -> str:
+    """Return the version of the vLLM that would be started, "unknown" where there is none."""
+    script = "from importlib.metadata import *; print(version(packages_distributions()['vllm'][0]))"
+    kept = without_secrets(os.environ)
+    done = subprocess.run([_python(), "-c", script], capture_output=True, text=True, timeout=60, env=kept)
+    return done.stdout.strip() or "unknown"
+
+
+def _python() -> Path:
+    """Return the interpreter that has vLLM. Raises DeploymentFailed where there is none."""
+    python = Path(os.environ.get("ASSAY_VLLM_PYTHON") or ROOT / ".venv-vllm" / "bin" / "python")
+    if not python.exists():
+        raise DeploymentFailed(f"There is no vLLM environment at {python}", do="Run make setup, or use TARGET existing")
+    return python
 
 
 def _handle(selection: Selection, settings: Settings) -> str:
@@ -65,9 +102,7 @@ def build_command(selection: Selection, settings: Settings, folder: Path, port: 
 
 
 def _start(selection: Selection, settings: Settings, folder: Path, handle: str) -> processes.Running:
-    python = Path(os.environ.get("ASSAY_VLLM_PYTHON") or ROOT / ".venv-vllm" / "bin" / "python")
-    if not python.exists():
-        raise DeploymentFailed(f"There is no vLLM environment at {python}", do="Run make setup, or use TARGET existing")
+    python = _python()
     port = settings.port or _free_port()
     log = home() / "logs" / f"{handle}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -87,17 +122,23 @@ def _start(selection: Selection, settings: Settings, folder: Path, handle: str) 
             started=now(),
             expires=now() + timedelta(seconds=settings.lifetime),
             run=selection.run,
+            label=selection.label,
         )
     )
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Return the server's environment: the CPU build needs to be told so, and nothing may reach for a hub."""
-    kept = without_secrets(os.environ)
-    if key := kept.pop(client.KEY, ""):
+    """Return the server's environment: the CPU build needs to be told so, and nothing may reach for a hub.
+
+    Without multiprocessing vLLM computes in its engine's process, and starts one process less, which imports all of it
+    once more. It then leaves the number of threads to us: a core stays free for what asks.
+    """
+    kept = {"OMP_NUM_THREADS": str(max(1, whole_cores() - 1)), **without_secrets(os.environ)}
+    if key := endpoint_key():
         kept["VLLM_API_KEY"] = key
     return kept | {
         "VLLM_TARGET_DEVICE": "cpu",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib),
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
@@ -141,26 +182,27 @@ class _Progress:
             self.next = waited + 5
 
 
-def _endpoint(
-    selection: Selection, settings: Settings, folder: Path, running: processes.Running, startup: float | None
-) -> Endpoint:
+def _running(selection: Selection, settings: Settings, folder: Path, running: processes.Running) -> Endpoint:
+    endpoint = _endpoint(selection, settings, folder, running.handle, client.version(running.url))
+    fields = {"url": running.url, "startup_seconds": running.startup_seconds, "server": server(running)}
+    return endpoint.model_copy(update={**fields, "started": running.started, "expires": running.expires})
+
+
+def _endpoint(selection: Selection, settings: Settings, folder: Path, handle: str, engine: str) -> Endpoint:
     return Endpoint(
         target="local",
-        url=running.url,
+        url="",
         model=selection.name,
         tokenizer=str(folder),
         max_model_len=settings.max_model_len,
-        engine_version=client.version(running.url),
+        engine_version=engine,
         engine_args=settings.arguments,
         hardware=this_machine(),
         kv_cache_gib=settings.kv_cache_gib,
-        startup_seconds=startup,
         digest=selection.digest,
         digest_verified=True,
-        started=running.started,
-        expires=running.expires,
-        handle=running.handle,
-        server=server(running),
+        started=now(),
+        handle=handle,
     )
 
 

@@ -8,24 +8,37 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from helpers.cluster import in_pod
-from helpers.parameters import Settings as _Settings
-from helpers.parameters import words
+from helpers.runtime.account import in_pod
+from helpers.runtime.parameters import Settings as _Settings
+from helpers.runtime.parameters import words
 from helpers.serving.amounts import Resources, Toleration, parse_hardware, parse_resources, parse_toleration
 
 SAFE_ARGUMENT = re.compile(r"[A-Za-z0-9._=:/,+-]+")
+API = re.compile(r"/v1(/chat/completions|/completions|/models)?/*$")
 NAME = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"  # of an object in Kubernetes, or nothing
 Where = Literal["local", "existing", "kserve"]
 LIFETIME = {"local": 3600, "existing": 3600, "kserve": 4 * 3600}
 PATIENCE = {"local": 300, "existing": 300, "kserve": 1800}  # a cluster pulls an image and a model of many GiB first
 
 
-class Settings(_Settings):
-    """Where and how the selected version is served."""
+class Place(_Settings):
+    """Where something is served, and is to be removed."""
 
     target: Literal["auto", "local", "existing", "kserve"] = Field(
         default="auto", description="local process, endpoint that exists, KServe; auto is KServe in a pod, else local"
     )
+
+    @property
+    def where(self) -> Where:
+        """The target, with `auto` resolved."""
+        if self.target != "auto":
+            return self.target
+        return "kserve" if in_pod() else "local"
+
+
+class Settings(Place):
+    """Where and how the selected version is served."""
+
     max_model_len: int = Field(default=2048, ge=16, le=1_048_576, description="context of the server, tokens")
     engine_args: str = Field(default="", description="further vLLM arguments, separated by blanks")
     lifetime_seconds: int = Field(
@@ -40,10 +53,15 @@ class Settings(_Settings):
     kv_cache_gib: int = Field(default=1, ge=1, le=1024, description="memory for the KV cache of vLLM on the CPU")
     port: int = Field(default=0, ge=0, le=65_535, description="of a local process; 0 takes a free one")
     policy: Path = Field(default=Path("policy.yaml"), description="whose signature is trusted on what is served")
+    require_approval: bool = Field(default=True, description="refuse what is not approved; false for a baseline")
     endpoint_url: str = Field(
-        default="", pattern=r"^(https?://[^\s?#@]+)?$", description="for target existing, without /v1"
+        default="", pattern=r"^(https?://[^\s?#@]+)?$", description="for target existing, with or without /v1"
     )
-    endpoint_model: str = Field(default="", description="served model name; the selection's name where empty")
+    endpoint_model: str = Field(
+        default="",
+        pattern=r"^([@A-Za-z0-9][\w.@+~-]*((:+|/)[\w.@+~-]+)*)?$",
+        description="for target existing: served model name; the only one that the server has where empty",
+    )
     hardware: str = Field(default="unknown", description="for target existing: what it runs on, as name:count")
     resources: str = Field(
         default="cpu:4,memory:16Gi,nvidia.com/gpu:1",
@@ -74,11 +92,9 @@ class Settings(_Settings):
     )
 
     @property
-    def where(self) -> Where:
-        """The target, with `auto` resolved."""
-        if self.target != "auto":
-            return self.target
-        return "kserve" if in_pod() else "local"
+    def base_url(self) -> str:
+        """The endpoint's address, without the paths of the API that may stand at its end."""
+        return API.sub("", self.endpoint_url).rstrip("/")
 
     @property
     def lifetime(self) -> int:
@@ -108,6 +124,8 @@ class Settings(_Settings):
     @field_validator("engine_args")
     @classmethod
     def _safe(cls, value: str) -> str:
+        if value and not value.lstrip().startswith("-"):
+            raise ValueError(f"{value.split()[0]!r} is no option; begin with one, for example --enable-prefix-caching")
         for argument in value.split():
             if not SAFE_ARGUMENT.fullmatch(argument):
                 raise ValueError(f"{argument!r} has characters that no engine argument needs")
@@ -135,5 +153,11 @@ class Settings(_Settings):
     @model_validator(mode="after")
     def _existing_has_url(self) -> Settings:
         if self.target == "existing" and not self.endpoint_url:
-            raise ValueError("endpoint_url is empty, and target is existing")
+            raise ValueError("ENDPOINT_URL is not set, and TARGET is existing")
+        if self.endpoint_url and self.target != "existing":
+            raise ValueError(f"ENDPOINT_URL is set, and TARGET is {self.target}: set TARGET=existing")
+        if self.target == "existing" and not self.require_approval:
+            raise ValueError(
+                "TARGET is existing, whose weights nobody knows, so that it cannot be a baseline: run ai-engineer"
+            )
         return self

@@ -1,24 +1,29 @@
-"""Intervals and tests: for yes-or-no answers, alone and paired, and for repeated measurements."""
+"""Intervals and tests: for answers, alone and paired, and for repeated measurements."""
 
 from __future__ import annotations
 
 from helpers.statistics.difference import difference_interval
-from helpers.statistics.paired import Paired, Verdict, adjusted, compare, from_counts, mcnemar
-from helpers.statistics.power import detectable, power, questions_to_settle
-from helpers.statistics.proportion import wilson
+from helpers.statistics.paired import Paired, Verdict, adjusted, compare, from_counts, from_scores, holm, mcnemar
+from helpers.statistics.power import detectable, power, questions_above, questions_to_settle
+from helpers.statistics.proportion import above_chance, mean_of_scores, wilson
 from helpers.statistics.repeated import mean_interval, welch
 
 __all__ = [
     "Paired",
     "Verdict",
+    "above_chance",
     "adjusted",
     "compare",
     "detectable",
     "difference_interval",
     "from_counts",
+    "from_scores",
+    "holm",
     "mcnemar",
     "mean_interval",
+    "mean_of_scores",
     "power",
+    "questions_above",
     "questions_to_settle",
     "welch",
     "wilson",

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from helpers.artifacts import Contract, Interval
 from helpers.statistics.difference import CACHED, difference_interval
-from helpers.statistics.power import detectable, questions_to_settle
+from helpers.statistics.power import detectable, of_means, questions_to_settle
 from helpers.statistics.proportion import wilson
+from helpers.statistics.resampled import Resampled, resampled
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
 MIRRORED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 
 
 class Paired(Contract):
-    """Two models on the same questions; the first is compared with the second."""
+    """Two models on the same questions; the first is compared with the second.
 
+    Where scores are not just 0 and 1, `only_first` are the questions on which the first scores higher, `only_second`
+    those on which the second does, and `both` and `neither` those on which they score alike, above 0 and 0.
+    """
+
+    test: Literal["exact McNemar", "paired bootstrap"] = "exact McNemar"
     n: int
     both: int
     only_first: int
     only_second: int
     neither: int
+    means: tuple[float, float] = Field(description="score of each on these questions")
     difference: float
+    error: float = Field(description="standard error of the difference, never 0: no flip is no proof")
     interval: Interval = Field(description="of the difference")
     p_value: float
     p_adjusted: float = Field(description="for as many pairs as are tested together (Holm)")
     confidence: float
     margin: float = Field(description="differences below this do not matter; 0 where every one does")
     verdict: Verdict
-    detectable: float | None = Field(description="smallest difference that these questions show four times in five")
+    detectable: float | None = Field(description="smallest difference that these questions show, with a power of 0.8")
     questions_to_settle: int | None
+    outside: float | None = Field(default=None, description="p-value of a difference beyond the margin; of a bootstrap")
 
     @property
     def mirrored(self) -> Verdict:
@@ -42,7 +52,7 @@ class Paired(Contract):
 
     @property
     def flips(self) -> int:
-        """Questions that exactly one of the two answers correctly."""
+        """Questions that the two answer differently."""
         return self.only_first + self.only_second
 
 
@@ -54,19 +64,68 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
-def compare(first: list[bool], second: list[bool], confidence: float = 0.95, margin: float = 0.0) -> Paired:
-    """Compare two models that answered the same questions, in the same order; `verdict` is about the first.
+def compare(first: Sequence[float], second: Sequence[float], confidence: float = 0.95, margin: float = 0.0) -> Paired:
+    """Compare the scores of two models that answered the same questions, in the same order; the first is judged.
 
     `equivalent` is said where the whole interval of the difference at 2 * confidence - 1 lies within the margin, which
-    is two one-sided tests (Schuirmann 1987), whatever McNemar's test says: a difference can be real and not matter.
+    is two one-sided tests (Schuirmann 1987), whatever the other test says: a difference can be real and not matter.
+    """
+    pair = from_scores(first, second, confidence, margin)
+    return _judged(pair, pair.p_value, tests=1)
+
+
+def from_scores(
+    first: Sequence[float], second: Sequence[float], confidence: float = 0.95, margin: float = 0.0
+) -> Paired:
+    """Return two models by their scores: McNemar's exact test where all are 0 or 1, otherwise a paired bootstrap.
+
+    The verdict is open until the pair is judged, with the others that are tested together (see `adjusted`).
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"paired answers differ in number: {len(first)} and {len(second)}")
-    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
-    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
-    both, n = sum(a and b for a, b in zip(first, second, strict=True)), len(first)
-    pair = from_counts(both, only_first, only_second, n, confidence, margin)
-    return _judged(pair, pair.p_value, tests=1)
+    both = [(float(a), float(b)) for a, b in zip(first, second, strict=True)]
+    higher, lower = sum(a > b for a, b in both), sum(a < b for a, b in both)
+    alike = sum(a == b > 0 for a, b in both)
+    if all(score in (0, 1) for each in both for score in each):
+        return from_counts(alike, higher, lower, len(both), confidence, margin)
+    found = resampled([a - b for a, b in both])
+    n = len(both)
+    about = {
+        "test": "paired bootstrap",
+        "means": (math.fsum(a for a, _ in both) / n, math.fsum(b for _, b in both) / n),
+        "difference": found.mean,
+        "error": max(found.error, 1 / n),
+        "interval": found.interval(confidence),
+        "outside": _outside(found, margin),
+    }
+    return _open(n, (alike, higher, lower), found.p_value(), confidence, margin, about)
+
+
+def _open(
+    n: int, counts: tuple[int, int, int], p_value: float, confidence: float, margin: float, about: Mapping[str, Any]
+) -> Paired:
+    """Return a pair whose verdict is open; `counts` are the questions of both alike, of the first and of the second."""
+    both, first, second = counts
+    return Paired(
+        n=n,
+        both=both,
+        only_first=first,
+        only_second=second,
+        neither=n - both - first - second,
+        p_value=p_value,
+        p_adjusted=p_value,
+        confidence=confidence,
+        margin=margin,
+        verdict="inconclusive",
+        detectable=None,
+        questions_to_settle=None,
+        **about,
+    )
+
+
+def _outside(found: Resampled, margin: float) -> float:
+    """Return the larger p-value of two one-sided tests: that the difference is -margin or less, margin or more."""
+    return max(found.above(-margin), 1 - found.above(margin)) if margin else 1.0
 
 
 def from_counts(
@@ -76,32 +135,28 @@ def from_counts(
 
     The verdict is open until the pair is judged, with the others that are tested together (see `adjusted`).
     """
-    p_value = mcnemar(only_first, only_second)
-    return Paired(
-        n=n,
-        both=both,
-        only_first=only_first,
-        only_second=only_second,
-        neither=n - both - only_first - only_second,
-        difference=(only_first - only_second) / n,
-        interval=difference_interval(only_first, only_second, n, confidence),
-        p_value=p_value,
-        p_adjusted=p_value,
-        confidence=confidence,
-        margin=margin,
-        verdict="inconclusive",
-        detectable=None,
-        questions_to_settle=None,
-    )
+    about = {
+        "means": ((both + only_first) / n, (both + only_second) / n),
+        "difference": (only_first - only_second) / n,
+        "error": math.sqrt(max(only_first + only_second + 1 - (only_first - only_second) ** 2 / n, 1.0)) / n,
+        "interval": difference_interval(only_first, only_second, n, confidence),
+    }
+    return _open(n, (both, only_first, only_second), mcnemar(only_first, only_second), confidence, margin, about)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values for testing all of them together (Holm 1979)."""
+    largest, result = 0.0, list(p_values)
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        result[index] = largest
+    return result
 
 
 def adjusted(pairs: Sequence[Paired]) -> list[Paired]:
     """Return the pairs with p-values for testing them together, and verdicts by these (Holm 1979)."""
-    largest, result = 0.0, list(pairs)
-    for rank, index in enumerate(sorted(range(len(pairs)), key=lambda index: pairs[index].p_value)):
-        largest = max(largest, min(1.0, pairs[index].p_value * (len(pairs) - rank)))
-        result[index] = _judged(pairs[index], largest, tests=len(pairs))
-    return result
+    together = holm([pair.p_value for pair in pairs])
+    return [_judged(pair, p_value, tests=len(pairs)) for pair, p_value in zip(pairs, together, strict=True)]
 
 
 def _judged(pair: Paired, p_adjusted: float, tests: int) -> Paired:
@@ -112,20 +167,30 @@ def _judged(pair: Paired, p_adjusted: float, tests: int) -> Paired:
         verdict = "equivalent"
     elif p_adjusted < 1 - pair.confidence:
         verdict = "better" if pair.difference > 0 else "worse"
-    # With hardly any flip seen their share is not known to be that low.
-    share = pair.flips / pair.n if pair.flips else wilson(0, pair.n, pair.confidence).high
-    settle = questions_to_settle(pair.only_first, pair.only_second, pair.n, pair.confidence)
+    shows, settle = _reach(pair, strict)
     changed = {
         "p_adjusted": p_adjusted,
         "verdict": verdict,
-        "detectable": detectable(pair.n, share, strict),
+        "detectable": shows,
         "questions_to_settle": settle if verdict == "inconclusive" else None,
     }
     return pair.model_copy(update=changed)
 
 
+def _reach(pair: Paired, strict: float) -> tuple[float | None, int | None]:
+    """Return the smallest difference that so many questions show, and how many show the one that was seen."""
+    if pair.outside is None:
+        # With hardly any flip seen their share is not known to be that low.
+        share = pair.flips / pair.n if pair.flips else wilson(0, pair.n, pair.confidence).high
+        settle = questions_to_settle(pair.only_first, pair.only_second, pair.n, pair.confidence)
+        return detectable(pair.n, share, strict), settle
+    return of_means(pair.difference, pair.error, pair.n, pair.confidence)
+
+
 def _within(pair: Paired, confidence: float) -> bool:
     if not pair.margin:
         return False
+    if pair.outside is not None:
+        return pair.outside < 1 - confidence
     bounds = difference_interval(pair.only_first, pair.only_second, pair.n, 2 * confidence - 1)
     return -pair.margin < bounds.low and bounds.high < pair.margin

@@ -65,3 +65,24 @@ def questions_to_settle(
     error, reach = normal_quantile(0.5 + confidence / 2), normal_quantile(wanted)
     needed = (error * math.sqrt(discordant) + reach * math.sqrt(discordant - difference**2)) ** 2 / difference**2
     return max(math.ceil(needed), n + 1)
+
+
+def of_means(difference: float, error: float, n: int, confidence: float = 0.95) -> tuple[float, int | None]:
+    """Return the smallest difference of two means that n questions show, and how many show the one that was seen.
+
+    With `error` as the standard error of the difference on n questions: (z(1 - alpha/2) + z(POWER)) * error.
+    """
+    reach = (normal_quantile(0.5 + confidence / 2) + normal_quantile(POWER)) * error
+    return reach, max(math.ceil(n * (reach / difference) ** 2), n + 1) if difference else None
+
+
+def questions_above(share: float, n: int, chance: float, confidence: float = 0.95) -> int | None:
+    """Return how many more questions would show that a share seen on n of them is above chance; None where none do.
+
+    The normal approximation of the one-sided test, to be seen with POWER: Fleiss, Levin and Paik (2003), section 2.5.
+    """
+    if share <= chance:
+        return None
+    error, reach = normal_quantile(confidence), normal_quantile(POWER)
+    spread = error * math.sqrt(chance * (1 - chance)) + reach * math.sqrt(share * (1 - share))
+    return max(math.ceil((spread / (share - chance)) ** 2) - n, 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from helpers.registry import Registry, connect
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.plugins.records import a_record, a_sweep, some_samples
 from tests.plugins.registry import serving
 from tests.plugins.stored import attach, repeated, stored
@@ -29,6 +29,7 @@ def measure() -> list[dict[str, object]]:
         folder = Path(name)
         fill(connect(server.address), folder / "store", RECORDS)
         environment = os.environ | {"PYTHONPATH": str(ROOT), "REGISTRY": server.address, "PRICES": str(PRICES)}
+        environment["CRITERIA"] = str(ROOT / "datasets" / "ops-assistant" / "criteria.yaml")
         command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(NOTEBOOK), "compared.ipynb"]
         before, started = _children(), time.perf_counter()
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)

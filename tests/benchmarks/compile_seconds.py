@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from helpers.pipelines import names
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 REPEATS = 3
 

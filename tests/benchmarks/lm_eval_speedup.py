@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers import evaluation
 from helpers.artifacts import Endpoint, Evaluation
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.benchmarks.served import served
 
 

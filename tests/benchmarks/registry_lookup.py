@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from helpers.local.registry.resources import MODEL, MODEL_ARTIFACT, VERSION
+from helpers.local.registry.bodies import MODEL, MODEL_ARTIFACT, VERSION
 from helpers.local.registry.store import Store
 from helpers.registry import Constraints, connect
 from helpers.registry.properties import encode
@@ -30,14 +30,17 @@ def figures(random_source: random.Random, name: str) -> dict[str, object]:
         "approval": random_source.choice(("approved", "candidate", "rejected")),
         "approval_reasons": f"{name} meets the thresholds on accuracy and latency",
         "approval_decision": f"approval-{random_source.getrandbits(128):032x}",
-        "baseline_accuracy": accuracy,
-        "baseline_accuracy_low": accuracy - 0.05,
-        "baseline_accuracy_high": accuracy + 0.05,
-        "baseline_accuracy_n": 200,
-        "baseline_ttft_p95_ms": random_source.uniform(20, 2000),
-        "baseline_itl_p95_ms": random_source.uniform(5, 100),
-        "baseline_output_tokens_per_second": random_source.uniform(10, 2000),
-        "baseline_record": f"{random_source.getrandbits(64):016x}",
+        "baseline.knowledge.tier": "accuracy",
+        "baseline.knowledge.metric": "acc",
+        "baseline.knowledge.acc": accuracy,
+        "baseline.knowledge.acc_low": accuracy - 0.05,
+        "baseline.knowledge.acc_high": accuracy + 0.05,
+        "baseline.knowledge.n": 200,
+        "baseline.chat.kind": "load_test",
+        "baseline.chat.ttft_p95_ms": random_source.uniform(20, 2000),
+        "baseline.chat.itl_p95_ms": random_source.uniform(5, 100),
+        "baseline.chat.output_tokens_per_second": random_source.uniform(10, 2000),
+        "baseline.knowledge.record": f"{random_source.getrandbits(64):016x}",
     }
 
 
@@ -51,7 +54,7 @@ def fill(database: Path) -> None:
             for j in range(VERSIONS):
                 body = {"name": f"{j}.0", "author": "benchmark", "customProperties": encode(figures(source, name))}
                 version = store.insert(VERSION, body, model)
-                store.attach(version, store.insert(MODEL_ARTIFACT, {"name": name, "uri": f"file:///{name}"}, version))
+                store.insert(MODEL_ARTIFACT, {"name": name, "uri": f"file:///{name}"}, version)
     store.close()
 
 
@@ -68,7 +71,9 @@ def shortlist(address: str) -> tuple[float, float, int]:
     connected, seconds, rows = time.perf_counter() - start, [], []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        rows = registry.shortlist(Constraints(min_accuracy=0.6, max_ttft_p95_ms=800, licenses=("apache-2.0", "mit")))
+        rows = registry.shortlist(
+            Constraints(min_baseline_accuracy=0.6, max_ttft_p95_ms=800, licenses=("apache-2.0", "mit"))
+        )
         registry.select(rows)
         seconds.append(time.perf_counter() - start)
     return connected, statistics.median(seconds), len(rows)

@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from helpers import logbook
 from helpers.artifacts import Endpoint, Evaluation
+from helpers.records import logbook
 from helpers.registry import connect
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.benchmarks.served import served
 from tests.plugins.records import a_sweep, about
 from tests.plugins.registry import MEMORY, serving
@@ -20,13 +20,14 @@ QUESTIONS, WANTED = 160, 30
 STAGE = """
 import sys, time
 from pathlib import Path
-from helpers import earlier, evaluation
+from helpers import evaluation
+from helpers.records import reuse
 from helpers.artifacts import Endpoint, Evaluation
 folder, questions, registry = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-endpoint, known = Endpoint.read(folder), earlier.Settings(registry=registry)
+endpoint, known = Endpoint.read(folder), reuse.Settings(registry=registry)
 settings = evaluation.Settings(include_path=questions, limit=int(sys.argv[4]))
 started = time.perf_counter()
-earlier.evaluate(settings, endpoint, known, folder, lambda line: print(line, file=sys.stderr)).write(folder)
+reuse.evaluate(settings, endpoint, known, folder, lambda line: print(line, file=sys.stderr)).write(folder)
 print(time.perf_counter() - started)
 """
 
@@ -43,7 +44,7 @@ def measure() -> list[dict[str, object]]:
         fresh = _stage(endpoint, first, server.address)
         _log(endpoint, first, server.address)
         again = _stage(endpoint, second, server.address)
-        taken = Evaluation.read(second).taken_from
+        taken = Evaluation.read_named("knowledge", second).taken_from
     figure: dict[str, object] = {
         "figure": "rerun_speedup",
         "value": round(fresh / again, 1),

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from helpers import serving
 from helpers.artifacts import Endpoint
-from helpers.local.samples import ensure_samples
-from helpers.workspace import ROOT
+from helpers.ingestion.samples import SAMPLES, ensure_samples
+from helpers.runtime.workspace import ROOT
 from tests.plugins.models import select, serve_settings
 
-SAMPLES = ROOT / ".assay" / "samples"
+FOLDER = ROOT / ".assay" / "samples"
 
 
 def sample(name: str) -> Path:
-    """Return the folder of a trained sample model."""
-    return ensure_samples(SAMPLES)[name]
+    """Return the folder of a sample model."""
+    return ensure_samples(FOLDER, [SAMPLES[name]])[name]
 
 
 @contextmanager

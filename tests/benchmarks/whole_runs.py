@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 
 def measure() -> list[dict[str, object]]:

@@ -11,11 +11,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from helpers.cluster.refusals import SET_UP
-from helpers.data_connection import KEYS
-from helpers.data_connection import SECRET as STORE
+from helpers.cluster.client import SET_UP
 from helpers.ingestion.sealing import keys
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
+from helpers.storage.data_connection import KEYS
+from helpers.storage.data_connection import SECRET as STORE
 from tests.plugins.cluster import NAMESPACE, RUNNER
 from tests.plugins.kube.rules import Rules, runner_role
 from tests.plugins.packages import shipped_policy

@@ -10,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from helpers import errors
 from helpers.artifacts import Endpoint, Hardware, now
-from helpers.evaluation import Settings
-from helpers.workspace import ROOT
+from helpers.evaluation import Settings, build_command, check_task, harness, read_results
+from helpers.runtime import patience
+from helpers.runtime.workspace import ROOT
 
 OPS = ROOT / "datasets" / "ops-assistant"
 ROWS = 10
@@ -32,6 +34,10 @@ class Scripted(ThreadingHTTPServer):
         self.without_logprobs = False
         self.loses = None  # the prompt whose log-probabilities it leaves out
         self.prompts = []
+        self.chat = None  # body -> a message with its finish_reason, a status, or why not; None: no chat here
+        self.chats = []
+        self.text = None  # body -> what it writes after a prompt
+        self.tokenizer = None  # of the library tokenizers, for /tokenize as vLLM has it
         self.lock = threading.Lock()
 
     @property
@@ -40,7 +46,7 @@ class Scripted(ThreadingHTTPServer):
 
     @property
     def dead(self):
-        return self.dies_after is not None and len(self.prompts) >= self.dies_after
+        return self.dies_after is not None and len(self.prompts) + len(self.chats) >= self.dies_after
 
     def handle_error(self, request, client_address):
         pass  # a client that was killed is part of the tests
@@ -60,6 +66,19 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def talk(self, body):
+        with self.server.lock:
+            if self.server.dead:
+                self.close_connection = True
+                return None
+            self.server.chats.append(body)
+        found = self.server.chat(body)
+        if not isinstance(found, dict):
+            return self.reply(found if isinstance(found, int) else 400, {"error": found})
+        message = {"role": "assistant", **found}
+        choice = {"index": 0, "finish_reason": message.pop("finish_reason", "stop"), "message": message}
+        return self.reply(200, {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}})
+
     def do_GET(self):
         if self.server.dead:
             self.close_connection = True
@@ -68,8 +87,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
-        warming = isinstance(body["prompt"], str)
+        if self.path == "/v1/chat/completions" and self.server.chat:
+            return self.talk(body)
+        if self.path == "/tokenize" and self.server.tokenizer:
+            found = self.server.tokenizer.encode(body["prompt"], add_special_tokens=body["add_special_tokens"])
+            return self.reply(200, {"tokens": found.ids})
+        if self.path != "/v1/completions":
+            return self.reply(404, {"error": "scripted"})
+        if self.server.text and "echo" not in body:
+            return self.reply(200, {"choices": [{"index": 0, "text": self.server.text(body), "finish_reason": "stop"}]})
+        warming = isinstance(body["prompt"], str) or isinstance(body["prompt"][0], int)  # what is asked beforehand
+        prompts = [body["prompt"]] if warming else body["prompt"]
         if self.server.key and self.headers["Authorization"] != f"Bearer {self.server.key}":
             return self.reply(401, {"error": "Unauthorized"})
         if self.server.hold and not warming:
@@ -105,6 +133,13 @@ def choice(index, tokens):
             "top_logprobs": [None, *({"x": value} for value in values[1:])],
         },
     }
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch):
+    """Servers that are away stay away here; the child takes the parent's patience."""
+    monkeypatch.setattr(patience, "SECONDS", 1.0)
+    monkeypatch.setattr("helpers.serving.offers.PATIENCE_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -172,3 +207,24 @@ def endpoint(server, tokenizer):
         return Endpoint(**known | more)
 
     return make
+
+
+@pytest.fixture
+def measure(settings, endpoint, tmp_path, capsys, monkeypatch):
+    """Measure in this process; returns the Evaluation or raises what the child reported."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+
+    def run(settings=settings(), endpoint=endpoint()):  # noqa: B008
+        task, started = check_task(settings), now()
+        code = harness.main(build_command(settings, endpoint, folder, task=task, offers=run.offers)[3:])
+        lines = capsys.readouterr().out.splitlines()
+        if code:
+            failure = json.loads(lines[-1].removeprefix("FAILURE "))
+            raise getattr(errors, failure["kind"])(failure["what"], do=failure["do"])
+        return read_results(settings, endpoint, folder, task=task, started=started)
+
+    run.folder, run.offers = folder, None
+    return run

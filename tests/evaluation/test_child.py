@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers import memory
 from helpers.artifacts import run
 from helpers.errors import ArtifactMissing, EndpointUnreachable, EvaluationFailed, ServerChanged, StoreFailed
 from helpers.evaluation import confirming, evaluate
 from helpers.evaluation.journal import Journal
-from helpers.evaluation.results import JOURNAL, LOG, RESULTS, SAMPLES
-from helpers.polling import wait_for
-from helpers.workspace import ROOT
+from helpers.runtime import memory
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
+from tests.plugins.records import KNOWLEDGE
 
 STAGE = """
 import sys
@@ -50,22 +50,28 @@ def test_progress_is_shown_and_the_key_is_kept_to_itself(server, settings, endpo
     lines = []
     evaluation = evaluate(settings(), endpoint(), tmp_path, show=lines.append)
     assert evaluation.n == 10
-    assert lines[0].startswith("0 of 40 answers")
+    assert lines[1].startswith("0 of 40 answers")
     assert lines[-1].startswith("40 of 40 answers")
-    assert (tmp_path / LOG).exists()
+    assert (tmp_path / KNOWLEDGE.log).exists()
     written = [path for path in tmp_path.rglob("*") if path.is_file() and "task" not in path.parts]
     for path in written:
         assert b"sesame-1234" not in path.read_bytes(), path
     assert "sesame-1234" not in evaluation.model_dump_json()
 
 
-def test_the_code_of_a_task_gets_no_secret_of_store_registry_hub_or_signature(
-    settings, endpoint, questions, tmp_path, monkeypatch
-):
-    for name in ("STORE_AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "REGISTRY_TOKEN", "SIGNING_KEY", "HF_TOKEN"):
-        monkeypatch.setenv(name, f"canary-of-{name}")
+def test_the_code_of_a_task_gets_no_secret(server, settings, endpoint, questions, tmp_path, monkeypatch):
+    secrets = (
+        "STORE_AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "REGISTRY_TOKEN", "SIGNING_KEY", "HF_TOKEN",
+        "OPENAI_API_KEY", "ENDPOINT_API_KEY",
+    )  # fmt: skip
+    for name in secrets:
+        monkeypatch.setenv(name, f"canary-of-{name}\n")
+    server.key = "canary-of-ENDPOINT_API_KEY"
     seen = tmp_path / "seen"
-    nosy = f"import os, pathlib\npathlib.Path({str(seen)!r}).write_text(str(dict(os.environ)))\n"
+    nosy = (
+        "import os, pathlib\nown = pathlib.Path('/proc/self/environ').read_text()\n"
+        f"pathlib.Path({str(seen)!r}).write_text(str(dict(os.environ)) + own)\n"
+    )
     (questions / "questions.py").write_text((questions / "questions.py").read_text() + nosy)
     evaluate(settings(), endpoint(), tmp_path / "artifacts")
     assert "PYTHONPATH" in seen.read_text()
@@ -92,7 +98,7 @@ def test_a_crash_of_lm_eval_is_told_with_its_last_words(server, settings, endpoi
     with pytest.raises(EvaluationFailed, match="the roof is on fire"):
         evaluate(settings(), endpoint(), tmp_path, show=shown.append)
     assert "in load\n" in shown[-1], "the end of the log stands in the notebook"
-    assert "Traceback" in (tmp_path / LOG).read_text()
+    assert "Traceback" in (tmp_path / KNOWLEDGE.log).read_text()
     assert children(tmp_path) == []
 
 
@@ -115,7 +121,7 @@ def test_what_was_answered_before_a_failure_is_not_asked_again(server, settings,
     server.prompts.clear()
     assert evaluate(settings(), endpoint(), tmp_path).n == 10
     assert len(server.prompts) == 40 - 16
-    assert not (tmp_path / JOURNAL).exists()
+    assert not (tmp_path / KNOWLEDGE.journal).exists()
 
 
 def test_another_runs_answers_are_not_taken(server, settings, endpoint, tmp_path, monkeypatch):
@@ -145,7 +151,7 @@ def test_what_another_server_answered_is_withheld(prompts, server, settings, end
     monkeypatch.setattr(confirming, "SECONDS", 0.0)
     with pytest.raises(ServerChanged):
         evaluate(settings(batch_size=1), endpoint(), tmp_path, guard=Changes(server, prompts))
-    for name in (RESULTS, SAMPLES):
+    for name in (KNOWLEDGE.results, KNOWLEDGE.samples):
         assert not (tmp_path / name).exists()
     server.prompts.clear()
     evaluate(settings(), endpoint(), tmp_path)
@@ -164,7 +170,7 @@ def test_an_interrupt_leaves_nothing_running(server, endpoint, questions, tmp_pa
         text=True,
     )
     try:
-        assert stage.stdout.readline().startswith("0 of 40")
+        assert [stage.stdout.readline() for _ in range(2)][1].startswith("0 of 40")
         assert len(children(tmp_path)) == 1
         stage.send_signal(signal.SIGINT)
         _, said = stage.communicate(timeout=60)
@@ -173,4 +179,4 @@ def test_an_interrupt_leaves_nothing_running(server, endpoint, questions, tmp_pa
         stage.communicate()
     assert "KeyboardInterrupt" in said
     wait_for(lambda: not children(tmp_path), what="the child's end", do="see ps", timeout=20, interval=0.1)
-    assert not (tmp_path / "evaluation.json").exists()
+    assert not (tmp_path / "knowledge.json").exists()

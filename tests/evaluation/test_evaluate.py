@@ -5,36 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from tokenizers import Tokenizer
 
-from helpers.artifacts import now
-from helpers.errors import EndpointUnreachable, EvaluationFailed, IncompleteCoverage, InvalidDataset
-from helpers.evaluation import build_command, check_task, harness, read_results
-from helpers.evaluation.results import JOURNAL, RESULTS, SAMPLES
+from helpers.errors import EndpointUnreachable, EvaluationFailed, IncompleteCoverage, InvalidDataset, NotMeasurable
+from tests.plugins.records import KNOWLEDGE
 
 CHOICES = 4
-
-
-@pytest.fixture
-def measure(settings, endpoint, tmp_path, capsys, monkeypatch):
-    """Measure in this process; returns the Evaluation or raises what the child reported."""
-    from helpers import errors
-
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    folder = tmp_path / "artifacts"
-    folder.mkdir()
-
-    def run(settings=settings(), endpoint=endpoint()):  # noqa: B008
-        task, started = check_task(settings), now()
-        code = harness.main(build_command(settings, endpoint, folder, task=task)[3:])
-        lines = capsys.readouterr().out.splitlines()
-        if code:
-            failure = json.loads(lines[-1].removeprefix("FAILURE "))
-            raise getattr(errors, failure["kind"])(failure["what"], do=failure["do"])
-        return read_results(settings, endpoint, folder, task=task, started=started)
-
-    run.folder = folder
-    return run
 
 
 def one_choice_of(server, measure):
@@ -54,10 +30,11 @@ def test_every_question_is_asked_once_per_choice_and_scored(server, measure):
     assert evaluation.metric == "acc"
     assert evaluation.versions["lm_eval"]
     assert evaluation.request_seconds > 0
-    samples = [json.loads(line) for line in (measure.folder / SAMPLES).read_text().splitlines()]
+    samples = [json.loads(line) for line in (measure.folder / KNOWLEDGE.samples).read_text().splitlines()]
     assert sum(sample["acc"] for sample in samples) == evaluation.correct
     assert (
-        json.loads((measure.folder / RESULTS).read_text())["results"]["ops_assistant"]["acc,none"] == evaluation.score
+        json.loads((measure.folder / KNOWLEDGE.results).read_text())["results"]["ops_assistant"]["acc,none"]
+        == evaluation.score
     )
 
 
@@ -68,7 +45,7 @@ def test_the_score_is_the_same_however_hard_the_server_is_pressed(measure, setti
 
 def test_a_complete_run_leaves_no_answers_behind_so_that_the_next_one_measures(server, measure):
     measure()
-    assert not (measure.folder / JOURNAL).exists()
+    assert not (measure.folder / KNOWLEDGE.journal).exists()
     server.prompts.clear()
     measure()
     assert len(server.prompts) == 10 * CHOICES
@@ -81,7 +58,9 @@ def test_a_refused_question_is_not_a_wrong_answer(server, measure, settings):
         measure()
     partial = measure(settings(allow_partial=True))
     assert (partial.n, partial.failed, partial.total) == (9, 1, 10)
-    assert json.loads((measure.folder / RESULTS).read_text())["results"] == {}, "lm-eval's own mean counts it as wrong"
+    assert json.loads((measure.folder / KNOWLEDGE.results).read_text())["results"] == {}, (
+        "lm-eval's own mean counts it as wrong"
+    )
 
 
 def test_running_again_asks_only_what_has_no_answer(server, measure):
@@ -108,37 +87,38 @@ def test_another_models_answers_are_never_taken(server, measure, endpoint, setti
     assert len(server.prompts) == 10 * CHOICES - 1
 
 
-def test_a_passing_fault_is_asked_again(server, measure):
+def test_a_passing_fault_is_asked_again(server, measure, settings):
     seen = set()
 
     def once(tokens):
         return None if tokens in seen else seen.add(tokens) or 503
 
     server.refuse = once
-    evaluation = measure()
+    evaluation = measure(settings(batch_size=1, num_concurrent=40))
     assert evaluation.failed == 0
 
 
-def test_a_server_that_dies_midway_is_named_and_the_answers_so_far_are_kept(server, measure):
+def test_a_server_that_dies_midway_is_named_and_the_answers_so_far_are_kept(server, measure, settings):
+    one = settings(num_concurrent=1)  # more in flight: what was answered and not read yet is lost
     whole = measure()
     server.prompts.clear()
     server.dies_after = 16
     with pytest.raises(EndpointUnreachable, match="stopped answering") as failure:
-        measure()
+        measure(one)
     assert server.url in str(failure.value)
     assert "run this stage again" in failure.value.do
-    assert len((measure.folder / JOURNAL).read_text().splitlines()) == 1 + 16
+    assert len((measure.folder / KNOWLEDGE.journal).read_text().splitlines()) == 1 + 16
     server.dies_after = None
     server.prompts.clear()
     assert measure().correct == whole.correct
     assert len(server.prompts) == 10 * CHOICES - 16
 
 
-def test_a_torn_last_line_costs_one_answer(server, measure):
+def test_a_torn_last_line_costs_one_answer(server, measure, settings):
     server.dies_after = 16
     with pytest.raises(EndpointUnreachable):
-        measure()
-    journal = measure.folder / JOURNAL
+        measure(settings(num_concurrent=1))
+    journal = measure.folder / KNOWLEDGE.journal
     journal.write_bytes(journal.read_bytes()[:-7])
     server.dies_after = None
     server.prompts.clear()
@@ -146,20 +126,19 @@ def test_a_torn_last_line_costs_one_answer(server, measure):
     assert len(server.prompts) == 10 * CHOICES - 15
 
 
-def test_no_server_at_all(measure, endpoint, settings, monkeypatch):
-    monkeypatch.setattr("helpers.evaluation.probe.PATIENCE", 0.1)
+def test_no_server_at_all(measure, endpoint, settings):
     import socket
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(EndpointUnreachable, match=f"{url} did not answer"):
+        with pytest.raises(EndpointUnreachable, match=url):
             measure(settings(), endpoint(url=url))
 
 
 def test_a_wrong_key_is_said_at_once(server, measure, monkeypatch):
     server.key = "right"
-    monkeypatch.setenv("OPENAI_API_KEY", "wrong-key")
+    monkeypatch.setenv("ENDPOINT_API_KEY", "wrong-key")
     with pytest.raises(EndpointUnreachable, match="ENDPOINT_API_KEY") as failure:
         measure()
     assert "wrong-key" not in str(failure.value)
@@ -194,6 +173,23 @@ def test_an_answer_without_log_probabilities_in_the_middle_is_named(server, meas
     server.prompts.clear()
     assert measure().failed == 0
     assert server.prompts == [bad]
+
+
+def test_the_server_tokenizes_where_nobody_has_its_tokenizer(server, measure, settings, endpoint, tokenizer, tmp_path):
+    known = measure(settings())
+    asked = sorted(server.prompts)
+    (tmp_path / "artifacts" / KNOWLEDGE.journal).unlink(missing_ok=True)
+    server.prompts.clear()
+    server.tokenizer = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+    found = measure(settings(), endpoint(tokenizer=""))
+    assert (found.score, found.n) == (known.score, known.n)
+    assert sorted(server.prompts) == asked
+
+
+def test_no_likelihood_is_asked_for_without_any_tokenizer(server, measure, settings, endpoint):
+    with pytest.raises(NotMeasurable):
+        measure(settings(), endpoint(tokenizer=""))
+    assert server.prompts == []
 
 
 def test_a_limit_asks_the_first_questions_only(server, measure, settings):

@@ -12,17 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from helpers import processes
-from helpers.comparison import compare
-from helpers.decision import Needs, decide, load_prices
+from helpers import serving
+from helpers.analysis.comparison import compare
+from helpers.analysis.recommendation import Needs, decide, load_prices
 from helpers.errors import EndpointUnreachable
 from helpers.evaluation import Settings, evaluate
-from helpers.evaluation.results import JOURNAL, SAMPLES, read_samples
-from helpers.workspace import ROOT
-from tests.plugins.records import a_record
+from helpers.evaluation.results import read_samples
+from helpers.runtime import patience, processes
+from helpers.runtime.workspace import ROOT
+from tests.plugins.criteria import asked
+from tests.plugins.models import PRICES, select, serve_settings
+from tests.plugins.records import KNOWLEDGE, a_record
 
 pytestmark = pytest.mark.stack
 OPS = ROOT / "datasets" / "ops-assistant"
+ASKED = 100
 
 
 def answers(path):
@@ -42,15 +46,28 @@ def by_the_command_line(endpoint, questions, folder):
     return {(row := json.loads(line))["doc_id"]: row["acc"] for line in path.read_text().splitlines()}
 
 
-def test_every_question_gets_the_same_mark_as_from_the_lm_eval_command(tiny_endpoint, questions, tmp_path):
-    shutil.copy(OPS / "ops_assistant.jsonl", questions)
+@pytest.fixture(scope="module")
+def served(tiny_model, tmp_path_factory):
+    """One server for both tests: the last one ends it."""
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        yield serving.deploy(select(tiny_model), serve_settings())
+        for running in processes.all_running():
+            processes.end(running)
+
+
+def test_every_question_gets_the_same_mark_as_from_the_lm_eval_command(served, questions, tmp_path):
+    lines = (OPS / "ops_assistant.jsonl").read_text("utf-8").splitlines()[:ASKED]
+    (questions / "ops_assistant.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     pressed, slow = tmp_path / "pressed", tmp_path / "slow"
-    ours = evaluate(Settings(include_path=questions), tiny_endpoint, pressed)
-    one = evaluate(Settings(include_path=questions, num_concurrent=1, batch_size=1), tiny_endpoint, slow)
-    assert ours.n == one.n >= 150
-    assert answers(pressed / SAMPLES) == answers(slow / SAMPLES)
-    assert answers(pressed / SAMPLES) == by_the_command_line(tiny_endpoint, questions, tmp_path / "command")
-    assert_no_difference((ours, pressed / SAMPLES), (one, slow / SAMPLES))
+    ours = evaluate(Settings(include_path=questions), served, pressed)
+    one = evaluate(Settings(include_path=questions, num_concurrent=1, batch_size=1), served, slow)
+    assert ours.n == one.n == ASKED
+    assert answers(pressed / KNOWLEDGE.samples) == answers(slow / KNOWLEDGE.samples)
+    assert answers(pressed / KNOWLEDGE.samples) == by_the_command_line(served, questions, tmp_path / "command")
+    assert_no_difference((ours, pressed / KNOWLEDGE.samples), (one, slow / KNOWLEDGE.samples))
 
 
 def assert_no_difference(*runs):
@@ -63,25 +80,23 @@ def assert_no_difference(*runs):
     assert pair.paired.verdict == "inconclusive"
     assert pair.paired.flips <= 0.02 * pair.paired.n
     assert all(part.verdict == "inconclusive" for part in pair.categories.values())
-    assert comparison.verdict.startswith("No difference in accuracy is shown between")
-    assert not decide(
-        comparison, Needs(latency_weight=0, cost_weight=0), load_prices(ROOT / "pipelines/prices.yaml")
-    ).sure
+    only_right_answers_count = asked(latency=0, cost=0)
+    assert not decide(comparison, only_right_answers_count, Needs(), load_prices(PRICES)).sure
 
 
-def test_vllm_killed_during_the_evaluation_is_named_and_what_it_answered_is_kept(tiny_endpoint, questions, tmp_path):
+def test_vllm_killed_during_the_evaluation_is_named_and_what_it_answered_is_kept(served, questions, tmp_path):
     shutil.copy(OPS / "ops_assistant.jsonl", questions)
     seen = []
 
     def kill_it_midway(line):
         seen.append(line)
-        if len(seen) == 2:
+        if len(seen) == 3:
             (running,) = processes.all_running()
             os.killpg(running.pid, signal.SIGKILL)
 
     settings = Settings(include_path=questions, num_concurrent=1, batch_size=1)
-    with pytest.raises(EndpointUnreachable, match=tiny_endpoint.url):
-        evaluate(settings, tiny_endpoint, tmp_path / "artifacts", show=kill_it_midway)
-    kept = (tmp_path / "artifacts" / JOURNAL).read_text().splitlines()
+    with patience.at_most(5.0), pytest.raises(EndpointUnreachable, match=served.url):
+        evaluate(settings, served, tmp_path / "artifacts", show=kill_it_midway)
+    kept = (tmp_path / "artifacts" / KNOWLEDGE.journal).read_text().splitlines()
     assert 1 < len(kept) < 832
-    assert not (tmp_path / "artifacts" / SAMPLES).exists()
+    assert not (tmp_path / "artifacts" / KNOWLEDGE.samples).exists()

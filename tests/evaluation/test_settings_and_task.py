@@ -6,7 +6,7 @@ import pytest
 
 from helpers.errors import InvalidDataset, InvalidParameter, UnknownTask
 from helpers.evaluation import Settings, build_command, check_task
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,9 @@ def test_settings_do_not_change_after_they_were_checked():
 
 def test_the_projects_task_is_found_and_every_row_checked():
     task = check_task(Settings(include_path=ROOT / "datasets"))
-    assert task.local
+    assert task.offline
+    assert not task.collection
+    assert task.members == ("ops_assistant",)
     assert task.questions >= 150
     assert task.digest.startswith("sha256:")
 
@@ -58,16 +60,18 @@ def test_a_task_without_its_questions_is_named(questions):
 
 def test_a_task_whose_data_file_is_not_there_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_text(
-        "task: mine\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\n"
+        "task: mine\ndataset_path: json\ntest_split: test\ndataset_kwargs: {data_files: {test: rows.jsonl}}\n"
     )
     with pytest.raises(InvalidDataset, match=r"rows\.jsonl"):
         check_task(Settings(task="mine", include_path=tmp_path))
     (tmp_path / "rows.jsonl").write_text("{}\n")
-    assert check_task(Settings(task="mine", include_path=tmp_path)).folder == tmp_path
+    assert check_task(Settings(task="mine", include_path=tmp_path)).calls["mine"]["kwargs"] == {
+        "data_files": {"test": str(tmp_path / "rows.jsonl")}
+    }
 
 
 def test_yaml_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / "broken.yaml").write_text("task: [\n")
+    (tmp_path / "broken.yaml").write_text("task: mine\nnum_fewshot: [\n")
     with pytest.raises(UnknownTask, match=r"broken\.yaml"):
         check_task(Settings(task="mine", include_path=tmp_path))
 
@@ -87,7 +91,8 @@ def test_the_command_says_everything_but_the_key(endpoint, settings, tmp_path, m
         "--num-concurrent 3",
         "--batch-size 7",
         "--max-length 2048",
-        "--allow-partial",
+        "--api auto",
+        "--metric auto",
         f"--output {tmp_path}",
     ):
         assert expected in line

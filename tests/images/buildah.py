@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.locks import held
-from helpers.workspace import ROOT
+from helpers.runtime.locks import held
+from helpers.runtime.workspace import ROOT
 from tests.plugins.environments import torch_index, wheel_folders
 
 TOOLS = ROOT / ".tools" / "buildah"

@@ -14,7 +14,7 @@ import pytest
 
 from helpers.errors import InvalidInput
 from helpers.pipelines.images import rename
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.conftest import pipeline_files
 from tests.plugins.containerfiles import IMAGES, shown
 

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from elyra.kfp import bootstrapper
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.conftest import pipeline_files
 from tests.images.test_locks import packages
 from tests.plugins.containerfiles import IMAGES, SOURCES
@@ -21,7 +21,13 @@ from tests.plugins.containerfiles import IMAGES, SOURCES
 pytestmark = pytest.mark.load
 every_image = pytest.mark.parametrize("name", IMAGES)
 # Function-level imports of stages that run elsewhere: joining and comparing records needs no task and no prompt.
-NOT_IN = {"stage": {"lm_eval.tasks", "tokenizers"}, "guidellm": {"lm_eval.tasks"}, "lm-eval": set()}
+SAMPLES = {"gguf", "safetensors.torch", "torch", "transformers"}  # sample models are made on laptops only
+LM_EVAL = {"lm_eval.tasks", "lm_eval.api.instance", "lm_eval.api.registry"}
+NOT_IN = {
+    "stage": {*LM_EVAL, "tokenizers"} | SAMPLES,
+    "guidellm": {*LM_EVAL, "gguf"},
+    "lm-eval": {"gguf"},
+}
 
 
 def stages():
@@ -52,20 +58,22 @@ def code(notebook):
     return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
 
-def imports(source):
+def imports(source, package=""):
     """The modules that a piece of Python names in its import statements, inside functions too."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if file_of(node.module))
+            module = f"{package}.{node.module}" if node.level else node.module  # a face names its modules this way
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names if file_of(module))
 
 
 @cache
 def file_of(module):
     place = ROOT.joinpath(*module.split("."))
-    return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
+    places = (place / "__init__.pyi", place / "__init__.py", place.with_suffix(".py"))
+    return next((path for path in places if path.is_file()), None)
 
 
 def reachable(source):
@@ -80,7 +88,7 @@ def reachable(source):
         for name in {".".join(parts[:length]) for length in range(1, len(parts) + 1)} - seen:
             seen.add(name)
             if path := file_of(name):
-                todo += imports(path.read_text())
+                todo += imports(path.read_text(), name)
     return {module for module in others if module.partition(".")[0] not in sys.stdlib_module_names}
 
 
@@ -121,7 +129,7 @@ def test_the_command_of_a_node_finds_all_it_asks_for(image_environment, name, tm
     run(image, tmp_path, "bash", "-c", "\n".join(steps))
     read = "".join((base / file).read_text() for file in ("bootstrapper.py", "elyra_bootstrapper.py"))
     needed = {name for name in imports(read) if name not in sys.stdlib_module_names} - {"elyra_bootstrapper"}
-    assert {"helpers", "minio", "papermill", "nbconvert"} <= needed
+    assert {"helpers.pipelines.pod", "minio", "papermill", "nbconvert"} <= needed
     assert not missing(image, tmp_path, needed)
 
 
@@ -133,7 +141,7 @@ def test_the_bootstrapper_finds_elyras_beside_it(image_environment, name, tmp_pa
     (tmp_path / "pod").mkdir()
     shutil.copy(image.utils / "bootstrapper.py", tmp_path / "pod")  # Elyra's command copies this file alone
     script = "import bootstrapper, elyra_bootstrapper as elyra; print(elyra.NotebookFileOp.__mro__[1].__module__)"
-    assert run(image, tmp_path / "pod", image.python, "-c", script).strip() == "helpers.pod.files"
+    assert run(image, tmp_path / "pod", image.python, "-c", script).strip() == "helpers.pipelines.pod.files"
 
 
 @every_image

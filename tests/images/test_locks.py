@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.plugins.containerfiles import IMAGES, SOURCES
 
 LOCKS = [SOURCES / name / "requirements.txt" for name in IMAGES]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers import patience
+from helpers.runtime import patience
 from tests.plugins.sources import a_policy
 
 

@@ -211,3 +211,11 @@ def test_a_full_disk_is_not_the_archives_fault(pack, folder, monkeypatch):
     monkeypatch.setattr(os, "fdopen", full)
     with pytest.raises(StoreFailed, match=r"Could not unpack .*No space left.*Free some space"):
         unpack(pack(zip_of(CONTENT)), folder, LIMITS)
+
+
+def test_an_xz_file_that_wants_half_a_gigabyte_of_memory_is_refused(pack, folder):
+    import lzma
+
+    wide = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 512 << 20}]
+    assert unpack(pack(lzma.compress(tar_of(*ENTRIES), filters=wide)), folder, LIMITS)
+    assert tree(folder) == {}

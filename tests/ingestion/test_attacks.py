@@ -9,13 +9,13 @@ import pytest
 
 from helpers.ingestion.inspection import inspect
 from helpers.ingestion.policy import load_policy
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.ingestion.attacks import all_attacks
 from tests.ingestion.clean import CLEAN
 from tests.plugins.models import POLICY
 
 ATTACKS = all_attacks()
-INSPECTORS = [path for name in ("inspection", "archives") for path in (ROOT / "helpers/ingestion" / name).glob("*.py")]
+INSPECTORS = [*(ROOT / "helpers/ingestion/inspection").glob("*.py"), ROOT / "helpers/ingestion/archives.py"]
 NO_VERDICT = {"unreadable"}  # ends the inspection: nobody may be told that such a model is clean or refused
 
 

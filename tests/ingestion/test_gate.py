@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from helpers import ingestion
-from helpers.circumstances import account
 from helpers.errors import InvalidInput, InvalidParameter, RefusedModel, StageFailed
 from helpers.ingestion.policy import load_policy
 from helpers.local import pipelines
 from helpers.registry import connect
+from helpers.runtime.circumstances import account
+from helpers.runtime.workspace import ROOT, home
 from helpers.serving.files import verified_folder
-from helpers.workspace import ROOT, home
 from tests.ingestion.clean import CLEAN
 from tests.plugins.cluster import RUNNER
 from tests.plugins.images import layer, push
@@ -67,7 +67,7 @@ def test_in_a_pod_the_account_the_run_and_who_started_it_are_known_and_the_token
     mounted.mkdir(parents=True)
     subject = base64.urlsafe_b64encode(json.dumps({"sub": RUNNER}).encode()).decode().rstrip("=")
     (mounted / "token").write_text(f"header.{subject}.canary-of-a-signature")
-    monkeypatch.setattr("helpers.cluster.account.FOLDER", mounted)
+    monkeypatch.setattr("helpers.runtime.account.FOLDER", mounted)
     monkeypatch.setenv("ELYRA_RUN_NAME", "8e8018f7-410c-40f8-a87c-0c9db50d2ca4")
     monkeypatch.setenv("ASSAY_STARTED_BY", "ada")
     selection = ingestion.ingest(settings(folder), registry)
@@ -185,6 +185,13 @@ def test_bad_parameters_are_named():
         ingestion.receive(settings("x", model_store="ftp://host/x"))
 
 
+@pytest.mark.parametrize("source", ["/", ".", ".."])
+def test_a_source_without_a_name_asks_for_one(source):
+    with pytest.raises(InvalidParameter, match="MODEL_NAME"):
+        settings(source)
+    assert settings(source, model_name="granite").name == "granite"
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [
@@ -192,7 +199,12 @@ def test_bad_parameters_are_named():
         ("hf://org/granite-4.0@main", "granite-4.0"),
         ("s3://bucket/prefix/granite/", "granite"),
         ("oci://host:5000/team/granite:1.0", "granite"),
-        ("oci://host/team/granite@sha256:00", "granite"),
+        (f"oci://host/team/granite@sha256:{'0' * 64}", "granite"),
+        ("/cache/hub/models--org--granite-4.0/snapshots/0123456789abcdef0123456789abcdef01234567", "granite-4.0"),
+        ("/downloads/granite.tar.gz", "granite"),
+        ("/downloads/granite-4.0.zip", "granite-4.0"),
+        ("/my models/granite 4.0 (tuned)", "granite-4.0-tuned"),
+        (f"/models/{'x' * 100}", "x" * 63),
     ],
 )
 def test_a_model_is_named_after_its_source(source, name):

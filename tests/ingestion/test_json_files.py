@@ -2,7 +2,6 @@
 
 import json
 import math
-from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,13 +27,8 @@ def flat(document, place=()):
     return [(place, document)]
 
 
-def finite(found):
-    """Return the places and values with 0 for what is no number, as they are read here."""
-    return [(place, 0 if isinstance(x, float) and not math.isfinite(x) else x) for place, x in found]
-
-
 def read(path):
-    return [(tuple(place), float(x) if isinstance(x, Decimal) else x) for place, x in values(path, LIMIT)]
+    return list(values(path, LIMIT))
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +40,12 @@ def path(tmp_path_factory):
 @given(document=DOCUMENTS, ascii_only=st.booleans(), indent=st.none() | st.integers(0, 3))
 def test_every_document_is_read_as_the_standard_library_reads_it(path, document, ascii_only, indent):
     path.write_text(json.dumps(document, ensure_ascii=ascii_only, indent=indent), encoding="utf-8")
-    assert read(path) == finite(flat(document))
+    assert read(path) == flat(document)
 
 
-@pytest.mark.parametrize("before", range(65_520, 65_540))
-def test_infinity_passes_as_python_writes_it_wherever_a_chunk_ends(path, before):
-    names = {"Infinity": "NaN, Infinity", "time_step_limit": [0.0, math.inf], "low": -math.inf, "none": math.nan}
-    path.write_text('{"pad": "' + "x" * before + '", ' + json.dumps(names)[1:])
-    found = [(place[0], value) for place, value in read(path)][1:]
-    assert found == [
-        ("Infinity", "NaN, Infinity"), ("time_step_limit", 0.0), ("time_step_limit", 0), ("low", 0), ("none", 0),
-    ]  # fmt: skip
+def test_infinity_passes_as_python_writes_it(path):
+    path.write_text('{"time_step_limit": [0.0, Infinity], "low": -Infinity}')
+    assert read(path) == [(("time_step_limit", "*"), 0.0), (("time_step_limit", "*"), math.inf), (("low",), -math.inf)]
 
 
 @pytest.mark.parametrize(("one", "other"), [("pe", "\u6570"), ("\u6161\u6161", "aaaa"), ("e", "\u0065\u0301")])
@@ -73,13 +62,13 @@ def test_what_is_accepted_the_standard_library_accepts_too(path, data):
         found = read(path)
     except RefusedModel:
         return
-    assert found == finite(flat(json.loads(data)))
+    assert found == flat(json.loads(data))
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "premature EOF"),
+        (b"", "is not JSON"),
         (b'"text"', "neither an object nor a list"),
         (b"17", "neither an object nor a list"),
         (b'{"a": 1,}', "is not JSON"),
@@ -88,18 +77,17 @@ def test_what_is_accepted_the_standard_library_accepts_too(path, data):
         (b"[-NaN]", "is not JSON"),
         (b"[+Infinity]", "is not JSON"),
         (b"[Infinit]", "is not JSON"),
-        (b"[1, 2]\0", "trailing garbage"),
+        (b"[1, 2]\0", "is not plain UTF-8"),
         (b'{"a": 1, "\\u0061": 2}', "has the name 'a' twice"),
-        (b"[1e99999999999999999999]", "a number that no program can hold"),
-        (b"[0." + b"1" * 70_000 + b"]", "more than 200 digits"),
+        (b"[" + b"1" * 70_000 + b"]", "is not JSON"),
         (b'["\xed\xa0\x80"]', "is not UTF-8"),
         (b"\xff\xfe[\0]\0", "UTF-16"),
         (b"[\0]\0", "UTF-16"),
-        (b"\0\0\xfe\xff\0\0\0[", "UTF-32"),
+        (b"\0\0\xfe\xff\0\0\0[", "is not plain UTF-8"),
         (b"[" * 65 + b"]" * 65, "deeper than 64 levels"),
-        (b'["' + b"\\\\" * 2_200_000 + b'"]', "a text of more than 4,194,304 bytes"),
-        (b'["' + b'\\"' * 2_200_000 + b'"]', "a text of more than 4,194,304 bytes"),
-        (b'{"' + b"a" * 4_200_000 + b'": 1}', "a text of more than 4,194,304 bytes"),
+        (b'["' + b"\\\\" * 400_001 + b'"]', "a text of more than 400,000 characters"),
+        (b'["' + b'\\"' * 400_001 + b'"]', "a text of more than 400,000 characters"),
+        (b'{"' + b"a" * 400_001 + b'": 1}', "a text of more than 400,000 characters"),
     ],
 )
 def test_what_is_refused_has_its_reason(path, data, says):
@@ -109,14 +97,14 @@ def test_what_is_refused_has_its_reason(path, data, says):
 
 
 def test_bounds_are_met_exactly(path):
-    text = '"' + "a" * (4 * 1024**2 - 2) + '"'
+    text = '"' + "a" * 400_000 + '"'
     path.write_text("[" * 63 + text + "," + "9" * 199 + "]" * 63)
     assert len(list(values(path, LIMIT))) == 2
 
 
 def test_a_file_beyond_the_limit_is_not_opened_further(path):
     path.write_text("[" + " " * 100 + "]")
-    with pytest.raises(RefusedModel, match="has 102 bytes, JSON may have 101"):
+    with pytest.raises(RefusedModel, match="more than the 101 bytes that JSON may have"):
         list(values(path, 101))
 
 

@@ -15,8 +15,8 @@ from helpers.ingestion.publication.repository import Repository
 from helpers.ingestion.sealing.signing import SIGNATURE
 from helpers.registry import connect
 from helpers.registry.selection import read_selection
+from helpers.runtime.workspace import home
 from helpers.serving.files import verified_folder
-from helpers.workspace import home
 from tests.ingestion.clean import base
 from tests.plugins.killing import killer  # noqa: F401
 from tests.plugins.models import POLICY

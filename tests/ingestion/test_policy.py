@@ -7,7 +7,7 @@ import yaml
 
 from helpers.errors import InvalidPolicy
 from helpers.ingestion.policy import Policy, load_policy
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.plugins.models import POLICY
 
 SHIPPED = POLICY.read_text()
@@ -65,7 +65,6 @@ def test_the_shipped_policy_has_every_field_and_each_field_is_read_somewhere():
         ("  files: 2000", "  files: 2000000", "  files: 2000", "limits.files: Input should be less than or equal to"),
         ("  json_mib: 64", "  json_mb: 64", "limits:", "limits.json_mib: Field required"),
         ("  json_mib: 64", "  json_mb: 64", "  json_mib", "limits.json_mb: Extra inputs are not permitted"),
-        ("  min_accuracy: 0.3", "  min_accuracy: 30", "  min_accuracy", "approval.min_accuracy: Input should be less"),
         ("  folders: true", "  folders: sometimes", "  folders", "sources.folders: Input should be a valid boolean"),
         ("  - mit", "  - [mit]", "  - mit", "licenses.3: Input should be a valid string"),
         ("  method: key ", "  method: gpg ", "  method", "signature.method: Input should be 'key' or 'sigstore'"),
@@ -84,6 +83,24 @@ def test_a_mistake_is_named_with_file_line_and_field(changed, old, new, line, sa
         load_policy(path)
     assert f"{path}:{line_of(line)}: {says}" in str(caught.value)
     assert str(caught.value).endswith("Repair the policy.")
+
+
+@pytest.mark.parametrize(
+    ("said", "now"),
+    [
+        (
+            "{min_accuracy: 0.4, max_ttft_p95_ms: 900}",
+            ['knowledge.acc: {must: ">= 0.4"}', 'chat.ttft_p95_ms: {must: "<= 900"}'],
+        ),
+        ("{}", ['knowledge.acc: {must: ">= ']),
+        ("null", ['knowledge.acc: {must: ">= ']),
+    ],
+)
+def test_thresholds_of_before_are_refused_with_the_lines_that_replace_them(changed, said, now):
+    path = changed("signature:\n", f"approval: {said}\nsignature:\n")
+    with pytest.raises(InvalidPolicy, match=rf"policy\.yaml:{line_of('signature:')}: approval: ") as caught:
+        load_policy(path)
+    assert all(line in str(caught.value) for line in now)
 
 
 @pytest.mark.parametrize(

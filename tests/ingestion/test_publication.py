@@ -23,9 +23,9 @@ from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.publication import publish
 from helpers.ingestion.publication.repository import Repository, digest_of
 from helpers.ingestion.sealing.signing import SIGNATURE
-from helpers.locks import held
+from helpers.runtime.locks import held
+from helpers.runtime.workspace import home
 from helpers.serving.files import verified_folder
-from helpers.workspace import home
 from tests.plugins.packages import package, shipped_policy
 from tests.plugins.stores import PASSWORD, USER, oci_serving
 

@@ -16,7 +16,7 @@ from helpers.errors import InvalidInput, InvalidPolicy, SignatureInvalid, StageF
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.sealing import BOM, DOCUMENTS, FACTS, SUMS, keys, seal
 from helpers.ingestion.sealing.signing import SIGNATURE, sign, signed_files, signer_name
-from helpers.workspace import home
+from helpers.runtime.workspace import home
 from tests.plugins.packages import FACTS as KNOWN
 from tests.plugins.packages import model_folder, package, shipped_policy
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import oci
 from helpers.errors import InvalidParameter, NotFound, RefusedModel, SourceUnreachable
+from helpers.ingestion import oci
 from helpers.ingestion.sources import fetch
 from tests.plugins.images import IMAGE, INDEX, descriptor, digest, layer, push, push_manifest
 from tests.plugins.sources import a_policy, fetched, files_below, killed, model, rules, sums, write_policy

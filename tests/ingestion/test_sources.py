@@ -2,17 +2,20 @@
 
 import os
 import shutil
+import sys
 import tarfile
 import threading
 import time
 
 import pytest
+from pydantic import BaseModel
 
 from helpers.errors import InvalidParameter, NotFound, RefusedModel, TimedOut
+from helpers.ingestion import samples
 from helpers.ingestion.sources import fetch
-from helpers.locks import held
-from helpers.polling import wait_for
-from helpers.workspace import home
+from helpers.runtime.locks import held
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import home
 from tests.plugins.sources import a_policy, fetched, files_below, model, rules, sums
 
 
@@ -41,15 +44,36 @@ def test_a_folder_is_copied_and_hashed(folder, policy, quarantine):
     assert not files_below(quarantine / result.folder.parent)
 
 
-def test_a_sample_is_found_by_its_name(policy, quarantine):
-    write(home() / "samples" / "tiny")
+class Tiny(BaseModel):
+    name: str = "tiny"
+
+    def inputs_digest(self):
+        return "sha256:1"
+
+    def make(self, folder, say):
+        write(folder)
+
+
+def test_a_sample_is_made_by_its_name_and_then_kept(policy, quarantine, monkeypatch):
+    monkeypatch.setitem(samples.SAMPLES, "tiny", Tiny())
     with fetched("sample://tiny", policy, quarantine) as result:
-        assert len(result.sums) == len(model())
+        assert set(result.sums) == {*model(), "sample.json"}
         assert result.facts["source"] == "sample://tiny"
+        assert result.origin["id"] == str(home() / "samples" / "tiny")
+    monkeypatch.setattr(Tiny, "make", lambda *_: pytest.fail("made again"))
+    with fetched("sample://tiny", policy, quarantine) as result:
+        assert set(result.sums) == {*model(), "sample.json"}
 
 
-@pytest.mark.parametrize("name", ["../tiny", "/etc", "a/b", ""])
-def test_a_sample_cannot_be_a_path(name, policy, quarantine):
+def test_an_image_that_cannot_make_a_sample_says_what_it_lacks(policy, quarantine, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    monkeypatch.delitem(sys.modules, "helpers.ingestion.samples.converting", raising=False)
+    with pytest.raises(InvalidParameter, match="SOURCE"), fetch("sample://smollm2-135m-instruct", policy, quarantine):
+        pass
+
+
+@pytest.mark.parametrize("name", ["other", "../tiny", "/etc", "a/b", ""])
+def test_nothing_but_a_sample_has_a_sample_s_name(name, policy, quarantine):
     with pytest.raises(InvalidParameter), fetch(f"sample://{name}", policy, quarantine):
         pass
 

@@ -11,7 +11,7 @@ from helpers.local import lab, pipelines
 from helpers.local.elyra.processor import Processor
 from helpers.local.elyra.schema import NAME, TYPE
 from helpers.pipelines import Pipeline
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 CONFIGURATION = Path(lab.__file__).with_name("elyra") / "metadata" / "runtimes" / f"{NAME}.json"
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from helpers import processes
 from helpers.errors import StageFailed
 from helpers.local import pipelines, stack
-from helpers.polling import wait_for
-from helpers.workspace import ROOT
+from helpers.runtime import processes
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.facts.registry.calls import run
 from tests.plugins.registry import serving
 

@@ -68,7 +68,6 @@ def test_the_same_names_elsewhere_are_no_conflict(http):
     assert http.post("/model_versions", json={"name": "1", "registeredModelId": "3"}).status_code == 201
     document = {"artifactType": "doc-artifact", "name": "w"}
     assert http.post("/model_versions/2/artifacts", json=document).status_code == 201
-    assert [http.post("/artifacts", json=document).status_code for _ in range(2)] == [201, 201]
 
 
 @pytest.mark.parametrize(
@@ -182,19 +181,12 @@ def test_a_list_of_a_type_that_nobody_knows_is_400(http):
     assert refusal(http.get("/artifacts", params={"artifactType": "poem"})) == 400
 
 
-def test_a_patch_with_the_wrong_artifact_type_is_400(http):
-    assert refusal(http.patch("/artifacts/1", json={"artifactType": "doc-artifact"})) == 400
-    assert refusal(http.patch("/artifacts/1", json={"uri": "v"})) == 400
-    assert http.patch("/artifacts/1", json={"artifactType": "model-artifact", "uri": "v"}).json()["uri"] == "v"
-
-
 @pytest.mark.parametrize(
     ("path", "longest", "body"),
     [
         ("/registered_models", 255, {}),
         ("/model_versions", 253, {"registeredModelId": "1"}),
         ("/model_versions/2/artifacts", 253, {"artifactType": "doc-artifact"}),
-        ("/artifacts", 218, {"artifactType": "doc-artifact"}),
     ],
 )
 def test_a_name_stands_behind_its_parent_in_255_characters(http, path, longest, body):
@@ -233,7 +225,7 @@ def test_case_accents_and_width_make_no_other_name(http, name):
     assert {key: value["string_value"] for key, value in changed.items()} == {"llama": "y"}
 
 
-def test_a_name_that_is_sought_is_a_pattern(http):
+def test_a_name_that_is_sought_is_no_pattern(http):
     for name in ("tiny_1", "tiny-1", "100%"):
         http.post("/registered_models", json={"name": name})
 
@@ -241,4 +233,4 @@ def test_a_name_that_is_sought_is_a_pattern(http):
         answer = http.get("/registered_model", params={"name": name})
         return answer.json()["name"] if answer.status_code == 200 else answer.status_code
 
-    assert (found("tiny_1"), found("tiny-1"), found(r"tiny\_1"), found("100%")) == (404, "tiny-1", "tiny_1", "100%")
+    assert (found("tiny_1"), found("tiny-1"), found("tiny%"), found("100%")) == ("tiny_1", "tiny-1", 404, "100%")

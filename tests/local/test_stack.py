@@ -9,15 +9,16 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
-from helpers import processes
 from helpers.errors import InvalidParameter, StageFailed
 from helpers.local import pipelines, stack
-from helpers.polling import wait_for
 from helpers.registry import connect
-from helpers.workspace import ROOT
+from helpers.runtime import processes
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 
 
 @pytest.fixture
@@ -29,7 +30,17 @@ def running():
 def test_up_starts_the_registry_once_and_everybody_finds_it(running):
     assert stack.up() == running
     assert connect("local").address == running
-    assert stack.status() == [f"registry: {running}"]
+    assert stack.status()[0] == f"registry: {running}"
+
+
+def test_the_registry_outlives_a_command_and_inherits_no_key_of_it(monkeypatch):
+    monkeypatch.setenv("ENDPOINT_API_KEY", "canary-of-the-key")
+    stack.up()
+    try:
+        [server] = processes.all_running()
+        assert b"canary-of-the-key" not in Path(f"/proc/{server.pid}/environ").read_bytes()
+    finally:
+        stack.down()
 
 
 def test_down_ends_it_and_keeps_what_was_registered(tmp_path):
@@ -37,7 +48,7 @@ def test_down_ends_it_and_keeps_what_was_registered(tmp_path):
     digest = "sha256:" + "0" * 64
     connect("local").register_candidate("kept", "1", uri="file:///kept", digest=digest, size_bytes=1)
     assert "is down" in stack.down()
-    assert stack.status() == ["nothing runs"]
+    assert stack.status()[0].startswith("registry: down")
     assert "not running" in stack.down()
     stack.up()
     try:
@@ -45,6 +56,22 @@ def test_down_ends_it_and_keeps_what_was_registered(tmp_path):
     finally:
         stack.down()
     assert processes.all_running() == []
+
+
+def test_two_users_who_start_at_the_same_time_have_a_registry_each(tmp_path):
+    homes = [tmp_path / name for name in ("ada", "ben", "cyd")]
+    command = [sys.executable, "-m", "helpers.local.stack"]
+
+    def every(word):
+        own = [{"cwd": ROOT, "env": os.environ | {"ASSAY_HOME": str(home)}} for home in homes]
+        told = [subprocess.Popen([*command, word], stdout=subprocess.PIPE, text=True, **each) for each in own]
+        return [process.communicate(timeout=60)[0] for process in told]
+
+    try:
+        assert len(set(every("up"))) == len(homes)
+    finally:
+        ended = every("down")
+    assert [str(home) in told for home, told in zip(homes, ended, strict=True)] == [True] * 3
 
 
 def test_the_commands_print_one_line(tmp_path):
@@ -55,7 +82,7 @@ def test_the_commands_print_one_line(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    assert command("status") == "nothing runs"
+    assert command("status").startswith("registry: down")
     assert command("up").startswith("registry: http://127.0.0.1:")
     assert "is down" in command("down")
 
@@ -72,13 +99,13 @@ def test_defaults_of_pipeline_parameters_reach_a_local_run():
     assert "" not in environment.values(), "an empty default is the notebook's own"
 
 
-def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(tmp_path, capsys):
-    with pytest.raises(StageFailed, match=r"failed in ingest_model: .*NotFound .*nowhere does not exist"):
-        pipelines.run("model-ops", tmp_path / "run", {"SOURCE": "nowhere", "REGISTRY": stack.up()})
-    stack.down()
+def test_a_failed_stage_is_named_with_its_error_and_its_notebook_is_kept(running, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StageFailed, match=r"failed in ingest_model: .*RefusedModel .*holds no safetensors weights"):
+        pipelines.run("model-ops", tmp_path / "run", {"SOURCE": str(tmp_path / "empty"), "REGISTRY": running})
     assert "FAILED" in capsys.readouterr().out
     page = (tmp_path / "run" / "notebooks" / "ingest_model.html").read_text()
-    assert "nowhere does not exist" in page
+    assert "holds no safetensors weights" in page
     assert not (tmp_path / "run" / "notebooks" / "deploy_model.html").exists()
     source = json.loads((ROOT / "notebooks" / "ingest_model.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in source["cells"]), "Elyra writes into a copy"
@@ -97,7 +124,7 @@ def test_one_pipeline_takes_its_parameters_from_the_command_line(tmp_path, monke
         stack.down()
     assert done.returncode == 1
     assert said in done.stderr
-    assert list(tmp_path.glob("*-model-ops/notebooks/ingest_model.html"))
+    assert bool(list(tmp_path.glob("*-model-ops/notebooks/ingest_model.html"))) == (source == "here")
 
 
 def test_lab_opens_the_workspace_with_its_runtime_images_and_the_registry(tmp_path):

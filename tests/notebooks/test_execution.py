@@ -7,11 +7,12 @@ import json
 import papermill
 import pytest
 
-from helpers import processes, serving
-from helpers.artifacts import Endpoint, Evaluation, Record, Selection, Sweep
-from helpers.comparison import Comparison
+from helpers import serving
+from helpers.analysis.comparison import Comparison
+from helpers.artifacts import Endpoint, Evaluation, LoadTest, Record, Selection
 from helpers.registry import connect
-from helpers.workspace import ROOT
+from helpers.runtime import processes
+from helpers.runtime.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
 from tests.plugins.models import POLICY, PRICES
 from tests.plugins.registry import serving as registry_at
@@ -20,9 +21,15 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 STAGES = {
     "ingest_model": {"model_name": "tiny"},
     "deploy_model": {"max_model_len": 1024, "require_approval": False},
-    "guidellm_sweep": {"scale": 0.05, "sweep_size": 3, "max_seconds": 3.0, "slo_ttft_ms": 60_000.0},
-    "lm_eval_task": {"limit": 24},
-    "log_results": {"purpose": "baseline", "decide_approval": True},
+    "guidellm_sweep": {
+        "workload": "chatbot",
+        "scale": "0.05",
+        "sweep_size": 3,
+        "min_requests": "8",
+        "slo_ttft_ms": "60000",
+    },
+    "lm_eval_task": {},
+    "log_results": {"purpose": "baseline", "decide_approval": True, "criteria": "lenient.yaml"},
     "registry_lookup": {"model_name": "tiny"},
     "compare_models": {"purpose": "baseline"},
     "remove_deployment": {},
@@ -58,8 +65,9 @@ class Workspace:
 def workspace(tmp_path_factory, tiny_model):
     folder = tmp_path_factory.mktemp("workspace")
     (folder / "datasets").symlink_to(ROOT / "datasets")
-    for file in (POLICY, PRICES):
-        (folder / file.name).symlink_to(file)
+    (folder / PRICES.name).symlink_to(PRICES)
+    (folder / POLICY.name).symlink_to(POLICY)
+    (folder / "lenient.yaml").write_text('knowledge.acc: {must: ">= 0.1"}\n')  # the tiny model has learnt nothing
     with pytest.MonkeyPatch.context() as patch, registry_at(folder / "registry.db") as server:
         patch.setenv("ASSAY_HOME", str(folder / "home"))
         yield Workspace(folder, server.address, tiny_model)
@@ -91,7 +99,7 @@ def test_deploy_model_serves_what_was_selected(workspace):
 
 def test_guidellm_sweep_finds_an_operating_point(workspace):
     workspace.run("guidellm_sweep")
-    sweep = workspace.read(Sweep)
+    sweep = LoadTest.read_named("chat", workspace.folder / "artifacts")
     assert len(sweep.points) == 3
     assert sweep.chosen is not None
     assert sweep.chosen.errored == 0
@@ -102,11 +110,11 @@ def test_guidellm_sweep_finds_an_operating_point(workspace):
 
 def test_lm_eval_task_scores_every_question_asked(workspace):
     workspace.run("lm_eval_task")
-    evaluation = workspace.read(Evaluation)
-    assert (evaluation.n, evaluation.total, evaluation.failed) == (24, 24, 0)
+    evaluation = Evaluation.read_named("knowledge", workspace.folder / "artifacts")
+    assert (evaluation.n, evaluation.total, evaluation.failed) == (208, 208, 0)
     assert evaluation.interval.low < evaluation.score < evaluation.interval.high
     lines = (workspace.folder / "artifacts" / evaluation.samples).read_text().splitlines()
-    assert len(lines) == 24
+    assert len(lines) == 208
 
 
 def test_log_results_records_and_approves(workspace):
@@ -114,7 +122,7 @@ def test_log_results_records_and_approves(workspace):
     record = workspace.read(Record)
     [version] = connect(record.selection.registry).versions()
     assert record.approval.state == version.properties["approval"] == "approved"
-    assert version.properties["baseline_accuracy"] == pytest.approx(record.evaluation.score)
+    assert version.properties["baseline.knowledge.acc"] == pytest.approx(record.evaluation.score)
     assert (workspace.folder / "artifacts" / "catalog" / "performance.ndjson").stat().st_size
     assert (workspace.folder / "artifacts" / "catalog.zip").stat().st_size
 

@@ -14,7 +14,7 @@ from papermill.exceptions import PapermillExecutionError
 from helpers import storage
 from helpers.artifacts import Endpoint, Hardware, Selection, now
 from helpers.registry import connect
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
 from tests.plugins.models import POLICY, PRICES, select
 
@@ -45,6 +45,13 @@ def refused(stage, folder, **parameters):
     left = {path.name for path in (folder / "artifacts").iterdir()} - before
     assert not [name for name in left if not name.endswith((".log", ".jsonl")) and name != "inspection.json"]
     return caught.value.ename, caught.value.evalue
+
+
+@pytest.fixture
+def served(folder, hosted):
+    """The same workspace on a server that answers."""
+    Endpoint.read(folder / "artifacts").model_copy(update={"url": hosted.url}).write(folder / "artifacts")
+    return folder
 
 
 def findings_shown(notebook):
@@ -151,27 +158,27 @@ def test_a_bad_question_is_named_with_file_line_and_field(folder, line, field):
     assert field in text
 
 
-def test_an_empty_or_missing_prompt_file_is_named(folder):
-    path = folder / "datasets" / "ops-assistant" / "prompts.jsonl"
+def test_an_empty_or_missing_prompt_file_is_named(served):
+    path = served / "datasets" / "ops-assistant" / "prompts.jsonl"
     path.write_text("")
-    assert refused("guidellm_sweep", folder, workload="prompts")[0] == "InvalidDataset"
+    assert refused("guidellm_sweep", served, workload="prompts", api="completions")[0] == "InvalidDataset"
     path.unlink()
-    name, text = refused("guidellm_sweep", folder, workload="prompts")
+    name, text = refused("guidellm_sweep", served, workload="prompts", api="completions")
     assert name == "InvalidDataset"
     assert "prompts.jsonl" in text
 
 
-def test_a_prompt_longer_than_the_context_is_named(folder):
+def test_a_prompt_longer_than_the_context_is_named(served):
     row = {"id": "long", "category": "a", "prompt": "restart the pod " * 2000, "output_tokens": 8}
-    (folder / "datasets" / "ops-assistant" / "prompts.jsonl").write_text(json.dumps(row) + "\n")
-    name, text = refused("guidellm_sweep", folder, workload="prompts")
+    (served / "datasets" / "ops-assistant" / "prompts.jsonl").write_text(json.dumps(row) + "\n")
+    name, text = refused("guidellm_sweep", served, workload="prompts", api="completions")
     assert name == "InvalidDataset"
     assert "line 1" in text
     assert "context of 2048" in text
 
 
-def test_a_workload_larger_than_the_context_is_refused(folder):
-    name, text = refused("guidellm_sweep", folder, workload="long_rag", scale=1.0)
+def test_a_workload_larger_than_the_context_is_refused(served):
+    name, text = refused("guidellm_sweep", served, workload="long_rag", scale="1.0", api="completions")
     assert name == "InvalidParameter"
     assert "SCALE" in text
 
@@ -183,10 +190,10 @@ def test_an_endpoint_that_does_not_answer_is_named(folder, stage):
     assert "http://127.0.0.1:9" in text
 
 
-def test_a_missing_tokenizer_is_named(folder):
-    endpoint = Endpoint.read(folder / "artifacts").model_copy(update={"tokenizer": str(folder / "nowhere")})
-    endpoint.write(folder / "artifacts")
-    _, text = refused("guidellm_sweep", folder)
+def test_a_missing_tokenizer_is_named(served):
+    endpoint = Endpoint.read(served / "artifacts").model_copy(update={"tokenizer": str(served / "nowhere")})
+    endpoint.write(served / "artifacts")
+    _, text = refused("guidellm_sweep", served, api="completions")
     assert "tokenizer" in text
     assert "nowhere" in text
 

@@ -18,21 +18,28 @@ import pytest
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from helpers.analysis.comparison import Comparison
 from helpers.artifacts import Record
-from helpers.local.samples import ensure_samples
+from helpers.ingestion.samples import SMALL, ensure_samples
 from helpers.pipelines import Pipeline, submitting
 from helpers.registry import connect
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.pipelines.conftest import TOKEN, runtime_file
 from tests.plugins import harness
 from tests.plugins.cluster import project
 from tests.plugins.kserve import kserve
 from tests.plugins.pipelines_api import PipelinesApi, Run, serving_pipelines
 from tests.plugins.registry import MEMORY, serving
+from tests.plugins.second import with_second
 from tests.plugins.stores import KEYS, Bucket, new_bucket
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 MODEL = "ops-small"
+BRIEF = {"MIN_REQUESTS": "10", "SWEEP_SIZE": "3", "REPEATS": "1"}  # how fast it is interests nobody here
+SECOND = {  # beside chat and knowledge
+    "guidellm_sweep": {"NAME": "rag", "WORKLOAD": "rag", "SCALE": "0.03", "SWEEP_SIZE": "3", "REPEATS": "2"},
+    "lm_eval_task": {"NAME": "examples", "NUM_FEWSHOT": "2", "LIMIT": "40"},
+}
 PLAIN = {  # a word of its own in every place that holds a secret
     "pipelines_key": "canary-of-the-pipelines-store-key",
     "pipelines_secret": "canary-of-the-pipelines-store-secret",
@@ -92,7 +99,7 @@ def platform(api):
 def finished(tmp_path_factory, s3_server, image_environment):
     """Run model-ops and then ai-engineer on what it published."""
     folder = tmp_path_factory.mktemp("cluster")
-    sample = ensure_samples(ROOT / ".assay" / "samples")[MODEL]  # a volume that is mounted in the node
+    sample = ensure_samples(ROOT / ".assay" / "samples", [SMALL])[MODEL]  # a volume that is mounted in the node
     pipelines, store = new_bucket(s3_server), new_bucket(s3_server)
     data, secret = connection(store)
     signing = key_pair()
@@ -119,7 +126,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
         cluster.put(secret)
         pods.platform = platform(cluster)
         runtime_file(folder, patch, server.address, pipelines, PLAIN["pipelines_key"], PLAIN["pipelines_secret"])
-        common = {"REGISTRY": registry.address, "RESOURCES": "cpu:2,memory:4Gi"}
+        common = {"REGISTRY": registry.address, "RESOURCES": "cpu:2,memory:4Gi", **BRIEF}
         given = {
             "model-ops": common | {"SOURCE": str(sample), "MODEL_NAME": MODEL},
             "ai-engineer": common | {"MODEL_NAME": MODEL},
@@ -127,7 +134,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
         runs, submitted = {}, {}
         for name, parameters in given.items():
             lines: list[str] = []
-            submitting.submit("odh_dsp", Pipeline(name), parameters, say=lines.append)
+            submitting.submit("odh_dsp", drawn(name), parameters, say=lines.append)
             runs[name], submitted[name] = server.wait(1200), "\n".join(lines)
             assert runs[name].state == "SUCCEEDED", tail(runs[name])
         patch.setenv("REGISTRY_TOKEN", PLAIN["registry"])
@@ -138,6 +145,11 @@ def finished(tmp_path_factory, s3_server, image_environment):
             runs, submitted, pipelines, store, list(server.files.values()), records, controller.served,
             cluster.all("InferenceService") + cluster.all("ServingRuntime"), canaries(signing),
         )  # fmt: skip
+
+
+def drawn(name):
+    """The pipeline as shipped; the AI engineer's measures two load tests and two evaluations."""
+    return with_second(Pipeline(name), **SECOND) if name == "ai-engineer" else Pipeline(name)
 
 
 def canaries(signing):
@@ -152,7 +164,8 @@ def tail(run):
 
 def test_every_node_of_both_pipelines_ends_well(finished):
     for name, run in finished.runs.items():
-        assert [task.name for task in run.tasks] == [*Pipeline(name).stages, "remove_deployment (exit)"]
+        labels = [node["app_data"]["label"] for node in drawn(name).primary["nodes"]]
+        assert [task.name for task in run.tasks] == [*labels, "remove_deployment (exit)"]
         assert {task.state for task in run.tasks} == {"SUCCEEDED"}
 
 
@@ -161,7 +174,7 @@ def test_outputs_notebooks_and_pages_are_in_the_bucket(finished):
     for name, run in finished.runs.items():
         (version,) = {key.partition("/")[0] for key in uploads if key.startswith(run.compiled.name)}
         folder = f"{version}/{run.body['run_id']}"
-        for stage, node in zip(Pipeline(name).stages, Pipeline(name).nodes, strict=True):
+        for stage, node in zip(drawn(name).executed, drawn(name).nodes, strict=True):
             wanted = {f"{folder}/{file}" for file in (f"{stage}.ipynb", f"{stage}.html", *node["outputs"])}
             assert wanted <= uploads, stage
             assert all(finished.pipelines.get(key) for key in wanted)
@@ -182,13 +195,27 @@ def test_model_record_and_raw_files_are_in_the_store(finished):
     assert "approved" in finished.records
 
 
+def test_two_load_tests_and_two_evaluations_are_in_one_record_and_compared(finished):
+    keys = [key for key in finished.pipelines.keys() if key.endswith("artifacts/comparison.json")]  # noqa: SIM118
+    comparison = Comparison.model_validate_json(finished.pipelines.get(keys[0]))
+    rows = {(row.name, row.metric): row for row in comparison.tiers}
+    assert {name for name, _ in rows} == {"chat", "rag", "knowledge", "examples"}
+    for figure in (("rag", "requests_per_second"), ("examples", "acc")):
+        (cell,) = rows[figure].cells
+        assert cell.value is not None
+    assert rows["examples", "acc"].cells[0].n == 40
+    assert "usecase.ops-assistant.examples.acc" in finished.records
+
+
 def test_the_second_pipeline_takes_the_evaluation_over_from_the_first(finished):
     keys = finished.store.keys()
     records = [Record.model_validate_json(finished.store.get(key)) for key in keys if key.endswith("/record.json")]
     (first,) = [record for record in records if record.purpose == "baseline"]
     (second,) = [record for record in records if record.purpose == "use-case"]
-    assert second.evaluation == first.evaluation.model_copy(update={"taken_from": first.record_id, "run": second.run})
-    assert not second.sweep.taken_from, "it has other prompts"
+    found = {each.name: each for each in second.measurements}
+    taken = first.evaluation.model_copy(update={"taken_from": first.record_id, "run": second.run})
+    assert found["knowledge"].model_dump() == taken.model_dump()
+    assert not found["chat"].taken_from, "it has other prompts"
 
 
 def contents(name, data):

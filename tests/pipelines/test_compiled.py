@@ -18,8 +18,9 @@ from helpers.errors import InvalidInput
 from helpers.pipelines import Pipeline, definition, finishing, names, processor
 from helpers.pipelines.compiling import compile_for, compile_for_reading
 from helpers.records import git_commit
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.plugins.harness import Compiled, as_text
+from tests.plugins.hosted_api import CANARY
 
 every_pipeline = pytest.mark.parametrize("name", names())
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -185,6 +186,32 @@ def test_secrets_are_references_and_nothing_else(name, compiled):
         assert not variables & given.keys()
 
 
+@pytest.mark.parametrize("name", ["ai-engineer", "regression"])
+def test_an_endpoints_key_is_an_optional_secret_of_the_nodes_that_ask_it(name, compiled, tmp_path, monkeypatch):
+    monkeypatch.setenv("ENDPOINT_API_KEY", CANARY)
+    given = {"TARGET": "existing", "ENDPOINT_URL": "https://api.example/v1", "ENDPOINT_MODEL": "org/chat-1"}
+    path = compile_for_reading(Pipeline(name), tmp_path, given)
+    found = Compiled(path.read_text())
+    holders = {
+        task.name: item.get("optional", False)
+        for task in found.tasks()
+        for item in found.platform(task.executor)["secretAsEnv"]
+        if item["secretName"] == "assay-endpoint"
+        and item["keyToEnv"] == [{"secretKey": "ENDPOINT_API_KEY", "envVar": "ENDPOINT_API_KEY"}]
+    }
+    assert holders == dict.fromkeys(("registry_lookup", "deploy_model", "guidellm_sweep", "lm_eval_task"), True)
+    values = found.spec["root"]["inputDefinitions"]["parameters"]
+    assert {key: values[key]["defaultValue"] for key in given} == given
+    for file in tmp_path.rglob("*"):
+        content = b"".join(_members(file)) if file.suffix == ".gz" else file.read_bytes() if file.is_file() else b""
+        assert CANARY.encode() not in content, file
+
+
+def _members(file):
+    with tarfile.open(file) as archive:
+        return [archive.extractfile(item).read() for item in archive if item.isfile()]
+
+
 @every_pipeline
 def test_a_node_gets_what_all_nodes_before_it_wrote(name, compiled):
     before: set[str] = set()
@@ -212,11 +239,13 @@ def test_the_archives_hold_the_notebook_and_what_it_depends_on(name, build):
     folder = build / "archives" / name.replace("_", "-")
     nodes = Pipeline(name).nodes
     assert len(list(folder.iterdir())) == len(nodes)
+    notebooks = ROOT / "notebooks"
     for stage, node in zip(Pipeline(name).stages, nodes, strict=True):
         (path,) = folder.glob(f"{stage}-*.tar.gz")
         with tarfile.open(path) as archive:
             files = {member.name.removeprefix("./") for member in archive.getmembers() if not member.isdir()}
-        assert files == {f"{stage}.ipynb", *node["dependencies"]}
+        named = [file for pattern in node["dependencies"] for file in notebooks.glob(pattern) if file.is_file()]
+        assert files == {f"{stage}.ipynb", *(str(file.relative_to(notebooks)) for file in named)}
 
 
 def test_parameters_and_images_are_those_that_were_given(tmp_path):
@@ -224,7 +253,7 @@ def test_parameters_and_images_are_those_that_were_given(tmp_path):
     path = compile_for_reading(Pipeline("ai-engineer"), tmp_path, given, "registry.example:5000/evaluation")
     found = Compiled(path.read_text())
     declared = found.spec["root"]["inputDefinitions"]["parameters"]
-    assert (declared["MODEL_NAME"]["defaultValue"], declared["SLO_TTFT_MS"]["defaultValue"]) == ("granite", 250)
+    assert (declared["MODEL_NAME"]["defaultValue"], declared["SLO_TTFT_MS"]["defaultValue"]) == ("granite", "250")
     assert {item["image"] for item in found.containers().values()} == {
         f"registry.example:5000/evaluation/{image}:0.1.0" for image in definition.OURS
     }
@@ -251,3 +280,14 @@ def test_the_files_are_yaml_that_a_person_can_read(build):
         first, second = yaml.safe_load_all((build / f"{name}.yaml").read_text())
         assert first["pipelineInfo"]["description"]
         assert second["platforms"]["kubernetes"]
+
+
+@every_pipeline
+def test_a_shell_gives_every_node_its_own_values_however_many_they_are(name, build):
+    found = Compiled((build / f"{name}.yaml").read_text())
+    for container in found.containers().values():
+        reading = [line for line in container["args"][0].splitlines() if re.match(r"[A-Z0-9_]+=", line)]
+        names = [line.partition("=")[0] for line in reading]
+        asked = "; ".join([*reading, *(f'echo "${each}"' for each in names)])
+        done = subprocess.run(["sh", "-c", asked, *names], capture_output=True, text=True, check=True, timeout=10)
+        assert done.stdout.split() == names

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from helpers.pipelines import finishing
-from helpers.polling import wait_for
+from helpers.runtime.polling import wait_for
 from tests.plugins import harness
 from tests.plugins.environments import ImageEnvironment
 
@@ -54,7 +54,7 @@ def drawn(folder, **commands):
     """Compile and complete a pipeline of commands; `{state}` in them is the folder."""
     path = folder / "drawn.yaml"
     path.write_text(compiled_by_elyra(**{name: text.format(state=folder) for name, text in commands.items()}))
-    finishing.finish(path, {})
+    finishing.finish(path, {}, {})
     return path.read_text()
 
 

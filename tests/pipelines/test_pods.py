@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
 
 from helpers.pipelines import Pipeline, submitting
-from helpers.polling import wait_for
+from helpers.runtime.polling import wait_for
 from helpers.serving.kserve.names import EXPIRES, MANAGED
-from tests.plugins import harness
+from tests.plugins import cheap, harness
 from tests.plugins.pipelines_api import PipelinesApi, serving_pipelines
 from tests.plugins.stores import KEYS
 
@@ -79,34 +80,33 @@ def cluster(pods, tmp_path, write_runtime, s3_bucket):
         yield api
 
 
-def waiting(api, name):
-    """Submit a pipeline whose first node cannot start; return its first task once that says why."""
-    submitting.submit("odh_dsp", Pipeline(name), {}, say=lambda line: None)
-    (run,) = api.runs.values()
-    first = run.tasks[0]
-    wait_for(lambda: first.message, what="the reason", do="Look at the harness", timeout=120, interval=0.05)
-    assert (run.state, first.state, first.attempts[0].history) == ("RUNNING", "RUNNING", ["PENDING"])
-    api.terminate_run({}, None, run.body["run_id"])
-    assert api.wait(120).state == "FAILED"
-    return first
+def test_a_pod_waits_for_a_secret_and_its_keys_and_names_what_is_missing(pods, tmp_path, write_runtime, s3_bucket):
+    runtime = write_runtime("http://127.0.0.1:9", s3_bucket)
+    version = cheap.compiled("model-ops", s3_bucket, tmp_path / "compiled", runtime)
+    task, stop = cheap.alone(version, "ingest_model", None, "waiting"), harness.Stop()
+    pods.image("stage")  # which takes minutes to build, before anybody waits
+    thread = threading.Thread(target=harness.execute, args=(version, pods, tmp_path / "waiting", {}, [task], stop))
+    thread.start()
 
+    def named(what):
+        wait_for(lambda: what in task.message, what="the reason", do="Look at the harness", timeout=60, interval=0.05)
+        assert (task.state, task.attempts[0].history) == ("RUNNING", ["PENDING"])
 
-def test_a_secret_that_is_missing_keeps_the_pod_waiting(cluster):
-    first = waiting(cluster, "model-ops")
-    assert (first.name, first.message) == ("ingest_model", 'CreateContainerConfigError: secret "assay-store" not found')
-
-
-def test_a_key_that_is_missing_in_a_secret_is_named(cluster, pods):
+    named('CreateContainerConfigError: secret "assay-store" not found')
     pods.secrets["assay-store"] = STORE
-    said = waiting(cluster, "model-ops").message
-    assert said == "CreateContainerConfigError: couldn't find key AWS_S3_ENDPOINT in Secret assay-store"
+    named("CreateContainerConfigError: couldn't find key AWS_S3_ENDPOINT in Secret assay-store")
+    stop.set()
+    thread.join()
+    assert task.state == "FAILED"
 
 
-def test_a_failed_nodes_notebook_is_in_the_bucket_with_what_to_do(cluster, s3_bucket):
-    run = submitted(cluster, "ai-engineer", "odh_dsp", {"REGISTRY": "ftp://registry.example"})
+def test_a_failed_nodes_notebook_is_in_the_bucket_with_what_to_do(cluster, s3_bucket, pods):
+    more = dict.fromkeys(("AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "AWS_S3_BUCKET"), "not used")
+    pods.secrets["assay-store"] = STORE | more
+    run = submitted(cluster, "ai-engineer", "odh_dsp", {"REGISTRY": "local"})
     assert [task.state for task in run.tasks] == ["FAILED"] + ["SKIPPED"] * 6 + ["SUCCEEDED"]
     log = run.tasks[0].log.read_text()
-    assert "is not an http:// or https:// address" in log
+    assert "No local registry is known" in log
     uploads = s3_bucket.keys()
     (page,) = [key for key in uploads if key.endswith("/registry_lookup.html")]
     assert "InvalidParameter" in s3_bucket.get(page).decode()

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from helpers.errors import AssayError, StageFailed
-from helpers.pipelines import failures, finishing, runtimes, watching
+from helpers.pipelines import failures, finishing, server, watching
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.submitting import Submitted
-from helpers.polling import wait_for
+from helpers.runtime.polling import wait_for
 from tests.pipelines.conftest import TOKEN
 from tests.pipelines.test_endings import compiled_by_elyra
 from tests.plugins import harness
@@ -137,7 +137,7 @@ def drawn(tmp_path):
             path = tmp_path / "drawn.yaml"
             path.write_text(yaml.safe_dump_all([spec, platform]))
             if finish:
-                finishing.finish(path, {})
+                finishing.finish(path, {}, {})
             api.upload_pipeline({"name": "drawn"}, path.read_text())
             experiment = api.create_experiment({}, {"display_name": "drawn"})["experiment_id"]
             return api.create_run({}, run_of(experiment, list(api.versions)[-1]))["run_id"]
@@ -217,8 +217,8 @@ def test_a_refusal_is_one_sentence_and_no_stack(case):
     assert len(said) < 120
     assert ".go:" not in said
     assert "\n" not in said
-    runtime = runtimes.Runtime("odh_dsp", {"api_endpoint": "http://server"})
-    assert isinstance(failures.refusal(answer["status"], said, OPS, runtime), AssayError)
+    runtime = server.Runtime("odh_dsp", {"api_endpoint": "http://server"})
+    assert isinstance(failures.refusal(answer["status"], said, OPS.resource_name, runtime), AssayError)
 
 
 def compiled_stages(pipeline):
@@ -240,7 +240,7 @@ class Watching:
         run = recorded(name)
         api.replayed[run["run_id"]] = run
         self.lines: list[str] = []
-        self.runtime, self.pipeline = runtimes.find(runtime), OF[name]
+        self.runtime, self.pipeline = server.find(runtime), OF[name]
         url, stages = "https://dashboard/r", compiled_stages(self.pipeline)
         self.run = Submitted(run["run_id"], url, f"{self.pipeline.name}-1/{run['run_id']}", stages)
 

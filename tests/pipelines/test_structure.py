@@ -12,7 +12,7 @@ import papermill
 import pytest
 
 from helpers.pipelines import Pipeline
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.conftest import notebook_files, pipeline_files
 
 every_pipeline = pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
@@ -35,6 +35,7 @@ STORE = {
 PUBLIC_KEY = {"SIGNING_PUBLIC_KEY": ("assay-signing", "SIGNING_PUBLIC_KEY")}
 SECRETS = {
     "ingest_model": STORE | PUBLIC_KEY | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
+    "registry_lookup": STORE,  # data that are named as s3://…
     "deploy_model": STORE | PUBLIC_KEY,
     "guidellm_sweep": STORE | PUBLIC_KEY,  # a server that is gone is verified and served again
     "lm_eval_task": STORE | PUBLIC_KEY,
@@ -42,6 +43,9 @@ SECRETS = {
     "compare_models": STORE,
     "regression_gate": STORE,
 }
+
+
+EVALUATES = ("registry_lookup", "lm_eval_task")  # the first packs the files for the second
 
 
 def primary(path):
@@ -122,17 +126,29 @@ def test_files_and_images_exist(path):
     for _, node in nodes(path):
         notebook = path.parent / node["filename"]
         assert notebook.is_file()
-        assert all((notebook.parent / file).is_file() for file in node["dependencies"])
+        assert all(any(notebook.parent.glob(file)) for file in node["dependencies"])
         assert node["runtime_image"] in images
         assert node["outputs"]
         assert node["disable_node_caching"] == "True"
+
+
+def test_an_evaluation_finds_the_same_files_in_every_pipeline():
+    # A task's code may read whatever lies beside it, so all of that decides whether an earlier result is taken over.
+    def own(path):
+        given = [node["dependencies"] for _, node in nodes(path) if Path(node["filename"]).stem in EVALUATES]
+        named = {file for files in given for file in files if file.startswith("datasets/")}
+        return named - {"datasets/baseline/*"}  # which has no data of its own: its task lies in another folder
+
+    found = [files for path in pipeline_files() if (files := own(path))]
+    assert len(found) == 3
+    assert found[0] == found[1] == found[2]
 
 
 @every_pipeline
 def test_outputs_are_single_files_with_names_of_their_own(path):
     # A node fetches every output of all nodes before it by its exact name: a wildcard would be fetched literally.
     outputs = [output for _, node in nodes(path) for output in node["outputs"]]
-    assert all(re.fullmatch(r"artifacts/\w+\.\w+", output) for output in outputs)
+    assert all(re.fullmatch(r"artifacts/\w+(\.\w+)+", output) for output in outputs)
     assert len(outputs) == len(set(outputs))
 
 
@@ -158,7 +174,9 @@ def test_the_main_output_is_named_in_the_notebooks_first_cell(path):
     # That all outputs are really written is what the end-to-end run shows.
     for _, node in nodes(path):
         first = json.loads((path.parent / node["filename"]).read_text())["cells"][0]
-        assert f"`{node['outputs'][0]}`" in "".join(first["source"])
+        named = {item["env_var"]: item["value"] for item in node["env_vars"]}.get("NAME", "")
+        main = node["outputs"][0].replace(f"/{named}.", "/NAME.") if named else node["outputs"][0]
+        assert f"`{main}`" in "".join(first["source"])
 
 
 @every_pipeline

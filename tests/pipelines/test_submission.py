@@ -22,8 +22,8 @@ from helpers.errors import (
     StoreUnreachable,
     SubmissionFailed,
 )
-from helpers.pipelines import Pipeline, checks, runtimes, submitting, watching
-from helpers.workspace import ROOT
+from helpers.pipelines import Pipeline, compiling, server, submitting, watching
+from helpers.runtime.workspace import ROOT
 from tests.plugins.certificates import make_certificates
 from tests.plugins.pipelines_api import PipelinesApi, serving_pipelines
 from tests.plugins.stores import Bucket
@@ -42,21 +42,21 @@ def uploaded(api):
 
 def test_the_run_that_starts_is_the_pipeline_with_the_parameters(pipelines_api, runtime, s3_bucket):
     lines = []
-    given = {"MODEL_NAME": "granite", "MIN_ACCURACY": "0.5"}
+    given = {"MODEL_NAME": "granite", "MIN_BASELINE_ACCURACY": "0.5"}
     run = submitting.submit(runtime, ENGINEER, given, say=lines.append)
     (started,) = pipelines_api.runs.values()
     assert run.url == f"https://dashboard.example/external/elyra/evaluation/runs/{started.body['run_id']}"
     assert started.compiled.name == "ai-engineer"
     declared = started.compiled.spec["root"]["inputDefinitions"]["parameters"]
     assert declared["MODEL_NAME"]["defaultValue"] == "granite"
-    assert declared["MIN_ACCURACY"]["defaultValue"] == 0.5
+    assert declared["MIN_BASELINE_ACCURACY"]["defaultValue"] == 0.5
     assert declared["USE_CASE"]["defaultValue"] == "ops-assistant"
     uploads = s3_bucket.keys()
     archives = [key for key in uploads if key.endswith(".tar.gz")]
     assert len(archives) == len(ENGINEER.stages)
     assert run.files == f"{archives[0].partition('/')[0]}/{started.body['run_id']}"
-    assert started.body["runtime_config"]["parameters"] == {"MODEL_NAME": "granite", "MIN_ACCURACY": 0.5}
-    assert lines[0].startswith("MODEL_NAME=granite MIN_ACCURACY=0.5 (and as shipped: MODEL_VERSION=auto ")
+    assert started.body["runtime_config"]["parameters"] == {"MODEL_NAME": "granite", "MIN_BASELINE_ACCURACY": 0.5}
+    assert lines[0].startswith("MODEL_NAME=granite MIN_BASELINE_ACCURACY=0.5 (and as shipped: MODEL_VERSION=auto ")
     told = " ".join(lines)
     for word in ("7 stages", "assay-signing, assay-store", "takes the token", "pipeline compiled", "pipeline uploaded"):
         assert word in told
@@ -210,14 +210,14 @@ def test_an_object_store_that_is_not_there_is_named(write_runtime, pipelines_api
         ({"MODLE_NAME": "x"}, "", r"has no parameter MODLE_NAME \(Use one of .*MODEL_NAME"),
         ({"MODEL_NAME": "a'; rm -rf /"}, "", 'MODEL_NAME holds the character "\'"'),
         ({"MODEL_NAME": ""}, "", "MODEL_NAME is empty"),
-        ({"MIN_ACCURACY": "high"}, "", "MIN_ACCURACY is 'high', which is no number"),
+        ({"MIN_BASELINE_ACCURACY": "high"}, "", "MIN_BASELINE_ACCURACY is 'high', which is no number"),
         ({}, "quay.io/assay:latest", "IMAGES is 'quay.io/assay:latest'"),
         ({}, "https://quay.io/assay", "IMAGES is 'https://quay.io/assay'"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_sent(given, images, message):
     with pytest.raises(InvalidParameter, match=message):
-        checks.check(ENGINEER, given, images)
+        compiling.check(ENGINEER, given, images)
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_a_node_that_cannot_start_is_refused(change, message):
     pipeline = Pipeline("remove-expired")
     pipeline.nodes[0].update(change)
     with pytest.raises(InvalidInput, match=message):
-        checks.check(pipeline, {}, "")
+        compiling.check(pipeline, {}, "")
 
 
 def test_a_run_is_followed_until_it_ends(pipelines_api, runtime):
     run = submitting.submit(runtime, ENGINEER, {}, say=nothing)
     lines = []
-    watching.follow(run, ENGINEER, runtimes.find(runtime), lines.append, interval=0.05)
+    watching.follow(run, ENGINEER, server.find(runtime), lines.append, interval=0.05)
     ended = [line.removesuffix("succeeded").strip() for line in lines if line.endswith("succeeded")]
     assert ended == [*ENGINEER.stages, "remove_deployment (exit)"]
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 
 from helpers.errors import InvalidInput, PipelinesUnreachable, StageFailed
-from helpers.pipelines import Pipeline, finishing, project, runtimes, submitting, watching
+from helpers.pipelines import Pipeline, finishing, project, server, submitting, watching
 from helpers.pipelines.submitting import Submitted
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 from tests.pipelines.test_endings import compiled_by_elyra
 from tests.plugins import harness
 from tests.plugins.cluster import RUNNER
@@ -27,7 +27,7 @@ def begun(api, folder):
     """Start a run of one node, and return what its submission would have returned; it ends well at once."""
     path = folder / "remove-expired.yaml"
     path.write_text(compiled_by_elyra(remove_deployment="true"))
-    finishing.finish(path, {})
+    finishing.finish(path, {}, {})
     api.upload_pipeline({"name": "remove-expired"}, path.read_text())
     reference = {"pipeline_version_id": list(api.versions)[-1]}
     experiment = api.create_experiment({}, {"display_name": "remove-expired"})["experiment_id"]
@@ -51,7 +51,7 @@ def followed(run, runtime, pipeline=REMOVE, **options):
     """Follow until the run has failed; return the lines and the error."""
     lines: list[str] = []
     with pytest.raises(StageFailed) as failed:
-        watching.follow(run, pipeline, runtimes.find(runtime), lines.append, interval=0.02, **options)
+        watching.follow(run, pipeline, server.find(runtime), lines.append, interval=0.02, **options)
     return [" ".join(line.split()) for line in lines], failed.value
 
 
@@ -170,7 +170,7 @@ def test_attempts_are_told_with_what_ended_each(pipelines_api, runtime, kubernet
         next(steps, None)
 
     next(steps)
-    watching.follow(submitted, REMOVE, runtimes.find(runtime), say, interval=0.02)
+    watching.follow(submitted, REMOVE, server.find(runtime), say, interval=0.02)
     assert states == [
         "remove_deployment attempt 1 failed, it is tried again (StoreUnreachable: away.)",
         "remove_deployment waiting (attempt 2)",
@@ -194,7 +194,7 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(pipelines_api, runtim
         return answer
 
     pipelines_api.get_run = once_away
-    watching.follow(run, REMOVE, runtimes.find(runtime), lines.append, interval=0.02)
+    watching.follow(run, REMOVE, server.find(runtime), lines.append, interval=0.02)
     assert lines[-1].split() == ["remove_deployment", "succeeded"]
     assert not pipelines_api.away
 
@@ -203,14 +203,14 @@ def test_a_server_that_stays_away_ends_the_watch_and_not_the_run(pipelines_api, 
     run = begun(pipelines_api, tmp_path)
     pipelines_api.refuse(f"GET /runs/{run.run_id}", 503, 14, "no healthy upstream")
     with pytest.raises(PipelinesUnreachable, match=r"is away: 503.*second one"):
-        watching.follow(run, REMOVE, runtimes.find(runtime), print, interval=0.02, patience=0.5)
+        watching.follow(run, REMOVE, server.find(runtime), print, interval=0.02, patience=0.5)
 
 
 def test_a_token_that_expires_ends_the_watch_and_not_the_run(pipelines_api, runtime, tmp_path):
     run = begun(pipelines_api, tmp_path)
     pipelines_api.refuse(f"GET /runs/{run.run_id}", 401, 16, "Unauthorized")
     with pytest.raises(PipelinesUnreachable, match="refused the token"):
-        watching.follow(run, REMOVE, runtimes.find(runtime), print, interval=0.02)
+        watching.follow(run, REMOVE, server.find(runtime), print, interval=0.02)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_failed_run_and_a_lost_one_end_with_different_codes(pipelines_api, run
 def prepared(cluster, *, without=""):
     """A project with a pipeline server and the Secrets that the nodes need."""
     cluster.put({"kind": "Service", "metadata": {"name": "ds-pipeline-dspa"}})
-    wanted = project.secrets_of(OPS, runtimes.Runtime("r", {"cos_secret": "pipelines-store"}))
+    wanted = project.secrets_of(OPS, server.Runtime("r", {"cos_secret": "pipelines-store"}))
     for name, keys in wanted.items():
         data = {key: "eA==" for key in keys if key != without}
         if name != without:
@@ -258,7 +258,7 @@ def test_a_secret_that_is_known_to_be_missing_is_refused(
 ):
     prepared(kubernetes_api, without=without)
     with pytest.raises(InvalidInput, match=f"A node would wait for ever: {said}"):
-        submitting.submit(runtime, OPS, {}, say=lambda line: None)
+        submitting.submit(runtime, OPS, {"SOURCE": "hf://acme/model"}, say=lambda line: None)
     assert not pipelines_api.runs
     assert not s3_bucket.keys()
 
@@ -266,9 +266,9 @@ def test_a_secret_that_is_known_to_be_missing_is_refused(
 def test_where_the_account_may_not_look_nothing_is_refused(pipelines_api, runtime, kubernetes_api):
     prepared(kubernetes_api, without="assay-store")
     kubernetes_api.rules.revoke("get", "secrets")
-    project.check_secrets(project.secrets_of(OPS, runtimes.find(runtime)), runtimes.find(runtime))
+    project.check_secrets(project.secrets_of(OPS, server.find(runtime)), server.find(runtime))
 
 
 def test_in_a_project_that_is_not_the_runtimes_nothing_is_refused(pipelines_api, runtime, kubernetes_api):
-    project.check_secrets(project.secrets_of(OPS, runtimes.find(runtime)), runtimes.find(runtime))
+    project.check_secrets(project.secrets_of(OPS, server.find(runtime)), server.find(runtime))
     assert not kubernetes_api.all("Secret")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 ARGUMENTS = [

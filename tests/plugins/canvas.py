@@ -117,3 +117,23 @@ def run(page: Any, where: str, **parameters: str) -> Any:
         page.locator(f"#{name}-paramInput").fill(value)
     page.locator(".jp-Dialog-button.jp-mod-accept").click()
     return page.locator(".jp-Dialog-content").filter(has_not_text="Packaging and submitting")
+
+
+def link(page: Any, first: str, second: str) -> None:
+    """Draw a link from the output of one node to the input of another, as a hand does."""
+    ends = []
+    for label, kind in ((first, "output"), (second, "input")):
+        node = page.locator(".d3-node-group").filter(has=page.get_by_text(label, exact=True))
+        box = node.locator(f".d3-node-port-{kind}-main").bounding_box()
+        ends.append((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+    page.mouse.move(*ends[0])
+    page.mouse.down()
+    page.mouse.move(*ends[1], steps=20)
+    page.mouse.up()
+
+
+def fill(form: Any, name: str, values: list[str]) -> None:
+    """Add texts to a list of the form."""
+    for value in values:
+        form.locator(f"#root_component_parameters_{name}").get_by_role("button", name="Add").click()
+        form.locator(f"input[id^=root_component_parameters_{name}_]").last.fill(value)

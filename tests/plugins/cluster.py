@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.cluster import account
-from helpers.workspace import ROOT
+from helpers.runtime import account
+from helpers.runtime.workspace import ROOT
 from tests.plugins.certificates import make_certificates
 from tests.plugins.kube import replies
 from tests.plugins.kube.objects import Key, Objects

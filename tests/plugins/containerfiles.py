@@ -1,4 +1,4 @@
-"""The Containerfiles as data: their instructions, what they copy, what they set."""
+"""The Containerfile as data, for one image each: its instructions, what it copies, what it sets."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from dockerfile_parse import DockerfileParser
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 SOURCES = ROOT / "runtime-images"
-CONTAINERFILES = sorted(SOURCES.glob("*/Containerfile"))
-IMAGES = [path.parent.name for path in CONTAINERFILES]
+CONTAINERFILE = SOURCES / "Containerfile"
+IMAGES = sorted(path.parent.name for path in SOURCES.glob("*/runtime-image.json"))
 
 
 def parsed(name: str) -> DockerfileParser:
-    return DockerfileParser(fileobj=io.BytesIO((SOURCES / name / "Containerfile").read_bytes()))
+    return DockerfileParser(fileobj=io.BytesIO(CONTAINERFILE.read_text().replace("${IMAGE}", name).encode()))
 
 
 def instructions(name: str) -> list[tuple[str, str]]:
-    """Return the instructions of an image's Containerfile, each with its value on one line."""
+    """Return the instructions that make an image, each with its value on one line."""
     return [(item["instruction"], item["value"]) for item in parsed(name).structure if item["instruction"] != "COMMENT"]
 
 

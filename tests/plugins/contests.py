@@ -11,13 +11,14 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from helpers.analysis.comparison import compare
+from helpers.analysis.recommendation import Needs, PriceList, decide
 from helpers.artifacts import Hardware, Percentiles
-from helpers.benchmark import Settings, operating_point
-from helpers.benchmark.repeating import stepped
-from helpers.benchmark.saturation import marked
-from helpers.comparison import compare
-from helpers.decision import Needs, PriceList, decide
+from helpers.load_test import Settings, operating_point
+from helpers.load_test.repeating import stepped
+from helpers.load_test.saturation import marked
 from helpers.records import join
+from tests.plugins.criteria import asked
 from tests.plugins.records import a_selection, a_sweep, about, an_endpoint, an_evaluation
 
 LIMIT, LOADS, REPEATS = 500.0, 6, 3
@@ -110,20 +111,21 @@ def swept(model, noise, rng):
     return TEMPLATE.model_copy(update={"points": points, **known})
 
 
-def contest(models, n, noise, rng, needs=None, margin=0.0, categories=1):
-    """Measure, compare and decide: (the comparison, the decision, each model's sweep)."""
+def contest(models, n, noise, rng, criteria=None, margin=0.0, categories=1, chance=0.0):
+    """Measure, compare and decide: (the comparison, the decision, each model's sweep). Guessing scores `chance`."""
     found, samples, sweeps = [], {}, {}
     for name, right in answers(models, n, rng).items():
         (model,) = [each for each in models if each.name == name]
         rows, sweeps[name] = log(right, categories), swept(model, noise, rng)
         selection = a_selection(name, "1")
         endpoint = an_endpoint(selection, hardware=Hardware(type=name, count=1))
-        measured = about(selection, sweeps[name]), about(selection, an_evaluation(rows))
-        record = join(selection, endpoint, *measured, purpose="use-case", use_case="u")
+        evaluation = an_evaluation(rows).model_copy(update={"chance": chance})
+        measured = about(selection, sweeps[name]), about(selection, evaluation)
+        record = join(selection, endpoint, measured, purpose="use-case", use_case="u")
         samples[record.record_id] = rows
         found.append(record)
     comparison = compare(found, samples, margin)
     prices = PriceList(
         date="2026-11-01", source="s", currency="EUR", per_hour={each.name: each.hourly for each in models}
     )
-    return comparison, decide(comparison, needs or Needs(), prices), sweeps
+    return comparison, decide(comparison, criteria or asked(), Needs(), prices), sweeps

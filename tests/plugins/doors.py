@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from helpers import patience
+from helpers.runtime import patience
 
 Way = Literal["refused", "silent", "cut", "unanswered", "busy", "failing", "database"]
 WAYS: tuple[Way, ...] = ("refused", "silent", "cut", "unanswered", "busy", "failing")

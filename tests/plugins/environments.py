@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.locks import held
-from helpers.workspace import ROOT
+from helpers.runtime.locks import held
+from helpers.runtime.workspace import ROOT
 from tests.plugins.containerfiles import SOURCES, builder_commands, copy_sources, declared
 
 APP_ROOT, WORKDIR = "/opt/app-root", "/opt/app-root/src"  # the names in the images

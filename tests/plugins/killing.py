@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 NEEDED = (
     "helpers.ingestion.gate", "helpers.ingestion.publication.modelcar", "helpers.registry",

@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from helpers import storage
-from helpers.polling import wait_for
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 from helpers.serving.local import _free_port
-from helpers.workspace import ROOT
 from tests.plugins.cluster import KubernetesApi
 from tests.plugins.kube.replies import Refusal
 from tests.serving.histories import at_work, deployment, ready, tracked

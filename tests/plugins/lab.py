@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from helpers.polling import wait_for
-from helpers.workspace import ROOT
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 
 COPIED = ("pipelines", "notebooks", "datasets")
 # JupyterLab asks each new user whether to fetch news, in front of whatever a test looks at; and a machine without a

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+VERSION = "0.0.1"
 METRICS = 'vllm:request_success_total{{finished_reason="stop"}} 0.0\nprocess_start_time_seconds {}\n'
 
 
@@ -18,7 +19,7 @@ def main(arguments: list[str]) -> None:
     model, port, length = (arguments[arguments.index(f"--{name}") + 1] for name in NAMES)
     entry = {"id": model, "max_model_len": int(length), "owned_by": "vllm"}
     answers = {
-        "/health": "{}", "/v1/models": json.dumps({"data": [entry]}), "/version": json.dumps({"version": "0.0.1"}),
+        "/health": "{}", "/v1/models": json.dumps({"data": [entry]}), "/version": json.dumps({"version": VERSION}),
         "/metrics": METRICS.format(time.time()),
     }  # fmt: skip
 
@@ -42,7 +43,10 @@ NAMES = ("served-model-name", "port", "max-model-len")
 def light_vllm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let deploy_model start this program in place of vLLM; the fixture is its Python."""
     python = tmp_path_factory.mktemp("light") / "python"
-    python.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n')
+    python.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && exec echo {VERSION}  # which version is installed?\n'
+        f'shift 2\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n'
+    )
     python.chmod(0o755)
     monkeypatch.setenv("ASSAY_VLLM_PYTHON", str(python))
     return python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 MEASURE = """\
 import resource, subprocess, sys

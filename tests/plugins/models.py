@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from helpers import ingestion, processes, serving, storage
+from helpers import ingestion, serving, storage
 from helpers.artifacts import Endpoint, Selection
 from helpers.ingestion.copying import copy_hashed
 from helpers.ingestion.policy import load_policy
 from helpers.ingestion.publication import publish
 from helpers.ingestion.sealing import seal
-from helpers.workspace import ROOT, home
+from helpers.runtime import processes
+from helpers.runtime.workspace import ROOT, home
 
 POLICY = ROOT / "pipelines" / "policy.yaml"
+CRITERIA = ROOT / "datasets" / "ops-assistant" / "criteria.yaml"
+BASELINE = ROOT / "datasets" / "baseline" / "criteria.yaml"
 PRICES = ROOT / "pipelines" / "prices.yaml"
 
 TEXT = ["Restart the pod in the namespace, then read its log.", "The node is not ready: drain it and look at kubelet."]

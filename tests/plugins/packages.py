@@ -7,7 +7,7 @@ from pathlib import Path
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.policy import Policy, load_policy
 from helpers.ingestion.sealing import Package, seal
-from helpers.workspace import ROOT
+from helpers.runtime.workspace import ROOT
 
 FACTS = {
     "name": "tiny", "version": "1.0.0", "license": "apache-2.0", "source": "hf://org/tiny", "commit": "c" * 40,

@@ -13,17 +13,20 @@ from helpers.artifacts import (
     Evaluation,
     Hardware,
     LoadPoint,
+    LoadTest,
     OperatingPoint,
     Percentiles,
     Selection,
-    Sweep,
 )
-from helpers.evaluation.results import SAMPLES
+from helpers.evaluation import results
+from helpers.load_test import command
 from helpers.records import join
+from helpers.runtime.workspace import ROOT
 from helpers.statistics import wilson
-from helpers.workspace import ROOT
 
 START = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+KNOWLEDGE = results.files("knowledge")
+CHAT, CHAT_REPEATS = command.files("chat"), command.files("chat", repeats=True)
 QUESTIONS = ROOT / "datasets" / "ops-assistant" / "ops_assistant.jsonl"
 
 
@@ -106,7 +109,8 @@ def a_sweep(slowness=1.0, *, rates=(1, 2, 4, 6, 8, 12, 16, 19), limit=100.0, non
     reason = (
         f"the highest load with TTFT p95 within {limit:g} ms" if good else f"no load kept TTFT p95 within {limit:g} ms"
     )
-    return Sweep(
+    return LoadTest(
+        name="chat",
         profile="sweep",
         workload="chatbot",
         prompt_tokens=128,
@@ -115,7 +119,7 @@ def a_sweep(slowness=1.0, *, rates=(1, 2, 4, 6, 8, 12, 16, 19), limit=100.0, non
         points=points,
         operating_point=OperatingPoint(index=max(good, default=None), reason=reason),
         prefix_cache=None,
-        report="guidellm.json",
+        report=CHAT.report,
         started=when,
         ended=when + timedelta(minutes=4),
         versions={"guidellm": "0.8.1"},
@@ -126,6 +130,7 @@ def a_sweep(slowness=1.0, *, rates=(1, 2, 4, 6, 8, 12, 16, 19), limit=100.0, non
 def an_evaluation(samples, *, digest="sha256:" + "d" * 64, task="ops_assistant", shots=0, when=START, failed=0):
     correct = sum(int(sample["acc"]) for sample in samples)
     return Evaluation(
+        name="knowledge",
         task=task,
         metric="acc",
         score=correct / len(samples),
@@ -136,8 +141,8 @@ def an_evaluation(samples, *, digest="sha256:" + "d" * 64, task="ops_assistant",
         total=len(samples) + failed,
         num_fewshot=shots,
         dataset_digest=digest,
-        samples=SAMPLES,
-        report="lm_eval_results.json",
+        samples=KNOWLEDGE.samples,
+        report=KNOWLEDGE.results,
         started=when + timedelta(minutes=5),
         ended=when + timedelta(minutes=6),
         request_seconds=1.4,
@@ -190,7 +195,16 @@ def a_record(
     return join(
         selection,
         an_endpoint(selection, when),
-        about(selection, sweep or a_sweep(slowness, when=when)),
-        about(selection, evaluation or an_evaluation(samples or some_samples(0.52), when=when)),
+        [
+            about(selection, sweep or a_sweep(slowness, when=when)),
+            about(selection, evaluation or an_evaluation(samples or some_samples(0.52), when=when)),
+        ],
         **{"purpose": "use-case", "use_case": "ops-assistant"} | more,
     )
+
+
+def holding(record, measurement):
+    """The record with another measurement in place of the one of the same name."""
+    others = [each for each in record.measurements if each.name != measurement.name]
+    found = sorted([*others, measurement], key=lambda each: each.name)
+    return record.model_copy(update={"measurements": tuple(found)})

@@ -16,8 +16,8 @@ import yaml
 
 from helpers.ingestion.policy import Policy, load_policy
 from helpers.ingestion.sources import Fetched, fetch
-from helpers.polling import wait_for
-from helpers.workspace import ROOT
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 
 CARD = b"---\nlicense: apache-2.0\n---\n# A model\n"
 CHILD = """

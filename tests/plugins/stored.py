@@ -6,8 +6,8 @@ import json
 import random
 
 from helpers import storage
-from helpers.records import summary
-from tests.plugins.records import write_samples
+from helpers.records import summaries, summary
+from tests.plugins.records import CHAT_REPEATS, write_samples
 
 REQUESTS = 60  # answered in each measurement
 
@@ -36,7 +36,7 @@ def repeated(sweep, source=None, times=3):
         factor, ttft = source.uniform(0.9, 1.1), sweep.chosen.ttft_ms
         shifted = ttft.model_copy(update={name: value * factor for name, value in ttft.model_dump().items()})
         repeats.append(sweep.chosen.model_copy(update={"ttft_ms": shifted}))
-    return sweep.model_copy(update={"repeats": tuple(repeats), "repeats_report": "guidellm_repeats.json"})
+    return sweep.model_copy(update={"repeats": tuple(repeats), "repeats_report": CHAT_REPEATS.report})
 
 
 def stored(record, samples, folder, source=None):
@@ -58,4 +58,4 @@ def attach(registry, record, uri):
     selection = record.selection
     about = {"uri": selection.uri, "digest": selection.digest, "size_bytes": selection.size_bytes, "license": "mit"}
     version = registry.register_candidate(selection.name, selection.version, **about)
-    registry.attach_record(version.model_version_id, record.record_id, uri, summary(record))
+    registry.attach_record(version.model_version_id, record.record_id, uri, summary(record), summaries(record))

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.polling import wait_for
-from helpers.workspace import ROOT
+from helpers.runtime.polling import wait_for
+from helpers.runtime.workspace import ROOT
 
 KEYS = {"ACCESS_KEY_ID": "test-access-key", "SECRET_ACCESS_KEY": "test-secret-key", "REGION": "us-east-1"}
 # The registry takes passwords only as bcrypt.

@@ -13,7 +13,7 @@ import pytest
 from helpers import serving
 from helpers.artifacts import Selection
 from helpers.ingestion.publication import publish
-from helpers.serving.kserve import answering, failures, proving, removing
+from helpers.serving.kserve import failures, proving, removing
 from helpers.serving.kserve.names import service_name
 from tests.plugins.models import POLICY
 from tests.plugins.packages import package
@@ -77,7 +77,7 @@ def quick(monkeypatch, kubernetes_api):
     for module, name in ((proving, "INTERVAL"), (removing, "INTERVAL")):
         monkeypatch.setattr(module, name, 0.01)
     for name in ("SILENT_SECONDS", "REFUSED_SECONDS"):
-        monkeypatch.setattr(answering, name, getattr(answering, name) / SPEED)
+        monkeypatch.setattr(proving, name, getattr(proving, name) / SPEED)
     monkeypatch.setattr(failures, "SCALE", 1 / SPEED)
     return kubernetes_api
 

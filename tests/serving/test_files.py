@@ -7,14 +7,16 @@ import shutil
 import pytest
 
 from helpers import storage
-from helpers.artifacts import Selection
+from helpers.artifacts import Hardware, Selection
 from helpers.errors import DigestMismatch, NotFound, SignatureInvalid
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.publication import publish
 from helpers.ingestion.sealing import keys
 from helpers.ingestion.sealing.signing import SIGNATURE, sign, signer_name
-from helpers.serving.files import verified_folder
-from helpers.workspace import home
+from helpers.runtime.workspace import home
+from helpers.serving import files
+from helpers.serving.files import fitting, verified_folder
+from helpers.serving.settings import Settings
 from tests.plugins.packages import model_folder, package, shipped_policy
 
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
@@ -185,3 +187,46 @@ def test_a_changed_object_in_a_bucket_is_refused(s3_bucket, tmp_path):
     storage.put(json.dumps(bom).encode(), f"{uri}/provenance/bom.cdx.json")
     with pytest.raises(DigestMismatch, match=r"provenance/bom\.cdx\.json changed"):
         verified_folder(selection, shipped_policy())
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "served"),
+    [
+        ({"max_position_embeddings": 1024}, 2048, 1024),
+        ({"max_position_embeddings": 8192}, 2048, 2048),
+        ({"max_position_embeddings": 1024, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}, 2048, 1024),
+        ({"max_position_embeddings": 1024, "rope_scaling": {"type": "linear", "factor": 4}}, 2048, 2048),
+        ({"max_position_embeddings": 1024, "rope_parameters": {"rope_type": "yarn", "factor": 4}}, 2048, 2048),
+        ({"text_config": {"max_position_embeddings": 512}}, 2048, 512),
+        ({"n_positions": 1024}, 2048, 2048),
+    ],
+)
+def test_the_context_is_no_longer_than_the_model_s_own(config, asked, served, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert fitting(Settings(max_model_len=asked), tmp_path).max_model_len == served
+
+
+SIZE = 2_000_000_000  # bytes of the weights as they are stored
+
+
+@pytest.mark.parametrize(
+    ("config", "known", "size", "given", "arguments"),
+    [
+        ({"dtype": "bfloat16"}, False, SIZE, "", ("--enforce-eager", "--dtype=float32")),
+        ({"torch_dtype": "bfloat16"}, False, SIZE, "", ("--enforce-eager", "--dtype=float32")),
+        ({"dtype": "bfloat16"}, True, SIZE, "", ("--enforce-eager",)),
+        ({"dtype": "float16"}, False, SIZE, "", ("--enforce-eager",)),
+        ({"dtype": "bfloat16", "quantization_config": {"bits": 4}}, False, SIZE, "", ("--enforce-eager",)),
+        ({"dtype": "bfloat16"}, False, 3 * SIZE, "", ("--enforce-eager",)),
+        ({"dtype": "bfloat16"}, False, SIZE, "--seed 3", ("--seed", "3")),
+    ],
+)
+def test_a_cpu_without_bfloat16_computes_in_float32_where_that_fits(
+    config, known, size, given, arguments, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "has_bfloat16", lambda: known)
+    monkeypatch.setattr(files, "this_machine", lambda: Hardware(type="cpu", count=2, memory_gib=16))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(size)
+    assert fitting(Settings(target="local", engine_args=given), tmp_path).arguments == arguments

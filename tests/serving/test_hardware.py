@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from helpers import memory
 from helpers.artifacts import Hardware
+from helpers.runtime import memory
 from helpers.serving import hardware
-from helpers.serving.kserve.hardware import served_on
+from helpers.serving.kserve.deploying import served_on
 from helpers.serving.settings import Settings
 
 
@@ -55,3 +55,18 @@ def test_a_server_on_the_cpu_has_what_its_pod_has(asked, cores):
     assert (found.type, found.count) == ("CPU", cores)
     assert Hardware.model_validate_json(found.model_dump_json()) == found
     assert isinstance(found.count, int) == isinstance(cores, int), "whole cores are written as they always were"
+
+
+@pytest.mark.parametrize(
+    ("line", "known"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16", True),
+        ("Features\t: fp asimd bf16", True),
+        ("flags\t\t: fpu avx2 avx512f", False),
+        ("model name\t: bf16", False),
+    ],
+)
+def test_a_cpu_says_whether_it_computes_in_bfloat16(line, known, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
+    monkeypatch.setattr(hardware, "CPU", tmp_path / "cpuinfo")
+    assert hardware.has_bfloat16() == known

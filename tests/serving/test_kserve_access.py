@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -17,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers import errors, serving, storage
+from helpers import errors, serving
 from helpers.artifacts import now
-from helpers.cluster import account, connect
+from helpers.cluster import connect
 from helpers.ingestion.publication import publish
+from helpers.runtime import account
 from helpers.serving import client
-from helpers.serving.kserve import files
-from helpers.serving.kserve.address import endpoint_url
 from helpers.serving.kserve.names import EXPIRES, MANAGED, service_name
+from helpers.serving.kserve.proving import endpoint_url
 from tests.plugins.packages import package
 from tests.plugins.stores import PASSWORD, USER, oci_serving
 from tests.serving import histories as h
@@ -288,43 +287,6 @@ def test_the_pull_secret_of_the_model_opens_the_registry_for_the_check_too(proje
     assert PASSWORD not in capsys.readouterr().out
     with pytest.raises(errors.InvalidParameter, match=r"assay-store opens no image registry.*CONNECTION"):
         serving.deploy(selection, settings(connection="assay-store"))
-
-
-def on_volume(selection):
-    return selection.model_copy(update={"uri": "pvc://models/ops/small"})
-
-
-def test_a_volume_that_this_stage_mounts_is_verified(project, selection, name, answers, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOUNTS", tmp_path / "mnt")
-    shutil.copytree(storage.fetch(selection.uri, tmp_path / "copy"), tmp_path / "mnt" / "models" / "ops" / "small")
-    project.play("InferenceService", [(1, h.ready(answers(name).url))])
-    endpoint = serving.deploy(on_volume(selection), settings())
-    assert endpoint.digest_verified
-    assert project.get("InferenceService", name)["spec"]["predictor"]["model"]["storageUri"] == "pvc://models/ops/small"
-    (tmp_path / "mnt" / "models" / "ops" / "small" / "config.json").unlink()
-    with pytest.raises(errors.DigestMismatch, match=r"config\.json missing"):
-        serving.deploy(on_volume(selection), settings())
-
-
-def test_a_volume_that_this_stage_does_not_see_is_served_and_said_to_be_unverified(
-    project, selection, name, answers, s3_bucket, monkeypatch, capsys
-):
-    monkeypatch.setenv("STORE_AWS_BUCKET", s3_bucket.name)
-    project.play("InferenceService", [(1, h.ready(answers(name).url))])
-    endpoint = serving.deploy(on_volume(selection), settings())
-    assert not endpoint.digest_verified
-    assert (endpoint.tokenizer_folder() / "config.json").is_file()
-    assert "could not be verified from here" in capsys.readouterr().out
-    storage.put(b"changed", f"{selection.uri}/config.json")
-    with pytest.raises(errors.DigestMismatch, match=r"config\.json changed"):
-        serving.deploy(on_volume(selection), settings())
-
-
-def test_a_volume_without_a_copy_says_what_to_do(project, selection, monkeypatch, s3_bucket):
-    monkeypatch.setenv("STORE_AWS_BUCKET", s3_bucket.name)
-    unknown = on_volume(selection).model_copy(update={"digest": "sha256:" + "f" * 64})
-    with pytest.raises(errors.InvalidParameter, match=r"which this stage cannot read.*Mount the volume at /mnt/models"):
-        serving.deploy(unknown, settings())
 
 
 def test_the_gpu_is_named_by_its_node_where_that_may_be_read(project, selection, name, answers):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from helpers import errors
-from helpers.serving.kserve.address import endpoint_url
 from helpers.serving.kserve.failures import Failure
 from helpers.serving.kserve.pods import pod_failure
+from helpers.serving.kserve.proving import endpoint_url
 from helpers.serving.kserve.state import Seen, judge
 
 FACTS = Path(__file__).parents[1] / "facts" / "kserve"

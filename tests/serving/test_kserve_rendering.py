@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,12 +17,12 @@ from jsonschema import Draft7Validator
 from helpers.artifacts import Selection
 from helpers.artifacts.run import label
 from helpers.errors import InvalidParameter
+from helpers.runtime.workspace import ROOT
 from helpers.serving.kserve.names import DIGEST, EXPIRES, RUN, SPECIFICATION, registry_label, service_name
 from helpers.serving.kserve.rendering import inference_service, serving_runtime
-from helpers.workspace import ROOT
 from tests.serving.conftest import settings
 
-SCHEMAS = ROOT.parent / "shared" / "schemas"
+SCHEMAS = ROOT / "tests" / "facts" / "schemas"
 EXPIRY = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 OCI = "oci://quay.example/models/ops-small@sha256:" + "b" * 64
 KNOWN = {
@@ -59,13 +60,9 @@ def closed(schema):
 
 @cache
 def validator(version, plural):
-    if not SCHEMAS.is_dir():
-        pytest.skip(f"the published schemas are not in {SCHEMAS}")
-    path = SCHEMAS / f"kserve-rhoai-{version}-{plural}.crd.yaml"
-    [entry] = yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]["versions"]
-    schema = entry["schema"]["openAPIV3Schema"]
-    schema["properties"]["metadata"] = {"type": "object", "additionalProperties": True}
-    return entry["name"], Draft7Validator(closed(schema))
+    recorded = json.loads((SCHEMAS / f"kserve-rhoai-{version}-{plural}.json").read_text())
+    recorded["schema"]["properties"]["metadata"] = {"type": "object", "additionalProperties": True}
+    return recorded["name"], Draft7Validator(closed(recorded["schema"]))
 
 
 def problems(item, version, plural):
@@ -77,7 +74,6 @@ def problems(item, version, plural):
 VARIANTS = {
     "image": {},
     "bucket": {"selection": selected(uri="s3://models/assay/models/aa?endpoint=http://s3&defaultRegion=x")},
-    "volume": {"selection": selected(uri="pvc://models/ops-small")},
     "everything": {
         "runtime": "mine", "connection": "pull", "service_account": "server", "access": "exposed",
         "engine_args": "--enforce-eager --dtype=half", "tolerations": "nvidia.com/gpu:NoSchedule,team=llm,spot",
@@ -230,7 +226,7 @@ def test_two_versions_never_share_a_name():
     same_name = [{"digest": "sha256:" + "c" * 64}, {"model_version_id": "13"}, {"registry": "https://other"}]
     changes = same_words + same_name
     assert len({service_name(selected(**change)) for change in changes}) == len(changes)
-    moved = selected(uri="pvc://models/x", reason="another", model_artifact_id="4")
+    moved = selected(uri="oci://registry.example/models/x", reason="another", model_artifact_id="4")
     assert service_name(moved) == service_name(selected())
 
 
@@ -257,7 +253,7 @@ def test_the_templates_are_in_the_wheel_and_used_from_there(tmp_path):
     [wheel] = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
-        "from helpers.serving.kserve import templates as t; print(t.FOLDER.exists(), t._text('inference-service.yaml'))"
+        "from helpers.serving.kserve import rendering as t; print(t.FOLDER.exists(), t._text('inference-service.yaml'))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site")},
@@ -276,7 +272,7 @@ def test_the_templates_are_in_the_wheel_and_used_from_there(tmp_path):
     ("resources", "cpu:4,memory:16ki", "memory:16Ki is meant"),
     ("resources", "cpu:4,memory:16GB", "memory:16Gi is meant"),
     ("resources", "cpu:4cores,memory:16Gi", "cpu:4 is meant"), ("resources", "cpu:0,memory:16Gi", "nothing"),
-    ("tolerations", "a:Sometimes", "NoSchedule"), ("hardware", ":2", "has no name"), ("access", "open", "ACCESS"),
+    ("tolerations", "a:Sometimes", "NoSchedule"), ("hardware", ":2", "HARDWARE is ':2'"), ("access", "open", "ACCESS"),
     ("connection", "Not_A_Name", "CONNECTION"), ("start_timeout_seconds", 2, "START_TIMEOUT_SECONDS"),
 ])  # fmt: skip
 def test_bad_parameters_are_refused_by_name(name, value, said):

@@ -10,12 +10,15 @@ import sys
 
 import pytest
 
-from helpers import errors, processes, serving, storage
+from helpers import errors, serving, storage
 from helpers.artifacts import Endpoint, Selection
 from helpers.artifacts.run import VARIABLE
-from helpers.polling import wait_for
+from helpers.registry import AttachedRecord
+from helpers.runtime import partial, processes
+from helpers.runtime.polling import wait_for
 from helpers.serving import client, guard
 from helpers.serving.guard import Guard
+from helpers.serving.hardware import this_machine
 from helpers.serving.kserve.names import MANAGED, RUN, SPECIFICATION, annotation, service_name
 from tests.plugins import light_vllm
 from tests.plugins.models import select, serve_settings
@@ -401,6 +404,36 @@ def test_another_process_that_took_the_port_is_not_measured_and_the_model_is_ser
     assert again.server.pid != here.server.pid
     assert "is served again" in capsys.readouterr().out
     Guard(again).check()
+
+
+def a_record_on(hardware, engine="vllm 0.0.1"):
+    summary = {"engine": engine, "hardware": hardware, "purpose": "baseline"}
+    return AttachedRecord("tiny", "1.0.0", "7", "0123456789abcdef", "file:///record.json", summary)
+
+
+def test_what_was_measured_here_is_served_only_when_a_stage_asks(light_vllm, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, RUN_A)
+    select(tiny_model).write()
+    here = str(this_machine())
+    for unlike in (a_record_on("NVIDIA-L40S"), a_record_on(here, "vllm 0.0.0")):
+        started = serving.deploy(Selection.read(), serve_settings(), known=[unlike])
+        assert client.healthy(started.url)
+        serving.remove(started)
+    planned = serving.deploy(Selection.read(), serve_settings(), known=[a_record_on(here)])
+    planned.write()
+    assert processes.all_running() == []
+    assert planned.tokenizer_folder().is_dir()
+    try:
+        served = serving.ensure()
+        assert served == Endpoint.read()
+        assert partial.served(served) == partial.served(planned)
+        assert client.healthy(served.url)
+        Guard(served).check()
+        assert serving.deploy(Selection.read(), serve_settings(), known=[a_record_on(here)]).url == served.url
+    finally:
+        assert len(serving.remove_deployed(serve_settings())) == 1
+    assert processes.all_running() == []
 
 
 def test_a_run_on_this_machine_frees_its_own_without_a_file(here, tiny_model, monkeypatch):

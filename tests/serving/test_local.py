@@ -14,11 +14,15 @@ import time
 import httpx
 import psutil
 import pytest
+from tokenizers import Tokenizer
 
-from helpers import processes, serving, storage
+from helpers import serving, storage
 from helpers.errors import DeploymentFailed, DigestMismatch, EndpointUnreachable, InvalidParameter
-from helpers.polling import wait_for
+from helpers.runtime import processes
+from helpers.runtime.polling import wait_for
 from helpers.serving import local
+from helpers.serving.offers import Offers, offers
+from helpers.serving.tokenizing import ServedTokenizer
 from tests.plugins.models import select, serve_settings
 
 
@@ -41,7 +45,7 @@ def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_mode
     assert endpoint.digest == selection.digest
     assert endpoint.digest_verified
     assert endpoint.startup_seconds > 0
-    assert endpoint.engine_version == "0.32.0"
+    assert endpoint.engine_version == local.engine_version() == "0.32.0"
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4, "ignore_eos": True}
     answer = httpx.post(f"{endpoint.url}/v1/chat/completions", json=body, timeout=120).json()
     assert answer["usage"]["completion_tokens"] == 4
@@ -53,8 +57,14 @@ def test_a_deployment_outlives_its_maker_is_found_again_and_is_removed(tiny_mode
     connected = serving.deploy(selection, known)
     assert (connected.url, connected.max_model_len) == (endpoint.url, 2048)
     assert not connected.digest_verified
+    assert offers(connected) == Offers(chat="", completions="", logprobs="")
     assert "stays" in serving.remove(connected)
-    with pytest.raises(EndpointUnreachable, match="does not serve large, it serves tiny"):
+    unknown = serving.deploy(selection.model_copy(update={"digest": "", "uri": endpoint.url}), known)
+    assert (unknown.tokenizer, unknown.digest) == ("", "")
+    served, own = ServedTokenizer(endpoint.url, "tiny"), Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
+    for text in ("The pod waits for a node.", " two\nlines", ""):
+        assert served(text).input_ids == own.encode(text, add_special_tokens=False).ids
+    with pytest.raises(EndpointUnreachable, match="tiny"):
         serving.deploy(selection, known.model_copy(update={"endpoint_model": "large"}))
 
     assert serving.remove_expired() == []
@@ -155,7 +165,7 @@ def test_no_secret_reaches_the_command_line_or_a_server_that_does_not_need_it(ti
         ({"max_model_len": 0}, "MAX_MODEL_LEN"),
         ({"engine_args": "--x $(id)"}, "engine_args"),
         ({"engine_args": "--api-key abc"}, "ENGINE_ARGS"),
-        ({"target": "existing"}, "endpoint_url"),
+        ({"target": "existing"}, "ENDPOINT_URL"),
         ({"endpoint_url": "http://user:pw@host"}, "ENDPOINT_URL"),
         ({"lifetime_seconds": 1}, "LIFETIME_SECONDS"),
     ],

@@ -14,8 +14,8 @@ from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.publication import publish
 from helpers.ingestion.sealing import seal
 from helpers.ingestion.sealing.signing import SIGNATURE
-from helpers.serving.verification import require_unchanged, stamp, verified
-from helpers.workspace import home
+from helpers.runtime.workspace import home
+from helpers.serving.files import require_unchanged, stamp, verified
 from tests.plugins import images
 from tests.plugins.packages import FACTS, model_folder, shipped_policy
 from tests.plugins.stores import throttled

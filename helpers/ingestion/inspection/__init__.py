@@ -57,11 +57,11 @@ def _inspect_snapshot(path: Path, policy: Policy, source: str) -> Inspection:
 
 
 def _check_archive(path: Path) -> None:
-    from helpers.ingestion.archives.members import archive_kind
+    from helpers.ingestion.archives import is_archive
     from helpers.ingestion.inspection.opening import open_file
 
     with open_file(path.resolve()) as file:
-        if not archive_kind(file):
+        if not is_archive(file):
             raise InvalidInput(f"{path} is neither a folder nor an archive", do="Give the folder that the file is in")
 
 
@@ -134,9 +134,9 @@ def _opened(folder: Path, sizes: dict[str, int], policy: Policy) -> Iterator[Fin
         if size <= POINTER and is_pointer(path):
             yield Finding(file, "lfs-pointer", "high", "is a Git LFS pointer, not the file that it stands for", PULL)
             continue
-        yield from inspect_content(path, file, policy)
+        yield from inspect_content(path, file)
         if name.endswith(WEIGHTS):
-            yield from inspect_weights(path, file, policy)
+            yield from inspect_weights(path, file)
         elif size > policy.limits.json_bytes:
             continue
         elif name.lower().endswith(".json"):

@@ -110,6 +110,6 @@ def _truthy(scalar: Scalar) -> bool:
     return scalar is True or (isinstance(scalar, str) and scalar.strip().casefold() in ("true", "yes", "1"))
 
 
-def where(place: list[str]) -> str:
+def where(place: tuple[str, ...]) -> str:
     """Return a place as it can be printed, for example `vision_config.auto_map.AutoModel`."""
     return ascii(".".join(place)[:120])[1:-1]

@@ -1,128 +1,90 @@
-"""JSON from strangers, read as events: size, depth, texts and number of values are bounded before they are held."""
+"""JSON from strangers: size, depth, texts and number of values are bounded, and no name is there twice."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from helpers.errors import RefusedModel
-from helpers.ingestion.inspection.measured import HOSTILE, Measured
 from helpers.ingestion.inspection.opening import open_file
 
 DEPTH, VALUES, NAMES = 64, 4_000_000, 1_000_000
-CHUNK = 1 << 16
+BLOCK, TEXT = 4 << 20, 400_000  # characters; the longest text of a real tokenizer, a map of characters, has 320,000
 ITEM = "*"
-STARTS, ENDS = ("start_map", "start_array"), ("end_map", "end_array")
-MARKS = {
-    b"\xff\xfe": "UTF-16 or UTF-32",
-    b"\xfe\xff": "UTF-16",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xef\xbb\xbf": "a byte order mark",
-}
 EXPORT = "Export the file again as plain JSON (RFC 8259, UTF-8)"
+HOSTILE = "Do not use this file; take the model from its publisher"
 
-Scalar = str | int | Decimal | bool | None
+Scalar = str | int | float | bool | None
 
 
 class Value(NamedTuple):
-    """One scalar and the names on the way to it; `*` is any item of an array. The list changes with the next value."""
+    """One scalar and the names on the way to it; `*` is any item of an array."""
 
-    place: list[str]
+    place: tuple[str, ...]
     scalar: Scalar
 
 
 def values(path: Path, limit: int) -> Iterator[Value]:
     """Yield every scalar of a JSON file of at most `limit` bytes; raises RefusedModel with what is wrong."""
     with open_file(path) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        if size > limit:
-            raise RefusedModel(f"has {size:,} bytes, JSON may have {limit:,}", do="Remove it, or raise limits.json_mib")
-        _refuse_other_encodings(file.peek(4)[:4])
-        yield from _parsed(Measured(file))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise RefusedModel(f"has more than the {limit:,} bytes that JSON may have", do="Raise limits.json_mib")
+    document = parsed(data)
+    if not isinstance(document, dict | list):
+        raise RefusedModel("holds neither an object nor a list", do=EXPORT)
+    yield from _walk(document)
 
 
-def _refuse_other_encodings(start: bytes) -> None:
-    marks = [name for mark, name in MARKS.items() if start.startswith(mark)]
-    if not marks and b"\0" in start:
-        marks = ["UTF-16 or UTF-32"]
-    if marks:
-        raise RefusedModel(f"is not plain UTF-8: it begins with {marks[-1]}", do="Save it as UTF-8 without a mark")
-
-
-def _walk(events: Iterator[tuple[str, Scalar]]) -> Iterator[Value]:
-    """Turn events into values; what is held is the place and each name in the objects that are open."""
-    place: list[str] = []
-    objects = _Objects()
-    count = 0
-    for event, value in events:
-        if event == "map_key":
-            place[-1] = str(value)
-            objects.add(place[-1])
-        elif event in STARTS:
-            _refuse_depth(len(place))
-            place.append(ITEM)
-            objects.start()
-        elif event in ENDS:
-            place.pop()
-            objects.end()
-            continue
-        else:
-            if not place:
-                raise RefusedModel("holds neither an object nor a list", do=EXPORT)
-            yield Value(place, value)
-        count += 1
-        if count > VALUES:
-            raise RefusedModel(f"has more than {VALUES:,} values", do=HOSTILE)
-
-
-def _refuse_depth(depth: int) -> None:
-    if depth == DEPTH:
-        raise RefusedModel(f"is nested deeper than {DEPTH} levels", do=HOSTILE)
-
-
-class _Objects:
-    """The names in every object that is open, to find one that is there twice."""
-
-    def __init__(self) -> None:
-        self._names: list[set[str]] = []
-        self._count = 0
-
-    def start(self) -> None:
-        self._names.append(set())
-
-    def end(self) -> None:
-        self._count -= len(self._names.pop())
-
-    def add(self, name: str) -> None:
-        names = self._names[-1]
-        if name in names:
-            raise RefusedModel(
-                f"has the name {name[:80]!a} twice in one object; readers differ on which counts", do=HOSTILE
-            )
-        names.add(name)
-        self._count += 1
-        if self._count > NAMES:
-            raise RefusedModel(f"has more than {NAMES:,} names in objects that are open at once", do=HOSTILE)
-
-
-def _parsed(file: Measured) -> Iterator[Value]:
-    import ijson
-
+def parsed(data: bytes, most: int = VALUES) -> Any:
+    """Return what JSON text holds: at most `most` values. Raises RefusedModel."""
+    if b"\0" in data[:64] or data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise RefusedModel("is not plain UTF-8: it begins with a byte order mark or is UTF-16", do=EXPORT)
+    if sum(map(data.count, (b",", b"[", b"{"))) > most:
+        raise RefusedModel(f"has more than {most:,} values", do=HOSTILE)
+    if data.count(b":") > NAMES:
+        raise RefusedModel(f"has more than {NAMES:,} names", do=HOSTILE)
+    if _is_endless(data):
+        raise RefusedModel(f"has a text or number of more than {BLOCK:,} bytes", do=HOSTILE)
     try:
-        yield from _walk(ijson.basic_parse(file, buf_size=CHUNK))
+        return json.loads(data.decode(), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
-        raise RefusedModel("is not UTF-8 text", do=EXPORT) from error
-    except ArithmeticError as error:
-        raise RefusedModel("has a number that no program can hold", do=HOSTILE) from error
-    except ijson.JSONError as error:
-        raise RefusedModel(f"is not JSON: {_reason(error)}", do=EXPORT) from error
+        raise RefusedModel(f"is not UTF-8 text: byte {error.start:,}", do=EXPORT) from error
+    except RecursionError as error:
+        raise _deep() from error
+    except ValueError as error:
+        raise RefusedModel(f"is not JSON: {str(error)[:200]}", do=EXPORT) from error
 
 
-def _reason(error: Exception) -> str:
-    raw = error.args[0]
-    lines = (raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)).splitlines()
-    near = lines[1].strip() if len(lines) > 2 else ""
-    return f"{lines[0].rstrip('.')} near {near[:60]!a}" if near else lines[0]
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        problem = f"has the name {twice[:80]!a} twice in one object; readers differ on which counts"
+        raise RefusedModel(problem, do=HOSTILE)
+    return found
+
+
+def _is_endless(data: bytes) -> bool:
+    """Return whether a whole block has no end of a text: a wide letter in it would take four times its memory."""
+    texts = data.replace(rb"\"", b"")
+    return any(texts.find(b'"', at, at + BLOCK) < 0 for at in range(0, len(texts) - BLOCK, BLOCK))
+
+
+def _walk(item: Any, place: tuple[str, ...] = ()) -> Iterator[Value]:
+    if isinstance(item, dict | list):
+        if len(place) == DEPTH:
+            raise _deep()
+        for name, inner in item.items() if isinstance(item, dict) else ((ITEM, one) for one in item):
+            yield from _walk(inner, (*place, name))
+    elif max(len(place[-1]), len(item) if isinstance(item, str) else 0) > TEXT:
+        raise RefusedModel(f"has a text of more than {TEXT:,} characters", do=HOSTILE)
+    else:
+        yield Value(place, item)
+
+
+def _deep() -> RefusedModel:
+    return RefusedModel(f"is nested deeper than {DEPTH} levels", do=HOSTILE)

@@ -6,15 +6,13 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from helpers.errors import InvalidInput, RefusedModel
 from helpers.ingestion.findings import Finding, Severity
-from helpers.ingestion.inspection.header import MOST, SUFFIX, Tensor, label, read_header
 from helpers.ingestion.inspection.json_files import values
-from helpers.ingestion.inspection.opening import open_file
+from helpers.ingestion.inspection.weights import SUFFIX, label, read_header
 from helpers.ingestion.names import shown
 from helpers.ingestion.policy import Policy
 
@@ -23,6 +21,7 @@ RULE = "safetensors-index"
 NUMBERED = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 ADAPTER = "adapter_model.safetensors"  # loaded on its own, so no index names it
 MAX_TENSORS = 300_000
+MOST = 5  # names told of one problem
 Problem = tuple[str, Severity, str]
 FIX = "Export the model again, or fetch it whole"
 
@@ -86,7 +85,7 @@ def read_index(path: Path, limit: int) -> Index:
     shard_of: dict[str, str] = {}
     total = None
     for place, value in values(path, limit):
-        if place == ["metadata", "total_size"] and isinstance(value, int | Decimal):
+        if place == ("metadata", "total_size") and isinstance(value, int | float) and abs(value) < 1e18:
             total = int(value)
         elif place[0] == "weight_map":
             if len(place) != 2 or not isinstance(value, str):
@@ -116,8 +115,8 @@ def _index_problems(folder: Path, index: Index | None, shards: list[str]) -> Ite
     for shard in sorted(names - unread):
         tensors = _tensors(folder / shard)
         unread |= set() if tensors else {shard}
-        for tensor, info in tensors.items():
-            total += info.end - info.begin
+        for tensor, size in tensors.items():
+            total += size
             if problem := _place_problem(tensor, shard, index, found):
                 wrong[problem].append(tensor)
             found[tensor] = shard
@@ -131,10 +130,9 @@ def _index_problems(folder: Path, index: Index | None, shards: list[str]) -> Ite
         yield "low", f"says a total_size of {index.total_size:,} bytes, the shards have {total:,}; no loader uses that"
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _tensors(path: Path) -> dict[str, int]:
     try:
-        with open_file(path) as file:
-            return read_header(file).tensors
+        return read_header(path)
     except InvalidInput:
         return {}  # inspect_weights says what is wrong with this shard
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.ext import Extension
@@ -15,15 +14,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from helpers.errors import RefusedModel
 from helpers.ingestion.findings import Finding, Severity
-from helpers.ingestion.inspection.constants import TooLarge
-from helpers.ingestion.inspection.escapes import escapes
-from helpers.ingestion.inspection.folding import Folder
+from helpers.ingestion.inspection.escapes import Given, assigned, escapes, target
 from helpers.ingestion.inspection.opening import read_text
 from helpers.ingestion.names import BIDI
 from helpers.ingestion.policy import Policy
 
 LONGEST, TOGETHER = 128 * 1024, 512 * 1024
-REPEATS, GROWS, MOST = 100_000, 10_000, 20
+REPEATS, GROWS, LARGE, HUGE = 100_000, 10_000, 1_000_000, 10**18
+SHORT, MOST = 100, 20  # a text up to SHORT counts as one character; findings told of one template
 HIDDEN = re.compile(f"[{''.join(BIDI)}\U000e0000-\U000e007f]")
 WIDTH = re.compile(r"%[-+ #0]*\d{5,}|\{[^{}]*:[^{}\d]*\d{5,}")
 PLAIN = "Take the template from the model's publisher, or write it without this"
@@ -85,13 +83,12 @@ def _problems(source: str) -> Iterator[Problem]:
     except (ValueError, OverflowError) as error:
         yield "template", "high", f"cannot be parsed: {str(error)[:120]!a}", PLAIN
         return
-    folder = Folder(walk(template))
-    try:
-        for line, problem in escapes(walk(template), folder):
-            yield "template-escape", "critical", f"{problem} (line {line})", PLAIN
-        yield from _cost(template, folder)
-    except TooLarge as error:
-        yield "template-cost", "high", str(error), SHORTER
+    parts = [*walk(template)]
+    given = assigned(parts)
+    for line, problem in escapes(parts, given):
+        yield "template-escape", "critical", f"{problem} (line {line})", PLAIN
+    for line, problem in _costs(template, given):
+        yield "template-cost", "high", f"{problem} (line {line})", SHORTER
 
 
 def _parse(source: str) -> nodes.Template:
@@ -108,43 +105,60 @@ def walk(root: nodes.Node) -> Iterator[nodes.Node]:
         waiting.extend(node.iter_child_nodes())
 
 
-def _cost(template: nodes.Template, folder: Folder) -> Iterator[Problem]:
-    waiting: list[tuple[Any, int]] = [(template, 1)]
+def _costs(template: nodes.Template, given: Given) -> Iterator[tuple[int, str]]:
+    """Yield line and problem of what takes too long or grows too large by the template's own constants."""
+    sizes = _Sizes(given)
+    sizes.of(template)  # raises RecursionError for what jinja could not compile
+    waiting: list[tuple[nodes.Node, int]] = [(template, 1)]
     while waiting:
         node, repeats = waiting.pop()
-        for value in folder.fold(node):
-            if isinstance(value, str) and WIDTH.search(value):
-                yield "template-cost", "high", "formats with a width of thousands of characters", SHORTER
         if isinstance(node, nodes.For):
-            repeats *= max(_length(node.iter, folder), 1)
+            repeats *= sizes.of(node.iter)
         if repeats > REPEATS:
-            yield "template-cost", "high", f"loops {repeats:,} times (line {node.lineno})", SHORTER
+            yield node.lineno, f"loops {repeats:,} times"
             return
+        if isinstance(node, nodes.Const | nodes.Pow) and (size := sizes.of(node)) > LARGE:
+            yield node.lineno, f"has a number of {size:.3g}"
+        if isinstance(node, nodes.Const) and isinstance(node.value, str) and WIDTH.search(node.value):
+            yield node.lineno, "formats with a width of thousands of characters"
+        if isinstance(node, nodes.Mul) and (size := sizes.of(node)) > GROWS:
+            yield node.lineno, f"repeats something {size:,} times"
         if _doubles(node):
-            yield "template-cost", "high", f"joins a text with itself (line {node.lineno})", SHORTER
-        if isinstance(node, nodes.Mul) and max(_grows(*pair, folder) for pair in _sides(node)) > GROWS:
-            yield "template-cost", "high", f"repeats something too often (line {node.lineno})", SHORTER
+            yield node.lineno, "joins a text with itself"
         waiting.extend((child, repeats) for child in node.iter_child_nodes())
 
 
-def _length(node: nodes.Node, folder: Folder) -> int:
-    """Return how often a loop over constants runs, 0 where that depends on what is given."""
-    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "range":
-        numbers = [value for argument in node.args for value in folder.fold(argument) if isinstance(value, int)]
-        return max(numbers, default=0) - min(min(numbers, default=0), 0)
-    return max((len(value) for value in folder.fold(node) if not isinstance(value, int)), default=0)
+class _Sizes:
+    """The most that the constants in an expression may come to, as a number or as a length."""
 
+    def __init__(self, given: Given) -> None:
+        self._given, self._known = given, dict[int | str, int]()
 
-def _sides(node: nodes.Mul) -> list[tuple[nodes.Expr, nodes.Expr]]:
-    return [(node.left, node.right), (node.right, node.left)]
+    def of(self, node: nodes.Node) -> int:
+        """Return at least 1, and at most HUGE."""
+        if id(node) not in self._known:
+            self._known[id(node)] = min(max(1, self._size(node)), HUGE)
+        return self._known[id(node)]
 
-
-def _grows(what: nodes.Expr, times: nodes.Expr, folder: Folder) -> int:
-    """Return how long something gets that is repeated, taking what is unknown for one character."""
-    length = len(what.value) if isinstance(what, nodes.Const) and isinstance(what.value, str) else 1
-    if any(isinstance(value, int) for value in folder.fold(what)):
-        return 0
-    return max((value * length for value in folder.fold(times) if isinstance(value, int)), default=0)
+    def _size(self, node: nodes.Node) -> int:
+        match node:
+            case nodes.Const(value=int() as number):
+                return abs(number)
+            case nodes.Const(value=str() as text):
+                return len(text) if len(text) > SHORT else 1
+            case nodes.Mul(left=left, right=right):
+                return self.of(left) * self.of(right)
+            case nodes.Add(left=left, right=right):
+                return self.of(left) + self.of(right)
+            case nodes.Pow(left=left, right=right):
+                return int(self.of(left) ** min(self.of(right), 64))
+            case nodes.Name() | nodes.NSRef() | nodes.Getattr() if (name := target(node)) in self._given:
+                if name not in self._known:
+                    self._known[name] = 1  # what depends on itself is unknown
+                    self._known[name] = max(map(self.of, self._given[name]))
+                return self._known[name]
+        items = len(node.items) if isinstance(node, nodes.List | nodes.Tuple) else 1
+        return max([items, *map(self.of, node.iter_child_nodes())])
 
 
 def _doubles(node: nodes.Node) -> bool:

@@ -1,72 +1,86 @@
-"""Whether a safetensors file holds exactly what its header says: every tensor, no overlap, no gap, no rest."""
+"""Whether a safetensors file is one: by the library that loads it, and stricter where the library lets things pass."""
 
 from __future__ import annotations
 
+import io
+import math
+import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
-from helpers.errors import InvalidInput
+from helpers.errors import InvalidInput, RefusedModel
 from helpers.ingestion.findings import Finding
-from helpers.ingestion.inspection.header import BITS, EXPORT, MAX_INTEGER, MOST, Header, Tensor, label, read_header
+from helpers.ingestion.inspection.json_files import parsed
 from helpers.ingestion.inspection.opening import open_file
-from helpers.ingestion.inspection.shards import inspect_index
-from helpers.ingestion.policy import Policy
+from helpers.ingestion.names import shown
 
-RULE = "safetensors-header"
-__all__ = ["inspect_index", "inspect_weights"]
+SUFFIX, RULE = ".safetensors", "safetensors-header"
+MAX_HEADER = 16 << 20  # the library reads 100 MB; more than 100,000 tensors fit in this
+MAX_VALUES = 1_500_000
+MAX_NAME, MAX_ELEMENTS = 1024, 2**62
+PLAIN = re.compile(r"[!-~]+")  # as every framework names tensors; it leaves no room for another format in a header
+FIELDS = {"dtype", "shape", "data_offsets"}
+EXPORT = "Export the weights again with the safetensors library"
 
 
-def inspect_weights(path: Path, name: str, policy: Policy) -> Iterator[Finding]:
+def inspect_weights(path: Path, name: str) -> Iterator[Finding]:
     """Yield what is wrong with one safetensors file; reads its header and no tensor."""
     try:
-        with open_file(path) as file:
-            header = read_header(file)
+        read_header(path)
     except InvalidInput as error:
         yield Finding(name, RULE, "high", error.what, error.do)
-    else:
-        for problem in islice(layout_problems(header), MOST):
-            yield Finding(name, RULE, "high", problem, EXPORT)
 
 
-def layout_problems(header: Header) -> Iterator[str]:
-    """Yield every way in which the tensors do not cover the data exactly once."""
-    if not header.tensors:
-        yield "holds no tensors"
-        return
-    for name, tensor in header.tensors.items():
-        if problem := _size_problem(tensor):
-            yield f"has tensor {label(name)} {problem}"
-    yield from _coverage_problems(header)
+def read_header(path: Path) -> dict[str, int]:
+    """Return the size in bytes of every tensor. Raises RefusedModel with the reason why it is no safetensors file.
+
+    The library refuses tensors that overlap, leave a gap, end beyond the file or before it, or do not fit their shape.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    header = parsed(_text(path), MAX_VALUES)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _bad("has __metadata__ that is not one text for each name")
+    for name, entry in header.items():
+        if not PLAIN.fullmatch(name) or len(name) > MAX_NAME:
+            raise _bad(f"has tensor {label(name)}, whose name is empty, too long, or not ASCII without blanks")
+        if not isinstance(entry, dict) or entry.keys() != FIELDS:
+            raise _bad(f"has tensor {label(name)} without exactly a dtype, a shape and two data_offsets")
+    if not header:
+        raise _bad("holds no tensors")
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise _bad(f"is nothing that safetensors loads: {shown(str(error))[:200]}") from error
+    for name, entry in header.items():
+        if math.prod(length or 1 for length in entry["shape"]) > MAX_ELEMENTS:  # also where a zero hides it
+            raise _bad(f"has tensor {label(name)} with more elements than can be counted (overflow)")
+    return {name: entry["data_offsets"][1] - entry["data_offsets"][0] for name, entry in header.items()}
 
 
-def _size_problem(tensor: Tensor) -> str:
-    elements = 1
-    for length in tensor.shape:
-        elements *= length or 1  # a zero must not hide that the rest overflows
-        if elements > MAX_INTEGER:
-            return "with more elements than can be counted (overflow)"
-    bits = BITS[tensor.dtype] * (0 if 0 in tensor.shape else elements)
-    if tensor.end < tensor.begin:
-        return "that ends before it begins"
-    if bits % 8:
-        return f"of {tensor.dtype} that does not end at a whole byte"
-    if bits // 8 != tensor.end - tensor.begin:
-        shape = " x ".join(map(str, tensor.shape)) or "one element"
-        return f"of {tensor.dtype} {shape} = {bits // 8:,} bytes in a range of {tensor.end - tensor.begin:,}"
-    return ""
+def _text(path: Path) -> bytes:
+    with open_file(path) as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8:
+            raise _bad(f"is too short for safetensors: {size} bytes")
+        if length > size - 8:
+            raise _bad(f"claims a header of {length:,} bytes in a file of {size:,}")
+        if length > MAX_HEADER:
+            raise _bad(f"has a header of {length:,} bytes, more than the {MAX_HEADER:,} that are read")
+        text = file.read(length)
+    if not text.startswith(b"{"):
+        raise _bad("has a header that does not begin with {")
+    return text
 
 
-def _coverage_problems(header: Header) -> Iterator[str]:
-    covered, last = 0, ""
-    for begin, end, name in sorted((tensor.begin, tensor.end, name) for name, tensor in header.tensors.items()):
-        if begin < covered:
-            yield f"has tensors {label(last)} and {label(name)} that overlap"
-        elif begin > covered:
-            yield f"has a gap of {begin - covered:,} bytes before tensor {label(name)}"
-        if end >= covered:
-            covered, last = end, name
-    if covered > header.data_bytes:
-        yield f"has tensor {label(last)} that ends {covered - header.data_bytes:,} bytes beyond the file"
-    elif covered < header.data_bytes:
-        yield f"has {header.data_bytes - covered:,} bytes after its last tensor (trailing data)"
+def _bad(problem: str) -> RefusedModel:
+    return RefusedModel(problem, do=EXPORT)
+
+
+def label(text: str) -> str:
+    """Return a name from a file as it can be quoted in a finding."""
+    return repr(shown(text[:80]))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from helpers.errors import StoreFailed
+from helpers.ingestion.oci.reference import Reference
 from helpers.ingestion.publication.repository import Repository
-from helpers.oci.reference import Reference
 
 SCRATCH = "scratch"
 OCI_NAMES = {  # what the docker format calls the same thing

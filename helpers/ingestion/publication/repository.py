@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from helpers.errors import NotFound, SourceUnreachable, StoreFailed, StoreUnreachable
-from helpers.metering import DO_TRUST, retrying
-from helpers.oci.reference import Reference
-from helpers.oci.registry import Registry
-from helpers.patience import distrusted, patiently, refused_tls
+from helpers.ingestion.metering import DO_TRUST, retrying
+from helpers.ingestion.oci.reference import Reference
+from helpers.ingestion.oci.registry import Registry
+from helpers.ingestion.transfer import resumed
+from helpers.runtime.patience import distrusted, patiently, refused_tls
 
 if TYPE_CHECKING:
     import httpx
@@ -54,30 +55,8 @@ class Repository(Registry):
 
     def chunks(self, digest: str) -> Iterator[bytes]:
         """Return a blob piece by piece, going on where it broke off."""
-        stack, done = ExitStack(), 0
-        coming: Iterator[bytes] | None = None
-
-        def more() -> bytes:
-            nonlocal stack, coming
-            try:
-                if coming is None:
-                    incoming = stack.enter_context(self.blob(digest, done))
-                    if incoming.offset != done:
-                        raise ConnectionError(f"the registry sends from byte {incoming.offset:,} on, not {done:,}")
-                    coming = iter(incoming.chunks)
-                return next(coming, b"")
-            except Exception as error:
-                broken, stack, coming = stack, ExitStack(), None
-                broken.__exit__(type(error), error, error.__traceback__)  # where HTTP's errors become a ConnectionError
-                raise
-
         with self._explained():
-            try:
-                while data := retrying(more, str(self.reference)):
-                    done += len(data)
-                    yield data
-            finally:
-                stack.close()
+            yield from resumed(partial(self.blob, digest), str(self.reference))
 
     def small_blob(self, digest: str) -> bytes:
         """Return a blob of at most 64 MiB. Raises StoreFailed for a larger one."""

@@ -17,7 +17,7 @@ from uuid import uuid4
 from helpers.errors import InvalidInput, StoreFailed
 from helpers.ingestion.digests import PROVENANCE, copy_hashed, hash_folder, model_files
 from helpers.ingestion.sealing import Package, is_sealed
-from helpers.locks import held
+from helpers.runtime.locks import held
 
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT, errno.ENOTDIR)  # another process was faster
 ATTEMPTS = 10

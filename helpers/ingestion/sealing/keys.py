@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from helpers.cluster.account import in_pod
 from helpers.errors import InvalidInput, InvalidPolicy, SignatureInvalid, StoreFailed
 from helpers.ingestion.policy import Policy
-from helpers.workspace import home
+from helpers.runtime.account import in_pod
+from helpers.runtime.workspace import home
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey

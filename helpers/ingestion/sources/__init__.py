@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from helpers.errors import InvalidParameter
+from helpers.ingestion.metering import Refused
 from helpers.ingestion.policy import Policy
 from helpers.ingestion.sources.plan import Fetched, Plan
 from helpers.ingestion.sources.quarantine import quarantined
-from helpers.metering import Refused
 
-__all__ = ["Fetched", "fetch"]
+__all__ = ["Fetched", "check_form", "fetch"]
 
 KINDS = "Give a folder, sample://name, hf://org/name@revision, s3://bucket/prefix or oci://registry/repository:tag"
 
@@ -55,10 +55,22 @@ def _receive(plan: Plan, folder: Path, facts: dict[str, str]) -> Fetched:
 def _plan(source: str, policy: Policy) -> Plan:
     from helpers.ingestion.sources import bucket, folder, hub, registry_image
 
+    check_form(source)
     scheme, separator, rest = source.partition("://")
     if not separator:
         return folder.plan(Path(source).expanduser(), policy)
     plans = {"sample": folder.sample, "hf": hub.plan, "s3": bucket.plan, "oci": registry_image.plan}
-    if scheme not in plans:
-        raise InvalidParameter(f"SOURCE begins with {scheme}://, which is no source", do=KINDS)
     return plans[scheme](rest, policy)
+
+
+def check_form(source: str) -> None:
+    """Refuse an address that names no model, whatever its server would say. Raises InvalidParameter."""
+    from helpers.ingestion.oci import Reference
+    from helpers.ingestion.sources import bucket, folder, hub
+
+    scheme, separator, rest = source.partition("://")
+    forms = {"sample": folder.known, "hf": hub.named, "s3": bucket.named, "oci": Reference.parse}
+    if separator and scheme not in forms:
+        raise InvalidParameter(f"SOURCE begins with {scheme}://, which is no source", do=KINDS)
+    if separator:
+        forms[scheme](rest)

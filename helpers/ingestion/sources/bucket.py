@@ -11,16 +11,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from helpers import data_connection
 from helpers.errors import InvalidParameter, NotFound, SourceUnreachable
 from helpers.ingestion.findings import Finding
 from helpers.ingestion.leaving import Leaving
+from helpers.ingestion.metering import persistently, refused
 from helpers.ingestion.policy import Limits, Policy
 from helpers.ingestion.sources.listed import Remote, receive_listed
 from helpers.ingestion.sources.listing import inspect_listing
 from helpers.ingestion.sources.plan import Plan
-from helpers.metering import persistently, refused
-from helpers.transfer import Incoming
+from helpers.ingestion.transfer import Incoming
+from helpers.storage import data_connection
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -41,9 +41,7 @@ class Object(NamedTuple):
 
 def plan(address: str, policy: Policy) -> Plan:
     """Return the plan for a prefix. Raises InvalidParameter, NotFound, SourceUnreachable or Refused."""
-    match = FORM.fullmatch(address)
-    if not match:
-        raise InvalidParameter(f"s3://{address} names no bucket", do="Give s3://bucket/prefix")
+    match = named(address)
     name, prefix = match[1], match[2] or ""
     source = f"s3://{name}/{prefix}".rstrip("/")
     allowed = policy.sources.buckets
@@ -65,6 +63,14 @@ def plan(address: str, policy: Policy) -> Plan:
     remotes = [Remote(item.name, item.size, partial(_opened, store, source, item)) for item in taken]
     facts = {"objects": f"sha256:{identity}"}
     return Plan(identity, origin, facts, findings, partial(receive_listed, source, remotes, policy))
+
+
+def named(address: str) -> re.Match[str]:
+    """Return an address in its parts. Raises InvalidParameter."""
+    match = FORM.fullmatch(address)
+    if not match:
+        raise InvalidParameter(f"s3://{address} names no bucket", do="Give s3://bucket/prefix")
+    return match
 
 
 def _config() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -10,19 +9,40 @@ from pathlib import Path
 from helpers.errors import InvalidParameter, NotFound
 from helpers.ingestion.findings import Finding
 from helpers.ingestion.leaving import Leaving
+from helpers.ingestion.metering import Refused
 from helpers.ingestion.policy import Policy
 from helpers.ingestion.sources.plan import Plan, Sums
-from helpers.metering import Refused
-from helpers.workspace import home
+from helpers.runtime.workspace import home
+
+ELSEWHERE = (
+    "Give SOURCE=hf://organization/name or s3://bucket/prefix; or run `make samples`, upload the sample's folder to a "
+    "bucket and name that"
+)
 
 
 def sample(name: str, policy: Policy) -> Plan:
-    """Return the plan for one of the sample models. Raises InvalidParameter or NotFound."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
-        raise InvalidParameter(f"sample://{name} names no sample", do="Give sample://name")
-    if not (home() / "samples" / name).exists():
-        raise NotFound(f"There is no sample model {name} on this machine", do="Run make samples, which trains them")
-    return plan(home() / "samples" / name, policy)
+    """Return the plan for one of the sample models, which is made now where it is missing.
+
+    Raises InvalidParameter, also where this environment cannot make it, SourceUnreachable or DigestMismatch.
+    """
+    from helpers.ingestion.samples import SAMPLES, ensure_samples
+
+    known(name)
+    try:
+        path = ensure_samples(home() / "samples", [SAMPLES[name]])[name]
+    except ModuleNotFoundError:  # a runtime image has neither torch nor gguf
+        raise InvalidParameter(f"SOURCE is sample://{name}, which only a workspace can make", do=ELSEWHERE) from None
+    return plan(path, policy)
+
+
+def known(name: str) -> None:
+    """Refuse what is no sample's name. Raises InvalidParameter."""
+    from helpers.ingestion.samples import SAMPLES
+
+    if name not in SAMPLES:
+        raise InvalidParameter(
+            f"sample://{name} names no sample model", do=f"Give sample:// and one of {', '.join(SAMPLES)}"
+        )
 
 
 def plan(path: Path, policy: Policy) -> Plan:

@@ -9,12 +9,12 @@ from functools import partial
 from helpers.errors import InvalidParameter
 from helpers.ingestion.findings import Finding
 from helpers.ingestion.leaving import Leaving
+from helpers.ingestion.metering import persistently
 from helpers.ingestion.policy import Policy
 from helpers.ingestion.sources.hub_client import Hub, Repository, Sibling
 from helpers.ingestion.sources.listed import Remote, receive_listed
 from helpers.ingestion.sources.listing import inspect_listing
 from helpers.ingestion.sources.plan import Plan
-from helpers.metering import persistently
 
 FORM = re.compile(r"((?:\w[\w.-]*/)?\w[\w.-]*)(?:@([\w.][\w./-]{0,199}))?", re.ASCII)
 CONSIDERED = "Take it from an allowed organization, or let the platform team add this one to the policy"
@@ -22,9 +22,7 @@ CONSIDERED = "Take it from an allowed organization, or let the platform team add
 
 def plan(address: str, policy: Policy) -> Plan:
     """Return the plan for a repository of the hub. Raises InvalidParameter, NotFound, SourceUnreachable or Refused."""
-    match = FORM.fullmatch(address)
-    if not match or ".." in address:
-        raise InvalidParameter(f"hf://{address} names no model on a hub", do="Give hf://organization/name@revision")
+    match = named(address)
     hub = Hub(match[1], match[2] or "main")
     if findings := _organization(hub.repository, hub.revision, policy):
         return Plan("", {}, {}, findings)
@@ -43,6 +41,14 @@ def plan(address: str, policy: Policy) -> Plan:
     )
     receive = partial(receive_listed, hub.name, _remotes(hub, known, taken), policy)
     return Plan(known.sha, origin, facts, findings, receive)
+
+
+def named(address: str) -> re.Match[str]:
+    """Return an address in its parts. Raises InvalidParameter."""
+    match = FORM.fullmatch(address)
+    if not match or ".." in address:
+        raise InvalidParameter(f"hf://{address} names no model on a hub", do="Give hf://organization/name@revision")
+    return match
 
 
 def _organization(repository: str, revision: str, policy: Policy) -> tuple[Finding, ...]:

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from helpers.errors import NotFound, SourceUnreachable
-from helpers.metering import refused
-from helpers.transfer import Incoming, starts_at, whole
+from helpers.ingestion.metering import refused
+from helpers.ingestion.transfer import Incoming, starts_at, whole
 
 TIMEOUT = 30.0  # seconds without a byte
 ANSWER_BYTES = 64 << 20

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.ingestion.inspection.licenses import CARD, inspect_license
+from helpers.ingestion.metering import Meter, Refused, refused
 from helpers.ingestion.policy import Policy
 from helpers.ingestion.sources.plan import Sums
-from helpers.metering import Meter, Refused, refused
-from helpers.transfer import CHUNK, Opener, download
+from helpers.ingestion.transfer import CHUNK, Opener, download
 
 WORKERS = 4
 

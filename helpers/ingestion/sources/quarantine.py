@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from helpers.errors import InvalidInput, StoreFailed
-from helpers.locks import held
-from helpers.polling import wait_for
+from helpers.runtime.locks import held
+from helpers.runtime.polling import wait_for
 
 KEPT = 14 * 24 * 3600  # seconds that an interrupted download waits for its next run
 

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from helpers.ingestion.findings import Finding
+from helpers.ingestion.oci import Image, Reference, Registry, receive
 from helpers.ingestion.policy import Limits, Policy
 from helpers.ingestion.sources.plan import Plan, Sums
-from helpers.oci import Image, Reference, Registry, receive
 
 
 def plan(address: str, policy: Policy) -> Plan:

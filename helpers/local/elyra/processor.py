@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import tarfile
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,10 @@ from elyra.util.archive import create_temp_archive
 from helpers.errors import InvalidInput, StageFailed
 from helpers.local import pipelines
 from helpers.local.elyra.schema import NAME, TYPE
+from helpers.local.watching import Watch
+from helpers.pipelines.outputs import Node, executed
 from helpers.pipelines.values import check_stages
+from helpers.runtime import runs
 
 
 class Response(RuntimePipelineProcessorResponse):
@@ -39,33 +41,36 @@ class Processor(LocalPipelineProcessor):
     _type, _name = RuntimeProcessorType[TYPE], NAME
 
     def process(self, pipeline: Pipeline) -> Response:
-        """Run all nodes in a copy under `runs/`.
+        """Run all nodes in a copy under `runs/`, in a process that ends with this server.
 
         Raises InvalidParameter before anything starts, StageFailed with the failed node's own message.
         """
         name = re.sub(r"[^\w.-]+", "-", pipeline.name)
-        folder = Path(self.root_dir) / "runs" / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
         operations = PipelineProcessor._sort_operations(pipeline.operations)
         given = _parameters(pipeline)
-        check_stages(self._stage(operation, given) for operation in operations if operation.filename.endswith(".ipynb"))
-        environment = pipelines.local_environment(given)
-        notebooks = pipelines.copy_inputs(folder)
-        for operation in operations:
-            self._copy(operation, notebooks)
-            _set(operation, {name: environment[name] for name in operation.parameters if name in environment})
-        try:
-            super().process(pipeline)
-        except RuntimeError as error:
-            raise StageFailed(str(error), do=f"Read the notebook in {notebooks.relative_to(self.root_dir)}") from error
-        finally:
-            pipelines.clean_up(folder)
+        stages = [self._stage(operation, given) for operation in operations if operation.filename.endswith(".ipynb")]
+        data = check_stages(stages, given)
+        environment = pipelines.local_environment(data.values)
+        folder = runs.place(Path(self.root_dir) / "runs", name, given)
+        with runs.begun(folder, name, given) as run:
+            notebooks = pipelines.copy_inputs(folder)
+            for operation in operations:
+                self._copy(operation, notebooks)
+                _set(operation, {name: environment[name] for name in operation.parameters if name in environment})
+            data.copy(notebooks)
+            watch = Watch([_executed(operation) for operation in operations], folder)
+            where = notebooks.relative_to(self.root_dir)
+            try:
+                pipelines.run_elyra(run, pipeline, folder, Path(self.root_dir), os.environ, watch, _serving)
+            except StageFailed as error:
+                raise StageFailed(error.what, do=f"Read the notebook in {where}") from error
         return Response(_link(Path(operations[-1].filename)), None, None)
 
-    def _stage(self, operation: GenericOperation, given: dict[str, str]) -> tuple[Path, dict[str, str]]:
-        """Return a node's notebook and what it will read from its environment."""
+    def _stage(self, operation: GenericOperation, given: dict[str, str]) -> Node:
+        """Return a node's notebook, what it will read from its environment, and its outputs."""
         taken = {name: given[name] for name in operation.parameters if name in given}
         own = {item.env_var: str(item.value) for item in operation.env_vars}
-        return Path(self.root_dir, operation.filename), taken | own
+        return Node(Path(self.root_dir, operation.filename), taken | own, operation.outputs or ())
 
     def _copy(self, operation: GenericOperation, notebooks: Path) -> None:
         """Put what a pod would get, the file and its dependencies, into the copy, and run that."""
@@ -94,6 +99,20 @@ def _parameters(pipeline: Pipeline) -> dict[str, str]:
 def _set(operation: GenericOperation, more: dict[str, str]) -> None:
     added = ElyraPropertyList(EnvironmentVariable(name, value) for name, value in more.items())
     operation.elyra_props["env_vars"] = ElyraPropertyList.merge(added, operation.env_vars)
+
+
+def _executed(operation: GenericOperation) -> str:
+    own = {item.env_var: str(item.value) for item in operation.env_vars}
+    return executed(Path(operation.filename).stem, own)
+
+
+def _serving() -> bool:
+    """Return whether JupyterLab has not been told to end: at its end it would wait for the run."""
+    from jupyter_server.serverapp import ServerApp
+
+    if not ServerApp.initialized():
+        return True
+    return bool(ServerApp.instance().io_loop.asyncio_loop.is_running())  # type: ignore[attr-defined]
 
 
 def _link(notebook: Path) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sqlite3
 import sys
 from pathlib import Path
 
 from helpers.errors import AssayError, InvalidInput, StoreFailed
+from helpers.local.registry.listening import address, listen
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m helpers.local.registry", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="0 picks a free one")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--port", type=int, help="0 picks a free one")
+    where.add_argument("--fd", type=int, help="a listening socket that this process was given")
     parser.add_argument("--database", type=Path, required=True, help="SQLite file; made where it is missing")
     parser.add_argument("--token-file", type=Path, help="file with the bearer token that clients must send")
     parser.add_argument(
@@ -35,21 +39,18 @@ def _read_token(path: Path | None) -> str:
     return token
 
 
-def serve(host: str, port: int, database: Path, token: str) -> None:
-    """Serve until a signal ends it; raises InvalidInput for a port in use and StoreFailed for an unusable file."""
+def serve(listener: socket.socket, database: Path, token: str) -> None:
+    """Serve until a signal ends it; raises StoreFailed for an unusable file."""
     import uvicorn
 
     from helpers.local.registry.app import create_app
-    from helpers.local.registry.listening import listen
 
-    listener = listen(host, port)
     try:
         app = create_app(database, token)
     except (sqlite3.Error, OSError) as error:
         raise StoreFailed(f"Registry database {database}: {error}", do="Name another file with --database") from error
     # Requests that come before the loop runs wait in the socket's queue, so this is early enough.
-    shown = f"[{host}]" if ":" in host else host
-    print(f"Registry ready at http://{shown}:{listener.getsockname()[1]}", flush=True)
+    print(f"Registry ready at {address(listener)}", flush=True)
     # The registry's client, used inside a request, fails under uvloop: hence asyncio.
     config = uvicorn.Config(app, loop="asyncio", log_level="warning", access_log=False, timeout_graceful_shutdown=5)
     uvicorn.Server(config).run(sockets=[listener])
@@ -59,7 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = _arguments(argv)
     try:
-        serve(arguments.host, arguments.port, arguments.database, _read_token(arguments.token_file))
+        given = None if arguments.fd is None else socket.socket(fileno=arguments.fd)
+        listener = given or listen(arguments.host, arguments.port)
+        serve(listener, arguments.database, _read_token(arguments.token_file))
     except AssayError as error:
         print(error, file=sys.stderr)
         return 1

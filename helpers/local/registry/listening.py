@@ -17,3 +17,9 @@ def listen(host: str, port: int) -> socket.socket:
     # asyncio does this only for sockets that it made itself; without it each answer waits 40 ms for a delayed ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Return the URL of what listens on this socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -6,26 +6,24 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from helpers.artifacts import Endpoint, Selection, now
+from helpers.artifacts import Endpoint, Hardware, Selection, now
 from helpers.cluster import Cluster, connect
-from helpers.errors import ClusterRefused, Forbidden, InvalidDeployment, InvalidParameter
+from helpers.errors import ClusterRefused, Forbidden, InvalidDeployment, InvalidParameter, NotFound
 from helpers.ingestion.policy import load_policy
 from helpers.serving import client
+from helpers.serving.amounts import accelerator, cores, number
+from helpers.serving.files import fitting, require_unchanged, stamp, verified
 from helpers.serving.kserve import removing
-from helpers.serving.kserve.files import find_files
-from helpers.serving.kserve.hardware import served_on
 from helpers.serving.kserve.identity import server
-from helpers.serving.kserve.login import logged_in
-from helpers.serving.kserve.model_source import check_connection, model_source
+from helpers.serving.kserve.model_source import check_connection, logged_in, model_source
 from helpers.serving.kserve.names import SPECIFICATION, Object, annotation, expires, is_ours, service_name
 from helpers.serving.kserve.proving import Served, is_selected, startup_seconds, wait_until_served
-from helpers.serving.kserve.rendering import engine_arguments, inference_service, vendor
-from helpers.serving.kserve.runtimes import provide_runtime
+from helpers.serving.kserve.rendering import engine_arguments, inference_service, provide_runtime, vendor
 from helpers.serving.kserve.state import is_ready
 from helpers.serving.settings import Settings
-from helpers.serving.verification import require_unchanged, stamp
 
 CLEAN_UP_SECONDS = 60
+PRODUCT, MEMORY_MIB = "nvidia.com/gpu.product", "nvidia.com/gpu.memory"  # labels of nodes
 
 
 def deploy(selection: Selection, settings: Settings) -> Endpoint:
@@ -38,18 +36,19 @@ def deploy(selection: Selection, settings: Settings) -> Endpoint:
     model_source(selection, settings)
     check_connection(cluster, selection, settings)
     with logged_in(cluster, selection, settings):
-        tokenizer, proven = find_files(selection, load_policy(settings.policy))
+        tokenizer = verified(selection, load_policy(settings.policy))
+    settings = fitting(settings, tokenizer)
     with client.access(_auth(settings)):
         if service := _taken_over(cluster, selection, settings):
             served = wait_until_served(cluster, selection, settings)
-            return _endpoint(cluster, settings, selection, served, tokenizer, proven, startup_seconds(service))
+            return _endpoint(cluster, settings, selection, served, tokenizer, startup_seconds(service))
         started = time.monotonic()
         _create(cluster, selection, settings)
         try:
             served = wait_until_served(cluster, selection, settings)
             require_unchanged(selection, before)
             startup = round(time.monotonic() - started, 1)
-            return _endpoint(cluster, settings, selection, served, tokenizer, proven, startup)
+            return _endpoint(cluster, settings, selection, served, tokenizer, startup)
         except BaseException as error:
             _clean_up(cluster, service_name(selection), error)
             raise
@@ -110,7 +109,7 @@ def _auth(settings: Settings) -> client.Auth:
 
 
 def _endpoint(
-    cluster: Cluster, settings: Settings, selection: Selection, served: Served, tokenizer: Path, proven: bool,
+    cluster: Cluster, settings: Settings, selection: Selection, served: Served, tokenizer: Path,
     startup: float | None,
 ) -> Endpoint:  # fmt: skip
     return Endpoint(
@@ -125,10 +124,35 @@ def _endpoint(
         kv_cache_gib=None if vendor(settings) else settings.kv_cache_gib,
         startup_seconds=startup,
         digest=selection.digest,
-        digest_verified=proven,
+        digest_verified=True,
         started=now(),
         expires=expires(served.service),
         handle=f"{cluster.namespace}/{service_name(selection)}",
         auth=_auth(settings),
         server=server(served.service, served.pods),
     )
+
+
+def served_on(cluster: Cluster, pods: list[Object], settings: Settings) -> Hardware:
+    """Return the GPU's product and memory from the node's labels, else the resource's name; counts are requests."""
+    resources = settings.pod_resources
+    name, count = accelerator(resources)
+    if not name:
+        gib = round(number(resources["memory"]) / 2**30, 1)
+        return Hardware(type="CPU", count=cores(number(resources["cpu"])), memory_gib=gib)
+    labels = _node_labels(cluster, pods)
+    memory = labels.get(MEMORY_MIB, "")
+    return Hardware(
+        type=labels.get(PRODUCT, name),
+        count=count,
+        memory_gib=round(int(memory) * count / 1024, 1) if memory.isdigit() else None,
+    )
+
+
+def _node_labels(cluster: Cluster, pods: list[Object]) -> dict[str, str]:
+    node = next((str(pod["spec"]["nodeName"]) for pod in pods if (pod.get("spec") or {}).get("nodeName")), "")
+    try:
+        found = cluster.get("Node", node) if node else None
+    except (Forbidden, NotFound):
+        return {}
+    return (found or {}).get("metadata", {}).get("labels") or {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from helpers import errors
 from helpers.errors import DeploymentFailed
 from helpers.serving.amounts import number
+from helpers.serving.kserve.names import POD_OF, Object, expires
 
 SERVER = "kserve-container"
 SET_UP = "runtime-images/openshift/project"
@@ -16,6 +18,21 @@ MODEL_IMAGE = ("modelcar", "modelcar-init")
 DO_FREE = "Free what nobody uses any more (pipeline remove-expired), ask for less in RESOURCES, or try again later"
 SCALE = 1.0  # of every patience; the tests let time run faster
 DO_CONNECTION = "Check endpoint, bucket and keys of the secret in CONNECTION, then run this stage again"
+UNPULLABLE = (
+    "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
+    "RegistryUnavailable", "SignatureValidationFailed",
+)  # fmt: skip
+AT_ONCE = ("InvalidImageName", "ErrImageNeverPull", "SignatureValidationFailed")  # no further attempt can help
+FINAL = r"(?i)unauthorized|authentication required|denied|forbidden|not found|manifest unknown|no match|invalid|x509"
+LIMITED = r"(?i)toomanyrequests|too many requests|rate limit"
+FULL = r"(?i)no space left|disk quota|disk pressure"
+SIGNATURE = r"(?i)SignatureValidationFailed|signature.*(required|valid|policy|accepted)|source image rejected"
+SECOND_ATTEMPT = 75  # seconds in which it has failed too: it begins after 10 to 29 s and may wait for the DNS
+LIMIT_SECONDS = 300
+DO_NEVER = "Ask for less in RESOURCES, or for nodes that have it"
+DO_WAIT = "Free what nobody uses any more (pipeline remove-expired), ask for less in RESOURCES, or raise QUEUE_SECONDS"
+PASSING = r"Too many pods|were unschedulable|free ports|node\.kubernetes\.io/"  # nodes that come back by themselves
+OF_THE_CLUSTER = ("node-role.kubernetes.io/", "node.kubernetes.io/")  # taints that no server should tolerate
 
 
 class Failure(NamedTuple):
@@ -160,3 +177,116 @@ def blocked(location: str, reason: str, message: str) -> Failure:
 def stopped(message: str) -> Failure:
     """Return the failure of a deployment that somebody stopped or removed."""
     return Failure(errors.DeploymentStopped, message, "Ask who did, then run this stage again")
+
+
+def unpullable(pod: str, container: dict[str, Any], message: str, events: list[Object]) -> Failure:
+    """Return the failure of an image.
+
+    The kubelet shows ImagePullBackOff already between the first attempt and the second, which often succeeds: what
+    the message says decides, and where that may pass, the second attempt.
+    """
+    name, reason = container["name"], container["state"]["waiting"]["reason"]
+    said = f"{message} {' '.join(str(event.get('message', '')) for event in events if _failed(event))}"
+    patience = 5 if _attempts(events) > 1 else SECOND_ATTEMPT
+    do = "Check the image in the ServingRuntime, and that the project has a pull secret for it"
+    if name in MODEL_IMAGE:
+        do = "Check that the cluster reaches the model's registry, and name its pull secret in CONNECTION"
+    if re.search(LIMITED, said):
+        do = "The registry limits pulls: name a pull secret with an account there, or try again later"
+        patience = LIMIT_SECONDS
+    elif re.search(SIGNATURE, f"{reason} {said}"):
+        do = "The cluster's policy does not trust the image's signature: take a signed image, or ask its administrator"
+        patience = 0
+    elif re.search(FULL, said):
+        do = "The node's disk is full: ask the cluster's administrator to free or enlarge it"
+    elif reason in AT_ONCE or re.search(FINAL, said):
+        patience = 0
+    what = f"the image {container.get('image') or 'of ' + name} cannot be pulled ({reason}: {message})"
+    return Failure(errors.ImageUnavailable, what, do, patience, pod)
+
+
+def _failed(event: Object) -> bool:
+    return event.get("reason") == "Failed" and "pull" in str(event.get("message", ""))
+
+
+def _attempts(events: list[Object]) -> int:
+    return sum(int(event.get("count") or 1) for event in events if _failed(event) and "Error:" not in event["message"])
+
+
+def unschedulable(pod: Object, message: str, nodes: list[Object] | None) -> Failure:
+    """Return the failure of a pod for which there is no node now.
+
+    Never fits: the scheduler says of each node that nothing which ends there would help ("Preemption is not helpful";
+    since Kubernetes 1.33 also where a node has less than is asked for), or the nodes may be read and none has as much.
+    Where neither can be told, something is taken, and the pod queues.
+    """
+    name, (now, _, later) = pod["metadata"]["name"], message.partition("preemption:")
+    short = tuple(dict.fromkeys(re.findall(r"Insufficient ([\w./-]*\w)", now)))
+    if not short and re.search(r"(?i)persistentvolumeclaim|volume", now):
+        return Failure(
+            errors.ModelUnavailable, f"no node can mount its volume ({message})", "Check the claim", 20, name
+        )
+    tainted = [
+        key for key in re.findall(r"untolerated taint\(?s?\)? \{([^:}=]+)", now) if not key.startswith(OF_THE_CLUSTER)
+    ]
+    advice = (
+        f"Add {' and '.join(dict.fromkeys(tainted))} to TOLERATIONS if the server may run there. " if tainted else ""
+    )
+    if not short and not re.search(PASSING, now):
+        return Failure(errors.NotSchedulable, f"no node takes its pod ({message})", f"{advice}{DO_FREE}", 20, name)
+    if _unhelpful(now, later) or (nodes is not None and not any(_holds(node, pod) for node in nodes)):
+        what = f"no node could ever hold its pod: {' and '.join(short) or 'none fits'} ({message})"
+        return Failure(errors.NotSchedulable, what, f"{advice}{DO_NEVER}", 20, name)
+    missing = f"no node has enough free {' and '.join(short)}" if short else "no node takes its pod now"
+    return Failure(
+        errors.NotSchedulable, f"{missing} ({message})", f"{advice}{DO_WAIT}", pod=name, queued=True, short=short
+    )
+
+
+def gated(pod: str, message: str) -> Failure:
+    """Return the failure of a pod that a queue (Kueue's) has not let in."""
+    what = f"its queue has not admitted it ({message})"
+    return Failure(
+        errors.NotSchedulable, what, "Look at the queue in QUEUE, or raise QUEUE_SECONDS", pod=pod, queued=True
+    )
+
+
+def holders(pods: Iterable[Object], resources: tuple[str, ...]) -> list[str]:
+    """Return who in the project has a device of these kinds, and until when where that is known."""
+    devices = [resource for resource in resources if "/" in resource]
+    found = []
+    for pod in pods:
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if ended or not (pod.get("spec") or {}).get("nodeName") or not any(_requested(pod).get(one) for one in devices):
+            continue
+        owner = (pod["metadata"].get("labels") or {}).get(POD_OF) or pod["metadata"]["name"]
+        until = expires(pod)
+        found.append(f"{owner} (until {until:%H:%M} UTC)" if until else str(owner))
+    return sorted(set(found))
+
+
+def _unhelpful(now: str, later: str) -> bool:
+    """Return whether the scheduler says of every node that nothing which ends there would make room."""
+    total, helpless = re.search(r"0/(\d+) nodes", now), re.search(r"(\d+) Preemption is not helpful", later)
+    return bool(total and helpless and int(helpless[1]) >= int(total[1])) and not re.search(PASSING, now)
+
+
+def _requested(pod: Object) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for container in (pod.get("spec") or {}).get("containers") or []:
+        for resource, amount in ((container.get("resources") or {}).get("requests") or {}).items():
+            total[resource] = total.get(resource, 0) + _amount(amount)
+    return total
+
+
+def _holds(node: Object, pod: Object) -> bool:
+    """Return whether a node that ran nothing else would have as much as the pod asks for."""
+    has = (node.get("status") or {}).get("allocatable") or {}
+    return all(_amount(has.get(resource, "0")) >= amount for resource, amount in _requested(pod).items())
+
+
+def _amount(quantity: object) -> float:
+    try:
+        return number(str(quantity))
+    except (AssertionError, KeyError, ValueError):
+        return float("inf")  # a spelling that is not known proves nothing

@@ -1,19 +1,25 @@
-"""Where KServe takes the model from: an image, a bucket by its connection, or a volume."""
+"""Where KServe takes the model from: an image, or a bucket by its connection; and what opens them."""
 
 from __future__ import annotations
 
 import base64
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from helpers.artifacts import Selection
 from helpers.cluster import Cluster
 from helpers.errors import InvalidParameter, NotFound
+from helpers.serving.files import address
 from helpers.serving.settings import Settings
-from helpers.serving.verification import address
 
 STORE = "assay-store"
 DASHBOARD = ("opendatahub.io/managed", "opendatahub.io/dashboard")  # without these the connection is not used
+FIELD, VARIABLE = ".dockerconfigjson", "REGISTRY_AUTH_FILE"
 
 
 def model_source(selection: Selection, settings: Settings) -> dict[str, Any]:
@@ -23,12 +29,12 @@ def model_source(selection: Selection, settings: Settings) -> dict[str, Any]:
     if place.scheme == "s3":
         storage = {"key": settings.connection or STORE, "path": place.path.strip("/")}
         return {"storage_uri": None, "storage": storage, "pull_secrets": None}
-    if place.scheme not in ("oci", "pvc"):
+    if place.scheme != "oci":
         raise InvalidParameter(
             f"{selection.label} is at {uri}, which no pod of a cluster can reach",
             do="Ingest it with MODEL_STORE s3://bucket/prefix or oci://host/repository, or set TARGET to local",
         )
-    secrets = [{"name": settings.connection}] if place.scheme == "oci" and settings.connection else None
+    secrets = [{"name": settings.connection}] if settings.connection else None
     return {"storage_uri": uri, "storage": None, "pull_secrets": secrets}
 
 
@@ -39,7 +45,7 @@ def check_connection(cluster: Cluster, selection: Selection, settings: Settings)
     """
     place = urlparse(selection.uri)
     name = settings.connection or (STORE if place.scheme == "s3" else "")
-    if not name or place.scheme == "pvc":
+    if not name:
         return
     if not (secret := cluster.get("Secret", name)):
         raise NotFound(
@@ -60,3 +66,29 @@ def check_connection(cluster: Cluster, selection: Selection, settings: Settings)
             f"The connection {name} is for the bucket {bucket or '(none)'}, and {selection.label} is in {place.netloc}",
             do="Name the connection of that bucket in CONNECTION",
         )
+
+
+@contextmanager
+def logged_in(cluster: Cluster, selection: Selection, settings: Settings) -> Iterator[None]:
+    """Let this process read the model's image as KServe will; the file with the login is gone afterwards.
+
+    A login that is there already stays in use. Raises InvalidParameter for a secret of another kind.
+    """
+    if not (selection.uri.startswith("oci://") and settings.connection) or os.environ.get(VARIABLE):
+        yield
+        return
+    secret = cluster.get("Secret", settings.connection) or {}
+    if not (content := (secret.get("data") or {}).get(FIELD)):
+        raise InvalidParameter(
+            f"The secret {settings.connection} opens no image registry: it has no {FIELD}",
+            do="Name the pull secret of the model's registry in CONNECTION",
+        )
+    with tempfile.TemporaryDirectory(prefix="assay-login-") as folder:
+        path = Path(folder, "config.json")
+        path.touch(mode=0o600)
+        path.write_bytes(base64.b64decode(content))
+        os.environ[VARIABLE] = str(path)
+        try:
+            yield
+        finally:
+            del os.environ[VARIABLE]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from helpers import errors
-from helpers.serving.kserve import failures, images, nodes
+from helpers.serving.kserve import failures
 from helpers.serving.kserve.failures import SERVER, Failure
 from helpers.serving.kserve.names import Object
 
@@ -99,8 +99,8 @@ def _container(pod: str, container: dict[str, Any], events: list[Object], *, fir
     name, ended = container["name"], _ended(container)
     waiting = (container.get("state") or {}).get("waiting") or {}
     reason = waiting.get("reason", "")
-    if reason in images.UNPULLABLE:
-        return images.unpullable(pod, container, _short(waiting), events)
+    if reason in failures.UNPULLABLE:
+        return failures.unpullable(pod, container, _short(waiting), events)
     if reason in MISCONFIGURED:
         return failures.misconfigured(pod, name, reason, _short(waiting))
     if ended.get("reason") == "OOMKilled":
@@ -137,11 +137,11 @@ def _unscheduled(pod: Object, events: list[Object], known_nodes: list[Object] | 
     """Return that no node takes the pod, unless an autoscaler has promised one."""
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("reason") == "SchedulingGated":
-        return nodes.gated(pod["metadata"]["name"], _short(scheduled))
+        return failures.gated(pod["metadata"]["name"], _short(scheduled))
     promised = any(event.get("reason") in PROMISES for event in events)
     if scheduled.get("reason") != "Unschedulable" or promised:
         return None
-    return nodes.unschedulable(pod, " ".join(str(scheduled.get("message", "")).split()), known_nodes)
+    return failures.unschedulable(pod, " ".join(str(scheduled.get("message", "")).split()), known_nodes)
 
 
 def _unprepared(pod: str, status: dict[str, Any], events: list[Object]) -> Failure | None:

@@ -3,22 +3,91 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlparse
 
 from helpers.artifacts import Selection, now
 from helpers.cluster import Cluster
-from helpers.errors import DigestMismatch
-from helpers.polling import wait_for
+from helpers.errors import DigestMismatch, EndpointUnreachable
+from helpers.runtime.polling import wait_for
 from helpers.serving import client
-from helpers.serving.kserve.address import endpoint_url
-from helpers.serving.kserve.answering import Answering
 from helpers.serving.kserve.names import DIGEST, Object, annotation, service_name
 from helpers.serving.kserve.rendering import inference_service
 from helpers.serving.kserve.watching import Watch
 from helpers.serving.settings import Settings
 
 INTERVAL = 2.0
+PORT = 8080  # of vLLM's container
+EXPOSED = ("networking.kserve.io/visibility", "exposed")
+SILENT_SECONDS = 120  # for a Route, a name in the DNS or a proxy that comes a moment later
+REFUSED_SECONDS = 15
+
+
+class Answering:
+    """True once the deployment is ready and its /health says so; a Ready condition may only mean an open port."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self._ready_at = 0.0
+
+    def __call__(self) -> bool:
+        """Look once. Raises DeploymentFailed or EndpointUnreachable."""
+        if not self.watch.ready():
+            self._ready_at = 0.0
+            return False
+        cluster, name = self.watch.cluster, self.watch.name
+        self._ready_at = self._ready_at or time.monotonic()
+        url = endpoint_url(cluster, cluster.get("InferenceService", name) or {"metadata": {"name": name}})
+        status = client.health(url)
+        if isinstance(status, int) and 200 <= status < 300:
+            return True
+        self.watch.progress = f"ready, and {url}/health answers {status}"
+        waited = time.monotonic() - self._ready_at
+        if status in (401, 403) and waited >= REFUSED_SECONDS:
+            raise EndpointUnreachable(
+                f"{url} does not accept this account's token ({status})",
+                do=f"Let it `get` inferenceservices in {cluster.namespace}, or put a token that may into {client.KEY}",
+            )
+        if waited >= SILENT_SECONDS:
+            raise EndpointUnreachable(
+                f"{url} is ready and does not answer here: {status}",
+                do="Check NetworkPolicies; from outside the cluster set ACCESS to exposed",
+            )
+        return False
+
+
+def endpoint_url(cluster: Cluster, service: Object) -> str:
+    """Return the base address without a trailing slash. Raises EndpointUnreachable where there is none.
+
+    A Route's address and one with a port are taken as they are. Without a port it depends on the Service: a headless
+    one has none of its own, so the container's counts, any other forwards port 80.
+    """
+    status, name = service.get("status") or {}, service["metadata"]["name"]
+    exposed = (service["metadata"].get("labels") or {}).get(EXPOSED[0]) == EXPOSED[1]
+    inside = (status.get("address") or {}).get("url")
+    url = str((status.get("url") if exposed else inside or status.get("url")) or "").rstrip("/")
+    if not url:
+        raise EndpointUnreachable(
+            f"{cluster.namespace}/{name} is ready and says no address",
+            do="Look at its status, or remove it and try again",
+        )
+    parsed = urlparse(url)
+    if exposed or parsed.scheme != "http" or parsed.port:
+        return url
+    port = service_port(cluster.get("Service", f"{name}-predictor"))
+    return url if port == 80 else f"{url}:{port}"
+
+
+def service_port(service: Object | None) -> int:
+    """Return the port under which a Service's name leads to the server."""
+    spec: dict[str, Any] = (service or {}).get("spec") or {}
+    if spec.get("clusterIP") != "None":
+        return 80
+    ports: list[dict[str, Any]] = spec.get("ports") or []
+    target = ports[0].get("targetPort") if ports else None
+    return target if isinstance(target, int) else PORT
 
 
 class Served(NamedTuple):

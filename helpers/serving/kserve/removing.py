@@ -8,7 +8,7 @@ from helpers.artifacts import now
 from helpers.artifacts.run import label
 from helpers.cluster import Cluster, connect
 from helpers.errors import Forbidden, NotFound
-from helpers.polling import wait_for
+from helpers.runtime.polling import wait_for
 from helpers.serving.kserve.names import POD_OF, RUN, SELECTOR, Object, expires, is_ours
 
 GONE_SECONDS = 300

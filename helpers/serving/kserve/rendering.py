@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
+from importlib.resources import files
 from typing import Any
 
 from helpers.artifacts import Selection, run
+from helpers.cluster import Cluster
+from helpers.errors import Forbidden, InvalidDeployment, InvalidParameter
+from helpers.runtime.workspace import ROOT
 from helpers.serving.amounts import accelerator
+from helpers.serving.kserve.failures import SET_UP, from_template
 from helpers.serving.kserve.model_source import model_source
 from helpers.serving.kserve.names import EXPIRES, SPECIFICATION, Object, registry_label, service_name
-from helpers.serving.kserve.templates import render
+from helpers.serving.kserve.removing import delete_runtime
 from helpers.serving.settings import Settings
 
 OWN_TEMPLATE = {"": "serving-runtime-cpu", "nvidia.com": "serving-runtime-gpu"}
@@ -23,6 +29,8 @@ PLATFORM_RUNTIME = {
 }
 PARALLEL = ("--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp", "--data-parallel-size", "-dp")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+FOLDER = ROOT / "runtime-images" / "vllm"
 
 
 def vendor(settings: Settings) -> str:
@@ -84,3 +92,66 @@ def _run(selection: Selection) -> str | None:
 
 def _moment(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
+
+
+def render(template: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return a template's object with every `${name}` replaced by that value; None leaves the field out."""
+    import yaml
+
+    filled: dict[str, Any] = _fill(yaml.safe_load(_text(f"{template}.yaml")), values)
+    return filled
+
+
+def _text(name: str) -> str:
+    """Read a template from the repository, or from the installed package, which a pod has alone."""
+    path = FOLDER / name
+    packaged = files("helpers.serving.kserve") / "templates" / name
+    return path.read_text("utf-8") if path.is_file() else packaged.read_text("utf-8")
+
+
+def _fill(node: Any, values: dict[str, Any]) -> Any:
+    if isinstance(node, dict):
+        filled = {key: _fill(value, values) for key, value in node.items()}
+        return {key: value for key, value in filled.items() if value is not None}
+    if isinstance(node, list):
+        return [_fill(item, values) for item in node]
+    if isinstance(node, str) and (found := PLACEHOLDER.fullmatch(node)):
+        return values[found[1]]
+    return node
+
+
+def provide_runtime(cluster: Cluster, selection: Selection, settings: Settings, expires: datetime) -> str:
+    """Return the name of the ServingRuntime, created first where this account may. Raises InvalidDeployment."""
+    if settings.serving_runtime:
+        return _existing(
+            cluster, settings.serving_runtime, "Name one of the project in SERVING_RUNTIME, or leave it at auto"
+        )
+    ours = serving_runtime(selection, settings, expires)
+    if ours and cluster.allowed("create", "ServingRuntime"):
+        name = str(ours["metadata"]["name"])
+        delete_runtime(cluster, name)
+        if not cluster.get("ServingRuntime", name):
+            cluster.create(ours)
+        return name
+    if not (platform := PLATFORM_RUNTIME.get(vendor(settings))):
+        raise InvalidParameter(
+            f"Neither Assay nor OpenShift AI has a ServingRuntime for {vendor(settings)}",
+            do="Name one of the project in SERVING_RUNTIME",
+        )
+    print(f"This account may not create a ServingRuntime in {cluster.namespace}: {platform} is used", flush=True)
+    return _existing(
+        cluster,
+        platform,
+        f"This account may not create one: let it (`oc -n {cluster.namespace} apply -k {SET_UP}`), or make that one: "
+        f"{from_template(platform)}",
+    )
+
+
+def _existing(cluster: Cluster, name: str, do: str) -> str:
+    """Return a name after a look, where looking is allowed; else KServe says whether it is there."""
+    try:
+        if not cluster.get("ServingRuntime", name):
+            raise InvalidDeployment(f"There is no ServingRuntime {name} in {cluster.namespace}", do=do)
+    except Forbidden as error:
+        print(f"Whether there is a ServingRuntime {name} KServe will tell: {error.what}", flush=True)
+    return name

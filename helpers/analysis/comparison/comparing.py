@@ -1,0 +1,139 @@
+"""Put measured versions side by side; only those that were asked the same are compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from helpers.analysis.comparison.answers import Answer, Key, chance, read_answers
+from helpers.analysis.comparison.contract import Category, Comparison, Flip, Pair, Standing
+from helpers.analysis.comparison.grouping import choose
+from helpers.analysis.comparison.pairing import all_pairs
+from helpers.analysis.comparison.speed import speed
+from helpers.analysis.comparison.verdict import overall, standing_verdict
+from helpers.artifacts import Record
+from helpers.artifacts.accuracy import COVERAGE
+from helpers.errors import NotFound
+from helpers.statistics import above_chance, holm, mean_of_scores
+
+Answers = dict[Key, Answer]
+
+
+def compare(
+    records: Sequence[Record],
+    samples: Mapping[str, Path | Iterable[dict[str, Any]]],
+    margin: float = 0.0,
+    own: str = "",
+    coverage: float = COVERAGE,
+) -> Comparison:
+    """Compare the records that `choose` takes; `samples` gives each one's per-question log by record id.
+
+    Differences in accuracy of less than `margin` do not matter to the reader. `own` is the record of this run, if any,
+    `coverage` the share of its questions that a version has to have answered.
+
+    Every other record is listed in `not_compared` with the reason.
+    Raises NotFound where there is no record, ArtifactMissing where a per-question log is.
+    """
+    if not records:
+        raise NotFound(
+            "There is no record to compare", do="Run the ai-engineer pipeline for at least one model version"
+        )
+    chosen, notes = choose(records, own, coverage)
+    answers = {each.label: read_answers(samples[each.record_id], each.evaluation.metric) for each in chosen}
+    rows = sorted(
+        (_standing(record, answers[record.label], coverage) for record in chosen), key=lambda row: -row.accuracy
+    )
+    standings = _together(rows)
+    pairs = all_pairs(standings, answers, margin)
+    of_each: dict[str, list[Pair]] = {row.label: [] for row in standings}
+    for pair in pairs:
+        of_each[pair.first].append(pair)
+        of_each[pair.second].append(pair)
+    standings = [row.model_copy(update={"verdict": standing_verdict(row, of_each[row.label])}) for row in standings]
+    return Comparison(
+        standings=tuple(standings),
+        pairs=pairs,
+        flips=tuple(_flips([row.label for row in standings], answers)),
+        verdict=overall(standings, pairs),
+        not_compared=tuple(notes),
+    )
+
+
+def _together(rows: Sequence[Standing]) -> list[Standing]:
+    """Return the rows with the p-values of guessing for testing all of them: of many that guess one seems better."""
+    known = [row.guessing for row in rows if row.guessing is not None]
+    judged = iter(holm(known))
+    return [row if row.guessing is None else row.model_copy(update={"guessing_together": next(judged)}) for row in rows]
+
+
+def _standing(record: Record, answers: Answers, coverage: float) -> Standing:
+    evaluation, hardware = record.evaluation, record.endpoint.hardware
+    scores = [answer.score for answer in answers.values()]
+    guessed = chance(answers.values()) if evaluation.chance is None else evaluation.chance
+    return Standing(
+        label=record.label,
+        name=record.selection.name,
+        version=record.selection.version,
+        digest=record.selection.digest,
+        record_id=record.record_id,
+        purpose=record.purpose,
+        task=evaluation.task,
+        dataset_digest=evaluation.dataset_digest,
+        evaluation=evaluation.name,
+        load_test=record.sweep.name,
+        accuracy=evaluation.score,
+        interval=evaluation.interval,
+        kind=evaluation.score_kind,
+        n=evaluation.n,
+        failed=evaluation.total - evaluation.n,
+        chance=guessed,
+        guessing=None if guessed is None else above_chance(scores, guessed),
+        partial=evaluation.short_of(coverage),
+        unverified=record.unverified,
+        **speed(record.sweep),
+        operating_point=record.sweep.operating_point.reason,
+        slo=record.sweep.slo.model_dump_json(exclude_none=True),
+        workload=record.sweep.workload,
+        hardware=str(hardware),
+        hardware_type=hardware.type,
+        hardware_count=hardware.count,
+        startup_seconds=record.endpoint.startup_seconds,
+        categories=tuple(by_category(answers.values(), evaluation.interval.confidence)),
+    )
+
+
+def by_category(answers: Iterable[Answer], confidence: float = 0.95) -> list[Category]:
+    """Return the score on each category with its interval, in the order of the names."""
+    groups: dict[str, list[float]] = {}
+    for answer in answers:
+        groups.setdefault(answer.category, []).append(answer.score)
+    return [
+        Category(
+            name=name,
+            score=min(math.fsum(scores) / len(scores), 1.0),
+            n=len(scores),
+            interval=mean_of_scores(scores, confidence),
+        )
+        for name, scores in sorted(groups.items())
+    ]
+
+
+def _flips(labels: Sequence[str], answers: Mapping[str, Answers]) -> Iterable[Flip]:
+    """Yield the questions that all answered and not all answered alike, best model's failures last."""
+    if len(labels) < 2:
+        return
+    common = set.intersection(*(set(answers[label]) for label in labels))
+    rows = [{label: answers[label][key] for label in labels} for key in sorted(common)]
+    differing = [row for row in rows if len({answer.correct for answer in row.values()}) > 1]
+    for row in sorted(differing, key=lambda row: [not answer.correct for answer in row.values()]):
+        question = row[labels[0]]
+        yield Flip(
+            question=question.question,
+            category=question.category,
+            text=question.text,
+            expected=question.expected,
+            answers={label: answer.given for label, answer in row.items()},
+            correct={label: answer.correct for label, answer in row.items()},
+        )

@@ -1,0 +1,111 @@
+"""Every two versions on the questions that both were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from pydantic import Field
+
+from helpers.analysis.comparison.answers import Answer, Key
+from helpers.analysis.comparison.contract import MOST, Pair, Standing
+from helpers.analysis.comparison.verdict import detail, sentence
+from helpers.artifacts import Contract
+from helpers.errors import NotFound
+from helpers.statistics import Paired, adjusted, from_counts, from_scores
+
+Answers = Mapping[Key, Answer]
+
+
+class Marks(Contract):
+    """Sets of questions as bits, so that two versions are counted against each other in a microsecond."""
+
+    asked: int
+    correct: int
+    scores: dict[int, float] = Field(default={}, description="by bit; empty where each is 0 or 1")
+
+    def at(self, places: Sequence[int]) -> list[float]:
+        """Return the scores of questions by the places of their bits."""
+        return [self.scores[place] if self.scores else float(self.correct >> place & 1) for place in places]
+
+
+def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], margin: float) -> tuple[Pair, ...]:
+    """Return every two versions, the more accurate first, tested together.
+
+    All pairs are one family for Holm's correction, however few of them are shown: which version is the best is seen in
+    the same answers, and the best of many equals beats the rest by chance. Of more than MOST versions only the pairs
+    with the most accurate one have a sentence and tests by category, and the categories of all these are one family
+    too. Raises NotFound where two share no question.
+    """
+    marks, among = _marks(answers)
+    both = list(combinations(standings, 2))
+    tested = [_tested(marks[a.label], marks[b.label], -1, a.interval.confidence, margin) for a, b in both]
+    for (first, second), result in zip(both, tested, strict=True):
+        _require(first, second, result)
+    pairs = list(zip(both, adjusted([result for result in tested if result]), strict=True))
+    full = {row.label for row in (standings if len(standings) <= MOST else standings[:1])}
+    topics = _together(
+        [_categories(marks[a.label], marks[b.label], among, r) if a.label in full else {} for (a, b), r in pairs]
+    )
+    return tuple(
+        Pair(
+            first=a.label,
+            second=b.label,
+            paired=result,
+            categories=parts,
+            sentence=sentence(a, b, result) if a.label in full else "",
+            detail=detail(a, b, result, len(both)) if a.label in full else "",
+        )
+        for ((a, b), result), parts in zip(pairs, topics, strict=True)
+    )
+
+
+def _marks(answers: Mapping[str, Answers]) -> tuple[dict[str, Marks], dict[str, int]]:
+    """Return each version's questions, and each category's; the same question has the same text, too."""
+    every = sorted({(key, answer.digest) for mine in answers.values() for key, answer in mine.items()})
+    bits = {question: 1 << place for place, question in enumerate(every)}
+    topics: dict[str, int] = {}
+    marks = {}
+    for label, mine in answers.items():
+        asked = correct = 0
+        scores = {}
+        for key, answer in mine.items():
+            bit = bits[key, answer.digest]
+            asked |= bit
+            correct |= bit if answer.correct else 0
+            scores[bit.bit_length() - 1] = answer.score
+            topics[answer.category] = topics.get(answer.category, 0) | bit
+        plain = all(score in (0, 1) for score in scores.values())
+        marks[label] = Marks(asked=asked, correct=correct, scores={} if plain else scores)
+    return marks, dict(sorted(topics.items()))
+
+
+def _tested(mine: Marks, theirs: Marks, among: int, confidence: float, margin: float) -> Paired | None:
+    """Return the two on the questions `among` those that both were asked, None where there are none."""
+    common = mine.asked & theirs.asked & among
+    if common and (mine.scores or theirs.scores):
+        places = [place for place, bit in enumerate(f"{common:b}"[::-1]) if bit == "1"]
+        return from_scores(mine.at(places), theirs.at(places), confidence, margin)
+    a, b = mine.correct & common, theirs.correct & common
+    counts = (a & b).bit_count(), (a & ~b).bit_count(), (b & ~a).bit_count(), common.bit_count()
+    return from_counts(*counts, confidence, margin) if common else None
+
+
+def _require(first: Standing, second: Standing, result: Paired | None) -> None:
+    if result is None:
+        raise NotFound(
+            f"{first.label} and {second.label} have no question in common",
+            do="Run lm_eval_task for both with the same limit",
+        )
+
+
+def _categories(mine: Marks, theirs: Marks, topics: Mapping[str, int], whole: Paired) -> dict[str, Paired]:
+    """Return the pair on each category of questions."""
+    tested = {name: _tested(mine, theirs, among, whole.confidence, whole.margin) for name, among in topics.items()}
+    return {name: result for name, result in tested.items() if result}
+
+
+def _together(topics: Sequence[dict[str, Paired]]) -> list[dict[str, Paired]]:
+    """Return the pairs' categories as one family: of many, some would differ by chance."""
+    judged = iter(adjusted([result for parts in topics for result in parts.values()]))
+    return [{name: next(judged) for name in parts} for parts in topics]

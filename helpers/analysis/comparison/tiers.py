@@ -1,0 +1,204 @@
+"""Every measurement of the versions side by side: one row for each figure, tested as one family in each tier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Literal
+
+from pydantic import Field
+
+from helpers.analysis.comparison.answers import Answer, Key
+from helpers.analysis.comparison.grouping import asked_of, most_alike
+from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Record
+from helpers.artifacts.deployment import UNKNOWN
+from helpers.artifacts.record import AnyMeasurement
+from helpers.artifacts.speed import FIGURES, figures
+from helpers.statistics import Paired, adjusted, compare, holm, mean_interval, welch
+
+ORDER = ("performance", "format", "accuracy", "tools", "safety", "application")
+CONFIDENCE = 0.95  # of the tests of a tier together
+SPEED = ("requests_per_second", "ttft_p95_ms", "itl_p95_ms")
+Read = Callable[[Record, Evaluation], Mapping[Key, Answer]]
+
+
+class Cell(Contract):
+    """One version's figure; None where it was not measured, or not in the same way, as `note` says."""
+
+    label: str
+    value: float | None = None
+    interval: Interval | None = None
+    n: int = 0
+    note: str = ""
+    better_than: tuple[str, ...] = Field(default=(), description="versions than which a test shows it to be better")
+
+
+class Row(Contract):
+    """One figure of one measurement, of every version."""
+
+    name: str
+    tier: str
+    subject: str
+    metric: str
+    unit: str = ""
+    better: Literal["higher", "lower", "zero"] = "higher"
+    test: str = ""
+    cells: tuple[Cell, ...]
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """The versions that are shown to be better than every other one that was measured in the same way."""
+        measured = {cell.label for cell in self.cells if cell.value is not None}
+        return tuple(c.label for c in self.cells if len(measured) > 1 and {*c.better_than} >= measured - {c.label})
+
+
+def tiers(records: Sequence[Record], read: Read, own: str = "") -> tuple[Row, ...]:
+    """Return a row for each figure that the records hold, the base of the pyramid first.
+
+    Of each measurement those are compared that were asked the same; `read` returns an evaluation's answers. The tests
+    of one tier are one family (Holm).
+    """
+    found: list[Row] = []
+    for tier in ORDER:
+        names = sorted({each.name for record in records for each in record.measurements if each.tier == tier})
+        loads: list[_Speeds] = []
+        scores: list[_Scores] = []
+        for name in names:
+            alike, notes = _alike(records, name, own)
+            load_tests = {label: (r, each) for label, (r, each) in alike.items() if isinstance(each, LoadTest)}
+            evaluations = {label: (r, each) for label, (r, each) in alike.items() if isinstance(each, Evaluation)}
+            if load_tests:
+                loads += [_Speeds(name, metric, load_tests, notes) for metric in SPEED]
+            if evaluations:
+                scores.append(_Scores(name, evaluations, notes, read))
+        found += [*_speed_rows(loads, records), *_score_rows(scores, records)]
+    return tuple(found)
+
+
+def _alike(
+    records: Sequence[Record], name: str, own: str
+) -> tuple[dict[str, tuple[Record, AnyMeasurement]], dict[str, str]]:
+    """Return the measurements of a name that were asked the same, by version, and why each other is not among them."""
+    named = [(record, each) for record in records for each in record.measurements if each.name == name]
+    reference = most_alike([(record.record_id, each) for record, each in named], own)
+    alike = {record.label: (record, each) for record, each in named if asked_of(each) == reference}
+    others = {record.label: "asked otherwise" for record, _ in named if record.label not in alike}
+    return alike, others
+
+
+class _Speeds:
+    """One figure of the load tests, with every two versions' p-value."""
+
+    def __init__(
+        self, name: str, metric: str, found: Mapping[str, tuple[Record, LoadTest]], notes: Mapping[str, str]
+    ) -> None:
+        tests = {label: each for label, (_, each) in found.items()}
+        self.name, self.metric, self.tests, self.notes = name, metric, tests, notes
+        self.values = {label: self._repeats(each) for label, each in tests.items()}
+        same = [pair for pair in combinations(found, 2) if _same_hardware(*(found[label][0] for label in pair))]
+        tried = {pair: welch(*(self.values[label] for label in pair)) for pair in same}
+        self.p_values = {pair: p for pair, p in tried.items() if p is not None}
+
+    def _repeats(self, test: LoadTest) -> list[float]:
+        return [value for point in test.measured if (value := figures(point)[self.metric]) is not None]
+
+    def cell(self, label: str, better: Sequence[tuple[str, str]]) -> Cell:
+        if label not in self.tests:
+            return Cell(label=label, note=self.notes.get(label, "not measured"))
+        headline = self.tests[label].headline
+        value = figures(headline)[self.metric] if headline else None
+        if value is None:
+            return Cell(label=label, note="no load met the SLO" if headline is None else "not measured")
+        repeats = self.values[label]
+        beaten = tuple(theirs for mine, theirs in better if mine == label)
+        return Cell(label=label, value=value, interval=mean_interval(repeats), n=len(repeats), better_than=beaten)
+
+
+def _speed_rows(found: Sequence[_Speeds], records: Sequence[Record]) -> list[Row]:
+    family = iter(holm([p for each in found for p in each.p_values.values()]))
+    rows = []
+    for each in found:
+        lower = FIGURES[each.metric].get("better") == "lower"
+        better = []
+        for (first, second), p_value in zip(each.p_values, family, strict=False):
+            if p_value < 1 - CONFIDENCE:
+                means = [sum(each.values[label]) / len(each.values[label]) for label in (first, second)]
+                better.append((first, second) if (means[0] < means[1]) == lower else (second, first))
+        cells = tuple(each.cell(record.label, better) for record in records)
+        if any(cell.value is not None for cell in cells) or each.metric == SPEED[0]:
+            rows.append(
+                Row(
+                    name=each.name,
+                    tier="performance",
+                    subject=next(iter(each.tests.values())).subject,
+                    metric=each.metric,
+                    unit=FIGURES[each.metric]["unit"],
+                    better="lower" if lower else "higher",
+                    test="Welch",
+                    cells=cells,
+                )
+            )
+    return rows
+
+
+def _same_hardware(first: Record, second: Record) -> bool:
+    """Return whether two speeds may be held against each other."""
+    return first.endpoint.hardware == second.endpoint.hardware and first.endpoint.hardware.type != UNKNOWN
+
+
+class _Scores:
+    """One evaluation, with every two versions on the questions that both answered."""
+
+    def __init__(
+        self, name: str, found: Mapping[str, tuple[Record, Evaluation]], notes: Mapping[str, str], read: Read
+    ) -> None:
+        self.name, self.found, self.notes = name, found, notes
+        answers = {label: read(record, each) for label, (record, each) in found.items()} if len(found) > 1 else {}
+        tried = {pair: self._paired(answers[pair[0]], answers[pair[1]]) for pair in combinations(answers, 2)}
+        self.pairs: dict[tuple[str, str], Paired] = {pair: result for pair, result in tried.items() if result}
+
+    @staticmethod
+    def _paired(mine: Mapping[Key, Answer], theirs: Mapping[Key, Answer]) -> Paired | None:
+        common = [key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest]
+        scores = [mine[key].score for key in sorted(common)], [theirs[key].score for key in sorted(common)]
+        return compare(*scores, CONFIDENCE) if common else None
+
+    def cell(self, label: str, better: Sequence[tuple[str, str]]) -> Cell:
+        if label not in self.found:
+            return Cell(label=label, note=self.notes.get(label, "not measured"))
+        metric = self.found[label][1].metrics[0]
+        beaten = tuple(theirs for mine, theirs in better if mine == label)
+        return Cell(
+            label=label,
+            value=metric.value,
+            interval=metric.interval,
+            n=metric.n,
+            note=self.found[label][1].partial,
+            better_than=beaten,
+        )
+
+
+def _score_rows(found: Sequence[_Scores], records: Sequence[Record]) -> list[Row]:
+    family = iter(adjusted([pair for each in found for pair in each.pairs.values()]))
+    rows = []
+    for each in found:
+        better, tests = [], []
+        for (first, second), result in zip(each.pairs, family, strict=False):
+            tests.append(result.test)
+            if result.verdict in ("better", "worse"):
+                better.append((first, second) if result.verdict == "better" else (second, first))
+        evaluation = next(iter(each.found.values()))[1]
+        metric = evaluation.metrics[0]
+        rows.append(
+            Row(
+                name=each.name,
+                tier=evaluation.tier,
+                subject=evaluation.subject,
+                metric=metric.name,
+                unit=metric.unit,
+                better=metric.better,
+                test=", ".join(dict.fromkeys(tests)),
+                cells=tuple(each.cell(record.label, better) for record in records),
+            )
+        )
+    return rows

@@ -1,0 +1,135 @@
+"""All figures of a candidate against its baseline, and the verdict over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from helpers.analysis.comparison.answers import Answer, Key
+from helpers.analysis.gate.checks import Check, State, accuracy, speed
+from helpers.artifacts import Artifact, Evaluation, LoadTest, Record
+from helpers.datasets.criteria import Criteria, Criterion, better
+from helpers.records.figures import Figure, figures, required
+from helpers.statistics import compare
+
+CONFIDENCE = 0.9  # of a two-sided interval, of which one end is looked at
+Answers = Mapping[Key, Answer]
+AllAnswers = Mapping[str, Answers]  # by the evaluation's name
+
+
+class Judgement(Artifact):
+    """The checks and what they add up to."""
+
+    filename = "gate.json"
+    written_by = "regression_gate"
+
+    candidate: str
+    record_id: str = Field(default="", description="the candidate's record; empty in files of before")
+    baseline: str
+    checks: tuple[Check, ...]
+    accepted: str = Field(default="", description="who let this record be the baseline nevertheless, and why")
+
+    @property
+    def state(self) -> State:
+        """One failure fails, one that is not known leaves it open."""
+        states = {check.state for check in self.checks}
+        return "fail" if "fail" in states else "inconclusive" if "inconclusive" in states or not states else "pass"
+
+    def markdown(self) -> str:
+        """Return the report: a headline, and a table of the checks."""
+        marks = {"pass": "passes", "fail": "fails", "inconclusive": "is inconclusive"}
+        rows = [f"| {c.name} | {c.allowed} | {c.seen} | {c.state} |" for c in self.checks]
+        head = f"## {self.candidate} {marks[self.state]} against {self.baseline}"
+        told = [f"Accepted by {self.accepted}", ""] if self.accepted else []
+        return "\n".join(
+            [
+                head,
+                "",
+                *told,
+                "| check | allowed | seen, 90% interval | result |",
+                "| --- | --- | --- | --- |",
+                *rows,
+                "",
+            ]
+        )
+
+
+def judge(candidate: Record, baseline: Record, answers: tuple[AllAnswers, AllAnswers], criteria: Criteria) -> Judgement:
+    """Hold the candidate against the baseline; `answers` are the candidate's and the baseline's, by evaluation.
+
+    What was measured under other circumstances is not compared, and leaves the gate open. Raises InvalidCriteria where
+    no line has a tolerance, or one is about what the candidate was not measured by.
+    """
+    mine, theirs = required(criteria, candidate), figures(baseline)
+    lines = criteria.tolerances
+    if criteria.default:
+        lines = tuple(line for line in lines if line.measurement in {each.name for each in candidate.measurements})
+    asked = dict.fromkeys(line.measurement for line in lines if line.kind == "evaluation")
+    covered = [each for each in candidate.evaluations if each.name in asked] or candidate.evaluations[:1]
+    checks = [_coverage(each, _of(answers, each.name), criteria.coverage, len(covered) > 1) for each in covered]
+    for line in lines:
+        if line.kind == "evaluation":
+            checks.append(_accuracy(line, _of(answers, line.measurement)))
+            continue
+        against = theirs.get(line.name)
+        differs = _circumstances(mine[line.name], against, candidate, baseline) if against else ""
+        if differs or not against:
+            seen = f"measured under another {differs}" if differs else "the baseline was not measured by it"
+            checks.append(Check(name=line.name, allowed="-", seen=seen, state="inconclusive"))
+        else:
+            worse = 1 if better(line.name) == "lower" else -1
+            values = mine[line.name].measured, against.measured
+            checks.append(speed(line.name, *values, line.tolerance or 0.0, worse))
+    return Judgement(
+        candidate=_name(candidate), record_id=candidate.record_id, baseline=_name(baseline), checks=tuple(checks)
+    )
+
+
+def _of(answers: tuple[AllAnswers, AllAnswers], name: str) -> tuple[Answers, Answers]:
+    """Return both versions' answers to one evaluation, none where one has none of that name."""
+    mine, theirs = answers
+    return mine.get(name, {}), theirs.get(name, {})
+
+
+def _name(record: Record) -> str:
+    return f"{record.selection.label} (record {record.record_id})"
+
+
+def _common(answers: tuple[Answers, Answers]) -> list[Key]:
+    """Return the questions that both answered, and that are the same for both."""
+    mine, theirs = answers
+    return [key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest]
+
+
+def _coverage(evaluation: Evaluation, answers: tuple[Answers, Answers], least: float, several: bool) -> Check:
+    """Hold the share of its questions that the candidate answered, and of the baseline's answers, against `least`."""
+    mine, theirs = answers
+    total, common = evaluation.total, len(_common(answers))
+    share = min(len(mine) / total, common / max(1, len(theirs)))
+    seen = f"{len(mine)} of {total} questions answered, {common} of the {len(theirs)} that the baseline answered"
+    state: State = "pass" if share >= least else "inconclusive"
+    name = f"coverage of {evaluation.name}" if several else "coverage"
+    return Check(name=name, allowed=f"at least {least:.0%}", seen=seen, state=state)
+
+
+def _accuracy(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
+    mine, theirs = answers
+    common, allowed = _common(answers), line.tolerance or 0.0
+    if not common:
+        return Check(name=line.name, allowed=f"at most {allowed:g} lost", seen="other questions", state="inconclusive")
+    scores = [mine[key].score for key in common], [theirs[key].score for key in common]
+    return accuracy(line.name, compare(*scores, CONFIDENCE), allowed)
+
+
+def _circumstances(mine: Figure, theirs: Figure, candidate: Record, baseline: Record) -> str:
+    """Return what differs between two load tests, "" where nothing does that matters."""
+    one, other = mine.measurement, theirs.measurement
+    if not (isinstance(one, LoadTest) and isinstance(other, LoadTest)):
+        return "kind of measurement"
+    pairs = {
+        "workload": (one.workload, other.workload),
+        "SLO": (one.slo, other.slo),
+        "hardware": (candidate.endpoint.hardware, baseline.endpoint.hardware),
+    }
+    return " and ".join(name for name, (left, right) in pairs.items() if left != right)

@@ -1,0 +1,120 @@
+"""Which records are compared: the newest of each version that answers the question, read from registry and store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from helpers import storage
+from helpers.analysis.comparison import Answer, Comparison, choose, compare, narrowed, read_answers, tiers
+from helpers.analysis.comparison.answers import Key
+from helpers.analysis.comparison.tiers import SPEED
+from helpers.artifacts import Evaluation, Record
+from helpers.datasets.criteria import Criteria
+from helpers.errors import ArtifactMissing, InvalidCriteria, InvalidInput, NotFound
+from helpers.records.figures import required
+from helpers.records.logbook import SAFE_NAME
+from helpers.registry import AttachedRecord, Registry
+from helpers.runtime import parameters
+
+READERS = 8  # a store on the network answers many small reads at once faster than one after another
+
+
+class Filter(parameters.Settings):
+    """Which records are compared."""
+
+    purpose: Literal["baseline", "use-case"] = "use-case"
+    use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
+    task: str = Field(default="ops_assistant", min_length=1)
+    models: str = ""
+
+    def accepts(self, attached: AttachedRecord) -> bool:
+        """Return whether a record is of this purpose, use case and task, and of a wanted model."""
+        wanted = parameters.words(self.models)
+        asked = {"purpose": self.purpose, "use_case": self.use_case}
+        measured = asked.items() <= attached.summary.items() and attached.has(kind="evaluation", subject=self.task)
+        return measured and (not wanted or attached.name in wanted)
+
+
+def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder: Path | None = None) -> Comparison:
+    """Compare the newest matching record of each version that was asked the same.
+
+    What this run was asked decides, and of its own version the record that it logged, which lies in `folder`.
+    Raises NotFound where there is none, InvalidCriteria where the criteria are about what was not measured.
+    """
+    found = [attached for attached in registry.records() if settings.accepts(attached)]
+    if not found:
+        raise NotFound(
+            f"No {settings.purpose} record for {settings.use_case} and {settings.task} is in the registry",
+            do="Run the ai-engineer pipeline, or correct USE_CASE, TASK, PURPOSE and MODELS",
+        )
+    scratch, own = tempfile.TemporaryDirectory(prefix="assay-samples-"), _own(folder)
+    with scratch as place, ThreadPoolExecutor(READERS) as readers:
+        loaded = {record.record_id: record for record in readers.map(_load, found)}
+        placed, notes = narrowed(list(loaded.values()), settings.task)
+        chosen = choose(placed, own, criteria.coverage).records
+        margin = _held(criteria, loaded[chosen[0].record_id], chosen[0])
+        logs = readers.map(lambda record: _samples(record, record.evaluation, Path(place)), chosen)
+        samples = {record.record_id: log for record, log in zip(chosen, logs, strict=True)}
+        comparison = compare(placed, samples, margin, own, criteria.coverage)
+
+        def read(record: Record, evaluation: Evaluation) -> dict[Key, Answer]:
+            return read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)
+
+        rows = tiers([loaded[row.record_id] for row in comparison.standings], read, own)
+        return comparison.model_copy(update={"tiers": rows, "not_compared": (*notes, *comparison.not_compared)})
+
+
+def _held(criteria: Criteria, record: Record, placed: Record) -> float:
+    """Return the margin by which the score is compared. Raises InvalidCriteria for lines that cannot be followed.
+
+    Versions are ranked by the one evaluation and the one load test that `placed` holds of the record. Of the others a
+    `must` counts where the comparison has a row for it.
+    """
+    required(criteria, record)
+    if criteria.default:
+        return 0.0
+    ranked = [each.name for each in placed.measurements]
+    for line in (line for line in criteria.lines if line.kind != "cost" and line.measurement not in ranked):
+        unseen = line.must and line.kind == "load_test" and line.metric not in SPEED
+        if line.weight or unseen:
+            raise InvalidCriteria(
+                f"{criteria.place(line.name)}: {line.name} has a {'weight' if line.weight else 'must'}, which counts "
+                f"for {' and '.join(ranked)} only",
+                do="Leave it out",
+            )
+    return criteria.margin(placed.evaluation.name)
+
+
+def _own(folder: Path | None) -> str:
+    """Return the id of the record that this run has logged, "" where it has none."""
+    try:
+        return Record.read(folder).record_id if folder else ""
+    except (ArtifactMissing, InvalidInput):  # another run's too
+        return ""
+
+
+def _samples(record: Record, evaluation: Evaluation, folder: Path) -> Path:
+    path = folder / f"{record.record_id}-{evaluation.name}.jsonl"
+    if not path.exists():
+        path.write_bytes(storage.get(record.raw[evaluation.samples]))
+    return path
+
+
+def load(comparison: Comparison, registry: Registry, shown: Collection[str] = ()) -> list[Record]:
+    """Return the records behind the comparison's rows, or behind those that are shown, in their order."""
+    attached = {each.record_id: each for each in registry.records()}
+    rows = [row for row in comparison.standings if not shown or row.label in shown]
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(_load, [attached[row.record_id] for row in rows]))
+
+
+def _load(attached: AttachedRecord) -> Record:
+    """Return the record with its own address among those of its raw files."""
+    record = Record.model_validate_json(storage.get(attached.uri))
+    return record.model_copy(update={"raw": {**record.raw, Record.filename: attached.uri}})

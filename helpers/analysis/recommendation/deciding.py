@@ -1,0 +1,67 @@
+"""From a comparison to a choice, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from helpers.analysis.comparison import Comparison
+from helpers.analysis.recommendation import ranking
+from helpers.analysis.recommendation.contract import Decision, Option
+from helpers.analysis.recommendation.doubts import Evidence, doubts
+from helpers.analysis.recommendation.headline import headline
+from helpers.analysis.recommendation.needs import Needs
+from helpers.analysis.recommendation.options import option
+from helpers.analysis.recommendation.prices import PriceList
+from helpers.datasets.criteria import Criteria
+
+
+def decide(comparison: Comparison, criteria: Criteria, needs: Needs, prices: PriceList) -> Decision:
+    """Hold the versions against the criteria, rank those that meet them, and say whether the first is sure.
+
+    The best version truly meets every must-have, of which one is to answer better than guessing, and has, of those
+    that do, the highest score by its true accuracy above chance, and the figures and the cost that have a weight, at
+    its operating point; where accuracies differ by less than the margin, the others decide.
+    Sure is only what tests say. Against every other version that meets the must-haves, or misses one by so little that
+    chance may have done it, the first is shown to be more accurate, or equivalent within the margin, and its score
+    leads by more than the noise; and it meets its own must-haves by more than chance explains.
+    Raises InvalidCriteria where no line has a weight.
+    """
+    options = [option(row, comparison.tiers, criteria, needs, prices) for row in comparison.standings]
+    placed = _placed([each for each in options if each.eligible], criteria.weights)
+    rest = [each for each in options if not each.eligible]
+    first = placed[0] if placed else None
+    weights = ranking.counting(placed, criteria.weights)
+    evidence = Evidence(comparison, prices, weights, {line: ranking.best_of(placed, line) for line in weights})
+    found = doubts(first, placed[1:], rest, evidence) if first else []
+    action, sentence = headline(comparison, (*placed, *rest), found)
+    return Decision(
+        options=(*placed, *rest),
+        action=action,
+        recommended=first.label if first else None,
+        sure=bool(first) and not found,
+        sentence=sentence,
+        doubts=tuple(found),
+        weights=criteria.weights,
+        counting=weights,
+        target_rate=needs.target_rate,
+        headroom=needs.headroom,
+        prices=f"{prices.date:%Y-%m-%d}, {prices.source}",
+        currency=prices.currency,
+    )
+
+
+def _placed(eligible: Sequence[Option], weights: ranking.Weights) -> list[Option]:
+    """Return the options with front, score and rank, best first."""
+    parts, beaten = ranking.utilities(eligible, weights), ranking.dominated_by(eligible, weights)
+    known = {each.label: each for each in eligible}
+    return [
+        known[label].model_copy(
+            update={
+                "rank": place,
+                "score": ranking.score(parts[label], weights),
+                "dominated_by": beaten[label],
+                "on_front": not beaten[label],
+            }
+        )
+        for place, label in enumerate(ranking.ranked(eligible, weights), 1)
+    ]

@@ -1,0 +1,108 @@
+"""What the stages are to measure: by their parameters, and where these are `auto`, by the use case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from helpers.artifacts import FOLDER
+from helpers.datasets.arrival import LABEL, USE_CASES, located
+from helpers.datasets.criteria import DEFAULT
+from helpers.datasets.use_case import FILE, STORED, UseCase, load_use_case, placed
+from helpers.errors import InvalidDataset, InvalidParameter
+from helpers.runtime.parameters import AUTO
+from helpers.runtime.workspace import ROOT
+
+# Where parameters alone say what is measured: a catalog workload is scaled for small models, and has to be quick.
+SCALED, QUICK = {"scale": 0.125}, {"slo_ttft_ms": 500}
+
+
+def find_use_case(value: str, folder: Path = FOLDER) -> UseCase | None:
+    """Return the use case that USE_CASE names; None for a name without a file, which labels what parameters say.
+
+    Raises InvalidDataset where its file is wrong, or where an address or a path leads to none.
+    """
+    named = LABEL.fullmatch(value)
+    places = [Path(located("USE_CASE", value, folder))]
+    places += [ROOT / places[0]] if named else []
+    found = next((load_use_case(place) for place in places if (place / FILE).is_file()), None)
+    if found is None and not named:
+        raise InvalidDataset(
+            f"USE_CASE is {value}: there is no {FILE} in {places[0]}",
+            do="Correct it, or make one: make use-case NAME=mine",
+        )
+    if found and named and found.name != value:
+        raise InvalidDataset(f"{found.file}:1: name: is {found.name}, in a folder called {value}", do="Let them agree")
+    return found
+
+
+def label(use_case: str) -> str:
+    """Return under which name results are logged: the use case's own, or the word that is given for it."""
+    found = find_use_case(use_case)
+    return found.name if found else use_case
+
+
+def workload(use_case: str, name: str, **given: Any) -> dict[str, Any]:
+    """Return a load test's settings: what is given and not `auto`, and for the rest what the use case says of `name`.
+
+    Raises InvalidParameter where neither says what to send, InvalidDataset where the use case is wrong.
+    """
+    own, found = _own(given), find_use_case(use_case)
+    if "prompts" in own:
+        own.setdefault("workload", "prompts")
+    said: dict[str, Any] = QUICK if found is None else found.slo.settings() if found.slo else {}
+    if found and (name in found.workloads or "workload" not in own):
+        said = found.workload(name)
+    elif "workload" not in own:
+        raise _unsaid(use_case, "neither PROMPTS nor WORKLOAD is given")
+    if own.get("workload", said.get("workload")) != said.get("workload"):
+        said = SCALED | {key: value for key, value in said.items() if key not in ("prompts", "scale")}
+    settings = said | own
+    if str(settings.get("prompts", "")).startswith(STORED):
+        settings["prompts"] = located("PROMPTS", settings["prompts"])
+    return settings
+
+
+def evaluation(use_case: str, name: str, **given: Any) -> dict[str, Any]:
+    """Return an evaluator's settings: what is given and not `auto`, and for the rest what the use case says of `name`.
+
+    A task that is given and is another one takes only the folder from the use case. Raises as `workload` does.
+    """
+    own, found = _own(given), find_use_case(use_case)
+    if found is None and "task" not in own:
+        raise _unsaid(use_case, "TASK is not given")
+    said: dict[str, Any] = {}
+    if found and (name in found.evaluations or "task" not in own):
+        said = found.evaluation(name)
+        if own.get("task", said["task"]) != said["task"]:
+            said = {"include_path": said["include_path"]}
+    elif found:
+        said = {"include_path": str(found.folder)}
+    return said | own
+
+
+def task(use_case: str, given: str) -> str:
+    """Return the lm-eval task by which records are found: the given one, or for `auto` the use case's first."""
+    found = find_use_case(use_case) if given == AUTO else None
+    if given == AUTO and not (found and found.evaluations):
+        raise _unsaid(use_case, "TASK is not given")
+    return next(iter(found.evaluations.values())).task if found else given
+
+
+def criteria(use_case: str, given: str) -> str:
+    """Return the file of criteria: the given one, for `auto` the use case's own, DEFAULT where it names none."""
+    if given != AUTO:
+        return given
+    found = find_use_case(use_case)
+    return str(placed(found.folder, found.criteria) if found and found.criteria else DEFAULT)
+
+
+def _own(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value not in (AUTO, "")}
+
+
+def _unsaid(use_case: str, lacking: str) -> InvalidParameter:
+    return InvalidParameter(
+        f"USE_CASE is {use_case!r}: there is no {USE_CASES}/{use_case}/{FILE}, and {lacking}",
+        do="Make one (make use-case NAME=…), name one that there is, or give the values",
+    )

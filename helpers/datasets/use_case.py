@@ -1,0 +1,222 @@
+"""A use case: a folder whose `use-case.yaml` says what there is to measure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)  # fmt: skip
+
+from helpers.errors import InvalidDataset
+from helpers.runtime.yaml_files import read_yaml
+
+FILE = "use-case.yaml"
+SAFE = r"^[a-z0-9][a-z0-9_-]{0,40}$"
+EVALUATORS = ("lm_eval",)
+STORED = "s3://"
+
+Name = Annotated[str, StringConstraints(pattern=SAFE)]
+Tier = Literal["performance", "format", "accuracy", "tools", "safety", "application"]
+
+
+def placed(folder: Path, name: str) -> Path:
+    """Return where a name that the file in `folder` holds leads to."""
+    return Path(os.path.normpath(folder / name))
+
+
+def _there(value: str, info: ValidationInfo, *, folder: bool) -> str:
+    here = (info.context or {}).get("folder")
+    if value.startswith(STORED) or here is None:
+        return value
+    if Path(value).is_absolute() or value.startswith("~"):
+        raise ValueError(f"{value} would not travel with the use case: name it from the use case's folder")
+    path = placed(here, value)
+    if not (path.is_dir() if folder else path.is_file()):
+        raise ValueError(f"there is no {'folder' if folder else 'file'} {value} from {here}")
+    return value
+
+
+def _file(value: str, info: ValidationInfo) -> str:
+    return _there(value, info, folder=False)
+
+
+def _folder(value: str, info: ValidationInfo) -> str:
+    return _there(value, info, folder=True)
+
+
+File = Annotated[str, AfterValidator(_file)]
+Folder = Annotated[str, AfterValidator(_folder)]
+
+
+class Part(BaseModel):
+    """A part of the file; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Objective(Part):
+    """What the 95th percentiles have to meet; what is left out has no limit."""
+
+    ttft_ms: float | None = Field(default=None, gt=0)
+    itl_ms: float | None = Field(default=None, gt=0)
+    e2e_ms: float | None = Field(default=None, gt=0)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the load test; a limit that is left out is 0, which is none."""
+        return {f"slo_{name}": value or 0 for name, value in self.model_dump().items()}
+
+
+class Workload(Part):
+    """What a load test sends, by the names of its settings, whose bounds hold here too."""
+
+    prompts: File | None = Field(default=None, description="a file of prompts")
+    workload: str | None = Field(default=None, validation_alias=AliasChoices("profile", "workload"),
+                                 description="one of the catalog's workloads")  # fmt: skip
+    slo: Objective | None = Field(default=None, description="in place of the use case's")
+    scale: float | None = None
+    api: str | None = None
+    max_seconds: float | None = None
+    min_requests: int | None = None
+    max_requests: int | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.prompts is None) == (self.workload is None):
+            raise ValueError("give either prompts or profile")
+        return self
+
+    def settings(self, slo: Objective | None = None) -> dict[str, Any]:
+        """Return the settings that are given; `slo` is the use case's."""
+        limits = self.slo or slo
+        given = self.model_dump(exclude={"slo"}, exclude_none=True)
+        kind = {"workload": "prompts"} if self.prompts else {}
+        return kind | given | (limits.settings() if limits else {})
+
+
+class Evaluation(Part):
+    """What an evaluator asks, by the names of its settings, whose bounds hold here too."""
+
+    tier: Tier
+    evaluator: str
+    task: str = Field(description="lm-eval's name of the task or group")
+    include_path: Folder = Field(default=".", description="folder with the task's YAML, from the use case's folder")
+    api: str | None = None
+    num_fewshot: int | None = None
+    system_instruction: str | None = None
+    gen_kwargs: str | None = None
+    metric: str | None = None
+    limit: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_another(cls, values: Any) -> Any:
+        """Leave only the evaluator to complain of where there is none of that name: its fields are not known."""
+        unknown = isinstance(values, dict) and isinstance(found := values.get("evaluator"), str)
+        if not unknown or found in EVALUATORS:
+            return values
+        return {"task": "", **{name: values[name] for name in ("tier", "evaluator") if name in values}}
+
+    @field_validator("evaluator")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in EVALUATORS:
+            raise ValueError(f"there is no evaluator {value}; there is {', '.join(EVALUATORS)}")
+        return value
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that are given."""
+        return self.model_dump(exclude={"tier", "evaluator"}, exclude_none=True)
+
+
+class UseCase(Part):
+    """What there is to measure: workloads for load tests, evaluations for answers, each under a name of its own."""
+
+    name: Name
+    description: str = Field(min_length=1)
+    slo: Objective | None = None
+    workloads: dict[Name, Workload] = Field(default_factory=dict)
+    evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    criteria: File | None = None
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @field_validator("evaluations")
+    @classmethod
+    def _unique(cls, value: dict[str, Evaluation], info: ValidationInfo) -> dict[str, Evaluation]:
+        if twice := sorted(value.keys() & info.data.get("workloads", {}).keys()):
+            raise ValueError(f"{', '.join(twice)} is the name of a workload already")
+        return value
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.workloads and not self.evaluations:
+            raise ValueError("names neither a workload nor an evaluation")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the file."""
+        return self._folder
+
+    @property
+    def file(self) -> Path:
+        """The file itself."""
+        return self._folder / FILE
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all measurements."""
+        return (*self.workloads, *self.evaluations)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Everything on this machine that the file names, with the file itself."""
+        named = [FILE, self.criteria, *(each.prompts for each in self.workloads.values())]
+        named += [each.include_path for each in self.evaluations.values()]
+        return tuple(dict.fromkeys(placed(self.folder, name) for name in named if name and not name.startswith(STORED)))
+
+    def workload(self, name: str) -> dict[str, Any]:
+        """Return the load test's settings, paths from here. Raises InvalidDataset for another name."""
+        return self._placed(self._named(self.workloads, "workload", name).settings(self.slo), "prompts")
+
+    def evaluation(self, name: str) -> dict[str, Any]:
+        """Return the evaluator's settings, paths from here. Raises InvalidDataset for another name."""
+        return self._placed(self._named(self.evaluations, "evaluation", name).settings(), "include_path")
+
+    def _named(self, among: Mapping[str, Any], kind: str, name: str) -> Any:
+        if name not in among:
+            raise InvalidDataset(
+                f"{self.file}: there is no {kind} {name}; there is {', '.join(among) or 'none'}",
+                do=f"Set NAME to one of these, or add {name} under {kind}s",
+            )
+        return among[name]
+
+    def _placed(self, settings: dict[str, Any], name: str) -> dict[str, Any]:
+        value = settings.get(name)
+        if not value or value.startswith(STORED):
+            return settings
+        return settings | {name: str(placed(self.folder, value))}
+
+
+def load_use_case(folder: Path) -> UseCase:
+    """Return the use case of a folder. Raises InvalidDataset with file, line and field of all that is wrong."""
+    use_case, _ = read_yaml(
+        folder / FILE, UseCase, InvalidDataset, context={"folder": folder},
+        missing="Make one with `make use-case NAME=…`, or correct the path",
+        repair="Correct what is named; datasets/ops-assistant/use-case.yaml is an example",
+    )  # fmt: skip
+    use_case._folder = folder
+    return use_case

@@ -1,0 +1,15 @@
+from .digests import digest as digest
+from .digests import manifest as manifest
+from .findings import Finding as Finding
+from .findings import Inspection as Inspection
+from .gate import Arrival as Arrival
+from .gate import Settings as Settings
+from .gate import admit as admit
+from .gate import ingest as ingest
+from .gate import receive as receive
+from .inspection import inspect as inspect
+from .policy import Policy as Policy
+from .policy import load_policy as load_policy
+from .report import findings_table as findings_table
+from .sizes import parameter_count as parameter_count
+from .sizes import size_bytes as size_bytes

@@ -1,0 +1,60 @@
+"""Which files a measuring node hands on: they follow from its notebook and from its variable NAME."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from helpers.artifacts import FOLDER
+from helpers.artifacts.measurement import EVALUATION, LOAD_TEST
+from helpers.evaluation import results
+from helpers.load_test import command
+
+DEFAULT = {"guidellm_sweep": LOAD_TEST, "lm_eval_task": EVALUATION}  # NAME, where a node sets none
+
+
+class Node(NamedTuple):
+    """A node of a pipeline: its notebook, what it reads from its environment, and the outputs that it declares."""
+
+    notebook: Path
+    environment: Mapping[str, str]
+    outputs: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """The name of its measurement, "" where it measures nothing."""
+        default = DEFAULT.get(self.notebook.stem, "")
+        return default and (self.environment.get("NAME") or default)
+
+
+def executed(stage: str, environment: Mapping[str, str]) -> str:
+    """Return what a node's executed notebook is called: two nodes with one notebook leave two."""
+    name = environment.get("NAME", "")
+    return f"{stage}.{name}" if stage in DEFAULT and name not in ("", DEFAULT[stage]) else stage
+
+
+def outputs(stage: str, name: str) -> list[str]:
+    """Return the files that a measuring stage hands on under a name, from beside the notebook."""
+    if stage == "guidellm_sweep":
+        loads, repeats = command.files(name), command.files(name, repeats=True)
+        files = [loads.report, repeats.report, loads.page]
+    else:
+        own = results.files(name)
+        files = [own.results, own.samples]
+    return [str(FOLDER / file) for file in (f"{name}.json", *files)]
+
+
+def faults(nodes: Iterable[Node]) -> Iterator[str]:
+    """Yield where a measuring node does not declare what it writes, and where two have one name."""
+    seen: dict[str, str] = {}
+    for node in (node for node in nodes if node.name):
+        wanted = outputs(node.notebook.stem, node.name)
+        if missing := [file for file in wanted if file not in node.outputs]:
+            yield (
+                f"{node.notebook.stem} with NAME={node.name} writes {', '.join(wanted)}: "
+                f"add {', '.join(missing)} to the outputs of its node"
+            )
+        if node.name in seen:
+            yield f"{seen[node.name]} and {node.notebook.stem} are both called {node.name}: give each node its own NAME"
+        seen[node.name] = node.notebook.stem

@@ -1,0 +1,123 @@
+"""Write a record to registry, store and catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from helpers import records, storage
+from helpers.artifacts import Endpoint, Evaluation, Record, Selection, read_measurements
+from helpers.datasets.criteria import QUALITY, Criteria, load_criteria
+from helpers.errors import InvalidCriteria, InvalidInput
+from helpers.ingestion.policy import Policy, load_policy
+from helpers.records.catalog import pack_catalog, write_catalog
+from helpers.records.standing import find_standing
+from helpers.registry import Registry
+from helpers.runtime import parameters
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+class Settings(parameters.Settings):
+    """Under which heading a measurement is logged, and what ModelOps asks of it."""
+
+    purpose: Literal["baseline", "use-case"] = "use-case"
+    use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
+    store: Annotated[str, parameters.held_by(storage.check_form)] = "local"
+    decide_approval: bool = False
+    policy: Path = Field(default=Path("policy.yaml"), description="known by its digest beside a decision")
+    criteria: Path = Field(default=Path("datasets/baseline/criteria.yaml"), description="decide on the approval")
+
+
+def log(settings: Settings, registry: Registry, folder: Path) -> Record:
+    """Join the artifacts in `folder` and log them to store, catalog and registry; a second time changes nothing.
+
+    Results that a record of this version, purpose and use case holds already are not logged again: that record stands.
+    A decision on the approval is made in any case, but by all of the questions only.
+    """
+    rules = _rules(settings) if settings.decide_approval else None
+    joined = _join(settings, folder, rules)
+    if joined.endpoint.target == "existing" and (rules or settings.purpose == "baseline"):
+        raise InvalidInput(
+            f"{joined.selection.label} was measured at {joined.endpoint.url}, whose weights nobody knows",
+            do="Log it with PURPOSE=use-case and without DECIDE_APPROVAL, or serve the version with model-ops",
+        )
+    if rules and (why := ", ".join(_partial(joined, rules.criteria.coverage))):
+        print(f"{joined.selection.label} is neither approved nor rejected: {why} decides nothing.")
+        rules = None
+    record = find_standing(joined, registry) or joined
+    if rules:
+        record = record.model_copy(update={"approval": records.decide(record, rules.criteria)})
+    if record.record_id == joined.record_id:
+        record = _write(record, settings, registry, folder)
+    else:
+        print(f"Record {record.record_id} of {record.selection.label} holds these results already and stands.")
+        write_catalog(record, folder / "catalog")
+    pack_catalog(folder / "catalog")
+    if rules and record.approval:
+        decided = (joined.selection.model_version_id, record.approval.state, record.approval.reasons)
+        registry.set_approval(*decided, **rules.digests)
+    return record
+
+
+class Rules(NamedTuple):
+    """By what an approval is decided."""
+
+    policy: Policy
+    criteria: Criteria
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests of both files."""
+        return {"policy_digest": self.policy.digest, "criteria_digest": self.criteria.digest}
+
+
+def _rules(settings: Settings) -> Rules:
+    """Return the policy and the criteria. Raises InvalidPolicy, or InvalidCriteria also where nothing must hold."""
+    rules = Rules(load_policy(settings.policy), load_criteria(settings.criteria))
+    if not rules.criteria.musts:
+        raise InvalidCriteria(
+            f"{settings.criteria}: no line has a must, so that every model would be approved",
+            do=f'Write {QUALITY}: {{must: ">= 0.3"}}, for example',
+        )
+    return rules
+
+
+def _partial(record: Record, coverage: float) -> Iterator[str]:
+    """Yield why measurements are none of everything that was to be asked."""
+    for each in record.measurements:
+        if why := each.short_of(coverage) if isinstance(each, Evaluation) else each.partial:
+            yield why
+
+
+def _join(settings: Settings, folder: Path, rules: Rules | None) -> Record:
+    measurements, others = read_measurements(folder)
+    if others:
+        print(f"{', '.join(others)} in {folder}: of another run, and left out.")
+    return records.join(
+        Selection.read(folder),
+        Endpoint.read(folder),
+        measurements,
+        purpose=settings.purpose,
+        use_case=settings.use_case,
+        settings={"decide_approval": settings.decide_approval, **(rules.digests if rules else {})},
+    )
+
+
+def _write(record: Record, settings: Settings, registry: Registry, folder: Path) -> Record:
+    """Write the record with its raw files; the registry comes last, so that a record which can be found is complete."""
+    selection = record.selection
+    place = f"{storage.resolve(settings.store)}/records/{selection.name}/{selection.version}/{record.record_id}"
+    files = [item for each in record.measurements for item in each.raw.items()]
+    names = [name for what, name in files if what != "page" or (folder / name).is_file()]
+    raw = {name: storage.put(folder / name, f"{place}/{name}") for name in names}
+    record = record.model_copy(update={"raw": raw})
+    for path in write_catalog(record, folder / "catalog"):
+        storage.put(path, f"{place}/catalog/{path.name}")
+    uri = storage.put(record.model_dump_json(indent=2).encode(), f"{place}/{Record.filename}")
+    found = (records.summary(record), records.summaries(record))
+    registry.attach_record(selection.model_version_id, record.record_id, uri, *found)
+    return record

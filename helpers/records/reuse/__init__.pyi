@@ -1,0 +1,3 @@
+from .settings import Settings as Settings
+from .stages import evaluate as evaluate
+from .stages import sweep as sweep

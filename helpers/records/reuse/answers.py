@@ -1,0 +1,82 @@
+"""Answers of earlier evaluations, so that only new questions are asked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from helpers.artifacts import Evaluation
+from helpers.errors import AssayError
+from helpers.evaluation.journal import greedy, kept_of, name_of
+from helpers.evaluation.results import read_samples
+from helpers.evaluation.settings import Settings
+from helpers.records.reuse import files
+from helpers.records.reuse.archive import Archive
+
+MOST_LOGS = 10  # the newest ones: each is read whole
+KNOWN = "known.jsonl"
+
+
+def collect(alike: str, settings: Settings, archive: Archive, folder: Path, scratch: Path) -> Path:
+    """Write what earlier evaluations with this `answers_identity` answered into a file in `scratch`.
+
+    The working folder's own evaluation counts too. Of two answers to one question the newer one is taken.
+    """
+    known: dict[str, list[Any]] = {}
+    for log, origin in _logs(alike, settings, archive, folder, scratch):
+        for name, answer in _answers(log):
+            known.setdefault(name, [name, answer, origin])
+    path = scratch / KNOWN
+    path.write_text("".join(f"{json.dumps(item)}\n" for item in known.values()), "utf-8")
+    return path
+
+
+def _logs(alike: str, settings: Settings, archive: Archive, folder: Path, scratch: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each log once, the newest first, with what its evaluation is called."""
+    seen: set[str] = set()
+    asked = {"answers_identity": alike, "subject": settings.task}
+    if (own := _own(alike, settings.name, folder)) and not archive.withdrew(**asked):
+        seen.add(own.files[own.samples])
+        yield folder / own.samples, f"the evaluation in {folder}"
+    for record in archive.records(**asked):
+        for found in record.evaluations:
+            digest = found.files.get(found.samples, "")
+            if (
+                (found.answers_identity, found.task) != (alike, settings.task)
+                or digest in seen
+                or len(seen) >= MOST_LOGS
+            ):
+                continue
+            try:
+                files.fetch({found.samples: digest}, record.raw, scratch)
+            except AssayError as error:
+                archive.note(error)
+                continue
+            seen.add(digest)
+            yield scratch / found.samples, f"record {record.record_id} ({record.selection.label})"
+
+
+def _own(alike: str, name: str, folder: Path) -> Evaluation | None:
+    """Return the folder's own evaluation where it is such a one and its log as it was written."""
+    try:
+        found = Evaluation.read_named(name, folder)
+    except AssayError:
+        return None
+    digest = files.digests(folder, [found.samples]).get(found.samples, "")
+    return found if found.answers_identity == alike and digest and digest == found.files.get(found.samples) else None
+
+
+def _answers(log: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the name of every question that was asked once and answered, as the journal names it, and the answer."""
+    for sample in read_samples(log):
+        facts = sample.get("replies") or [[]] * len(sample["resps"])
+        for arguments, answers, about in zip(sample["arguments"], sample["resps"], facts, strict=False):
+            if len(arguments) != 2 or len(answers) != 1 or not greedy(arguments):
+                continue
+            if isinstance(answers[0], list) and len(answers[0]) == 2 and not math.isnan(answers[0][0]):
+                yield name_of("loglikelihood", arguments), answers[0]
+            elif isinstance(answers[0], str) and about and sample["status"] != "empty":
+                yield name_of("generate_until", arguments), kept_of(answers[0], about[0])

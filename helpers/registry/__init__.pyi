@@ -1,0 +1,11 @@
+from .client import Registry as Registry
+from .client import connect as connect
+from .decisions import Decision as Decision
+from .decisions import Verdict as Verdict
+from .decisions import Withdrawal as Withdrawal
+from .documents import Version as Version
+from .records import AttachedRecord as AttachedRecord
+from .selection import Candidate as Candidate
+from .shortlist import Constraints as Constraints
+from .shortlist import Row as Row
+from .shortlist import shortlist_table as shortlist_table

@@ -1,0 +1,154 @@
+"""The model registry as the notebooks use it: connect, register, shortlist, select, record, approve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from helpers.artifacts import Selection
+from helpers.artifacts.deployment import UNKNOWN
+from helpers.errors import InvalidInput
+from helpers.registry import records
+from helpers.registry import shortlist as _shortlist
+from helpers.registry.connection import Connection, open_connection
+from helpers.registry.decisions import Decision, Verdict, Withdrawal, add_verdict, list_decisions, list_verdicts
+from helpers.registry.documents import Version, list_versions, set_state
+from helpers.registry.properties import Property
+from helpers.registry.records import AttachedRecord
+from helpers.registry.selection import DO_INGEST, Candidate, confirm, read_selection, register_candidate
+from helpers.registry.shortlist import Constraints, Row, choose, find
+
+
+def connect(address: str, *, author: str = "assay", timeout: float | None = None) -> Registry:
+    """Return the registry at `address`, or the one on this machine for "local".
+
+    `timeout` is how long each request is asked again, in seconds, None for two minutes. Raises InvalidParameter,
+    RegistryUnreachable or RegistryFailed.
+    """
+    return Registry(open_connection(address, timeout), author)
+
+
+class Registry:
+    """A model registry; every method may be run again.
+
+    All raise RegistryUnreachable where nothing answers, and RegistryFailed where it says that it cannot.
+    """
+
+    def __init__(self, connection: Connection, author: str) -> None:
+        self._connection, self._author = connection, author
+
+    @property
+    def address(self) -> str:
+        """The registry's address."""
+        return self._connection.address
+
+    @property
+    def interface(self) -> str:
+        """The version of the REST interface that it speaks, for example v1alpha3."""
+        return self._connection.interface
+
+    def register_candidate(
+        self, name: str, version: str, *, uri: str, digest: str, size_bytes: int, **known: Any
+    ) -> Selection:
+        """Register a version with approval "candidate"; `known` are the other fields of Candidate.
+
+        The same name, version and digest again change nothing; raises InvalidInput for another digest.
+        """
+        candidate = Candidate(name, version, uri=uri, digest=digest, size_bytes=size_bytes, **known)
+        return register_candidate(self._connection, candidate, self._author)
+
+    def register_endpoint(self, name: str, version: str, *, url: str, model: str) -> Selection:
+        """Register an endpoint that exists as a version: its address and served model, all else unknown.
+
+        The same again changes nothing; raises InvalidInput where the version has weights or another address.
+        """
+        known = {"endpoint": url, "endpoint_model": model}
+        description = f"An endpoint that exists: {model} at {url}. Nobody knows its weights."
+        candidate = Candidate(
+            name, version, uri=url, digest=UNKNOWN, size_bytes=0, model_format=UNKNOWN, description=description,
+            provenance=known,
+        )  # fmt: skip
+        found = register_candidate(self._connection, candidate, self._author)
+        return found.model_copy(update={"reason": f"the endpoint {url}, which serves {model}"})
+
+    def versions(self) -> list[Version]:
+        """Return every version of every model with its properties."""
+        return list_versions(self._connection)
+
+    def shortlist(self, constraints: Constraints | None = None) -> list[Row]:
+        """Return a row per version, the best first; `excluded` says why one does not meet the constraints."""
+        return _shortlist.shortlist(self.versions(), constraints or Constraints())
+
+    def select(self, rows: Sequence[Row], name: str = "", version: str = "") -> Selection:
+        """Return the named model or else the best match; raises ModelNotFound or NoMatch with the reasons."""
+        row, reason = choose(rows, name, version, self.address)
+        found = read_selection(self._connection, row.name, row.model_version_id, reason)
+        if found is None:
+            raise InvalidInput(f"{row.label} has no model artifact", do=DO_INGEST)
+        return found
+
+    def attach_record(
+        self,
+        version_id: str,
+        record_id: str,
+        uri: str,
+        summary: Mapping[str, Property],
+        measurements: Mapping[str, Mapping[str, Property]],
+    ) -> None:
+        """Attach a record to a version, once; the version then shows the newest measurement of each name.
+
+        `summary` has a `purpose` ("baseline" or "use-case") and a `use_case`; the figures of each measurement appear
+        as `baseline.NAME.…` or `usecase.USE_CASE.NAME.…`.
+        """
+        records.attach_record(self._connection, version_id, record_id, uri, summary, measurements)
+
+    def records(self, name: str = "", version: str = "", *, also_withdrawn: bool = False) -> list[AttachedRecord]:
+        """Return the attached records, oldest first, of all models or one; withdrawn ones only if asked for."""
+        return records.list_records(self._connection, name, version, also_withdrawn=also_withdrawn)
+
+    def withdraw(self, record: AttachedRecord, *, by: str, reason: str) -> None:
+        """Let nobody read a record any more; it stays, with who withdrew it and why. Raises InvalidInput."""
+        records.withdraw(self._connection, record.model_version_id, Withdrawal(record.record_id, by, reason))
+
+    def set_approval(
+        self, version_id: str, state: str, reasons: Sequence[str], *, by: str = "", **digests: str
+    ) -> None:
+        """Set a version to candidate, approved or rejected, with the reasons for it.
+
+        `by` names the person who decides; empty, files do, known by `policy_digest` and `criteria_digest`. A person's
+        decision stands until a person decides "candidate", which hands back to the files. Raises InvalidInput for a
+        person's decision without a reason.
+        """
+        records.set_approval(self._connection, version_id, Decision(state, "; ".join(reasons), by, **digests))
+
+    def decisions(self, version_id: str) -> list[Decision]:
+        """Return every decision on a version, oldest first."""
+        return list_decisions(self._connection, version_id)
+
+    def add_verdict(self, version_id: str, verdict: Verdict) -> None:
+        """Keep what the regression gate found of a record, or that a person accepts it. Raises InvalidInput."""
+        add_verdict(self._connection, version_id, verdict)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdicts on all versions' records, oldest first."""
+        return list_verdicts(self._connection)
+
+    def find(self, name: str, version: str) -> Version:
+        """Return the version of that name; raises ModelNotFound with the closest names."""
+        return find(self.versions(), name, version)
+
+    def selection(self, version: Version) -> Selection | None:
+        """Return where a version's files lie and what they are, None where no artifact says. Raises InvalidInput."""
+        return read_selection(self._connection, version.name, version.model_version_id)
+
+    def archive(self, version: Version) -> None:
+        """Take a version out of use, as the platform's dashboard does: the registry deletes nothing."""
+        set_state(self._connection, version.model_version_id, "ARCHIVED")
+
+    def restore(self, version: Version) -> None:
+        """Bring an archived version back into use."""
+        set_state(self._connection, version.model_version_id, "LIVE")
+
+    def confirm(self, selection: Selection, *, require_approval: bool = True) -> None:
+        """Hold a selection against what the registry says now. Raises NotApproved, DigestMismatch or ModelNotFound."""
+        confirm(self.find(selection.name, selection.version), selection, require_approval=require_approval)

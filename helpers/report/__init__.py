@@ -1,9 +1,0 @@
-"""What can be sent: tables and folded provenance as HTML, and the one-page report that needs no network."""
-
-from __future__ import annotations
-
-from helpers.report.page import Report, write_report
-from helpers.report.provenance import Provenance
-from helpers.report.table import Table, folded
-
-__all__ = ["Provenance", "Report", "Table", "folded", "write_report"]

@@ -1,0 +1,65 @@
+"""Where the figures are from: digests, tools, hardware, settings, and the record that holds it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from helpers.artifacts import Record
+from helpers.reporting.page.rendering import render
+
+UNKNOWN = "n/a"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """One folded section for each record."""
+
+    records: Sequence[Record]
+
+    def html(self) -> str:
+        """Return a closed section for each record, without style."""
+        return render("provenance.html", sections=[(each.label, facts(each)) for each in self.records])
+
+    def _repr_html_(self) -> str:
+        return render("cell.html", body=self.html())
+
+    def __repr__(self) -> str:
+        told = [f"{each.label}: {key}: {value}" for each in self.records for key, value in facts(each).items()]
+        return "\n".join(told)
+
+
+def facts(record: Record) -> dict[str, str]:
+    """Return what made this record what it is, by name; "n/a" where it is not known."""
+    selection, endpoint, sweep, evaluation = record.selection, record.endpoint, record.sweep, record.evaluation
+    hardware = endpoint.hardware
+    memory = f", {hardware.memory_gib:.1f} GiB" if hardware.memory_gib else ""
+    return {
+        "record": record.record_id,
+        "record's address": record.raw.get(Record.filename, UNKNOWN),
+        "measured": f"{sweep.started:%Y-%m-%d %H:%M} to {max(sweep.ended, evaluation.ended):%Y-%m-%d %H:%M %Z}",
+        "taken over from": ", ".join(sorted({sweep.taken_from, evaluation.taken_from} - {""})) or "nothing",
+        "operating point": sweep.operating_point.reason,
+        "model's digest": selection.digest or UNKNOWN,
+        "digest verified before serving": "yes" if endpoint.digest_verified else "no",
+        "model's files": f"{selection.uri} ({selection.size_bytes:,} bytes, licence {selection.license})",
+        "dataset's digest": evaluation.dataset_digest,
+        "prompts": f"{sweep.workload}, {sweep.dataset_digest or 'made by the load generator'}",
+        "hardware": f"{hardware}{memory}",
+        "engine": f"{endpoint.engine} {endpoint.engine_version}",
+        "engine's arguments": " ".join(endpoint.engine_args) or UNKNOWN,
+        "context": f"{endpoint.max_model_len:,} tokens",
+        "tools": _listed(record.versions),
+        "settings of the load test": _listed(sweep.settings),
+        "settings of the evaluation": _listed(evaluation.settings),
+        "git commit": record.git_commit or UNKNOWN,
+        "run": record.run or UNKNOWN,
+        "written by": record.account or UNKNOWN,
+        "started by": record.started_by or UNKNOWN,
+        "raw files": ", ".join(sorted(record.raw.values())) or UNKNOWN,
+    }
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in sorted(values.items())) or UNKNOWN

@@ -1,0 +1,84 @@
+"""The report's own tables: fewer columns than the notebook's, so that they fit on paper."""
+
+from __future__ import annotations
+
+from helpers.analysis.comparison import Comparison, Flip, Standing
+from helpers.analysis.recommendation import Decision, Option
+from helpers.reporting.page.table import Table
+from helpers.reporting.plots.decision import decision_table
+from helpers.reporting.plots.tables import MARKS
+
+UNKNOWN = "n/a"
+EACH_WAY = 4  # questions in each direction
+
+
+def candidates(comparison: Comparison, decision: Decision) -> Table:
+    """One row per version that is shown, best first: what decides."""
+    rows = {row.label: row for row in comparison.standings}
+    level = f"{comparison.standings[0].interval.confidence:.0%} interval"
+    columns = [
+        *("version", "rank", "accuracy", level, "TTFT p95 (ms)", "between repeats", "requests/s"),
+        *(f"{decision.currency}/1,000 requests", "must-haves"),
+    ]
+    shown = [option for option in decision.options if option.label in decision.shown]
+    cells = [_candidate(option, rows[option.label]) for option in shown]
+    return Table("The candidates, best first", columns, cells, more(comparison, decision))
+
+
+def more(comparison: Comparison, decision: Decision) -> str:
+    """Return how many versions are not shown, "" where all are."""
+    hidden = len(comparison.standings) - len(decision.shown)
+    return f"{hidden} more versions were compared; all are in comparison.json and decision.json." if hidden > 0 else ""
+
+
+def _candidate(option: Option, row: Standing) -> list[str]:
+    noise = row.noise.get("ttft_p95_ms")
+    return [
+        option.label,
+        UNKNOWN if option.rank is None else str(option.rank),
+        f"{option.accuracy:.3f}",
+        f"{option.interval.low:.3f} to {option.interval.high:.3f}",
+        _number(option.ttft_p95_ms, 0),
+        f"{max(noise.low, 0.0):,.0f} to {noise.high:,.0f}" if noise else UNKNOWN,
+        _number(option.requests_per_second, 1),
+        _number(option.cost_per_thousand_requests, 4),
+        "; ".join(f"{_word(gate.state)}{gate.asked}" for gate in option.gates if gate.state != "met") or "met",
+    ]
+
+
+def _word(state: str) -> str:
+    return {"missed": "misses: ", "unsure": "hardly met: "}[state]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return UNKNOWN if value is None else f"{value:,.{digits}f}"
+
+
+def costs(decision: Decision) -> Table:
+    """What serving costs, and how long a replica takes to come up."""
+    frame = decision_table(decision)
+    wanted = ["replicas", *(name for name in frame.columns if name.startswith(f"{decision.currency}/"))]
+    return Table.of(frame[[*wanted, "cold start (s)"]], "Capacity and cost at the operating point")
+
+
+def flips(comparison: Comparison, decision: Decision) -> Table:
+    """A handful of questions in each direction, between the first two versions that are shown."""
+    first, second = decision.shown[:2]
+    ways = [_right(comparison, first, second), _right(comparison, second, first)]
+    rows = [
+        [
+            flip.question,
+            flip.text,
+            flip.expected,
+            *(f"{MARKS[flip.correct[label]]} {flip.answers[label]}" for label in (first, second)),
+        ]
+        for way in ways
+        for flip in way[:EACH_WAY]
+    ]
+    columns = ["question", "text", "expected", first, second]
+    caption = f"Right on {len(ways[0])} and {len(ways[1])} questions that the other misses: {first} and {second}"
+    return Table(caption, columns, rows, "All are in comparison.json.")
+
+
+def _right(comparison: Comparison, one: str, other: str) -> list[Flip]:
+    return [flip for flip in comparison.flips if flip.correct[one] and not flip.correct[other]]

@@ -1,0 +1,88 @@
+"""One model's accuracy with its uncertainty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from helpers.analysis.comparison.answers import read_answers
+from helpers.analysis.comparison.comparing import by_category
+from helpers.artifacts import FOLDER, Evaluation, Interval
+from helpers.evaluation.results import category_of, read_samples
+from helpers.evaluation.told import NOT_SCORED, headline, not_scored
+from helpers.reporting.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Row(NamedTuple):
+    """One line of the figure."""
+
+    name: str
+    score: float
+    interval: Interval
+    label: str  # how many questions
+
+
+def accuracy_by_category(evaluation: Evaluation, folder: Path = FOLDER) -> Figure:
+    """Score with its interval, overall and by category, weakest category last; reads the per-question log."""
+    from matplotlib import pyplot
+
+    rows = _rows(evaluation, folder / evaluation.samples)
+    with pyplot.rc_context(style.RC):
+        figure, axes = pyplot.subplots(figsize=(10, 1.9 + 0.42 * len(rows)), layout="constrained")
+        for place, row in enumerate(rows):
+            _mark(axes, place, row)
+        _chance(axes, evaluation.chance)
+        axes.axhline(0.5, color=style.GREY, linewidth=1)
+        axes.grid(visible=False, axis="y")
+        axes.set_yticks(range(len(rows)), [f"{style.short(row.name)} ({row.label})" for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.9)
+        axes.set_xlim(0, 1)
+        what = "Share answered correctly" if evaluation.score_kind == "proportion" else f"Mean {evaluation.metric}"
+        axes.set_xlabel(f"{what}, with {evaluation.interval.confidence:.0%} interval")
+        missing = not_scored(evaluation)
+        trial = f"trial of the first {evaluation.limit} questions" if evaluation.trial else ""
+        notes = "; ".join(filter(None, [trial, f"not scored: {missing}" if missing else "", _unparsed(evaluation)]))
+        axes.set_title(headline(evaluation) + (f"\n{notes}" if notes else ""), fontsize=11)
+    return style.finished(figure)
+
+
+def _rows(evaluation: Evaluation, log: Path) -> list[Row]:
+    missing: dict[str, Counter[str]] = {}
+    for category, status in {
+        (sample["task"], sample["doc_id"]): (category_of(sample), sample.get("status", "answered"))
+        for sample in read_samples(log)
+    }.values():
+        missing.setdefault(category, Counter())[status] += 1
+    answers = read_answers(log, evaluation.metric).values()
+    parts = sorted(by_category(answers, evaluation.interval.confidence), key=lambda part: -part.score)
+    rows = [Row("all questions", evaluation.score, evaluation.interval, f"n = {evaluation.n}")]
+    return rows + [Row(part.name, part.score, part.interval, _label(part.n, missing[part.name])) for part in parts]
+
+
+def _label(n: int, statuses: Counter[str]) -> str:
+    return ", ".join([f"n = {n}", *(f"{statuses[key]} {words}" for key, words in NOT_SCORED.items() if statuses[key])])
+
+
+def _unparsed(evaluation: Evaluation) -> str:
+    return f"no answer found in {evaluation.unparsed} of the scored texts" if evaluation.unparsed else ""
+
+
+def _mark(axes: Axes, place: int, row: Row) -> None:
+    shade, shape = (style.COLOURS[0], "D") if place == 0 else ("0.35", "o")
+    error = [[max(row.score - row.interval.low, 0)], [max(row.interval.high - row.score, 0)]]
+    axes.errorbar(row.score, place, xerr=error, fmt=shape, color=shade, capsize=4, markersize=8)
+    axes.annotate(f"{row.score:.2f}", (1.02, place), xycoords=("axes fraction", "data"), va="center", color=shade)
+
+
+def _chance(axes: Axes, chance: float | None) -> None:
+    """Draw what guessing would reach, where that is known."""
+    if chance is None:
+        return
+    axes.axvline(chance, color=style.GREY, linestyle=":")
+    where: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    axes.annotate(f"guessing {chance:.2f}", (chance, 1), (4, -12), **where)

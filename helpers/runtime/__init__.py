@@ -1,0 +1,1 @@
+"""What every stage needs underneath: parameters, paths, processes, waiting and trying again."""

@@ -1,0 +1,10 @@
+from .existing import select as select
+from .settings import Place as Place
+from .settings import Settings as Settings
+from .stage import Removal as Removal
+from .stage import deploy as deploy
+from .stage import ensure as ensure
+from .stage import remove as remove
+from .stage import remove_deployed as remove_deployed
+from .stage import remove_expired as remove_expired
+from .stage import remove_run as remove_run

@@ -1,0 +1,52 @@
+"""A measuring node declares what it writes, and no two nodes write the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers.pipelines import Pipeline, names
+from helpers.pipelines.outputs import DEFAULT, Node, faults, outputs
+
+STAGES = sorted(DEFAULT)
+
+
+def node(stage: str, name: str = "", declared: list[str] | None = None) -> Node:
+    environment = {"NAME": name} if name else {}
+    return Node(
+        Path(f"{stage}.ipynb"), environment, outputs(stage, name or DEFAULT[stage]) if declared is None else declared
+    )
+
+
+@pytest.mark.parametrize("pipeline", names())
+def test_the_shipped_pipelines_declare_what_their_nodes_write(pipeline):
+    nodes = [
+        Node(Path(each["filename"]), {item["env_var"]: item["value"] for item in each["env_vars"]}, each["outputs"])
+        for each in Pipeline(pipeline).nodes
+    ]
+    assert list(faults(nodes)) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_nodes_of_one_notebook_stand_side_by_side_under_two_names(stage):
+    assert list(faults([node(stage), node(stage, "second")])) == []
+    (told,) = faults([node(stage), node(stage, DEFAULT[stage])])
+    assert DEFAULT[stage] in told
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_name_that_is_left_empty_on_the_canvas_is_the_notebooks_own(stage):
+    empty = Node(Path(f"{stage}.ipynb"), {"NAME": ""}, [])
+    (told,) = faults([empty])
+    assert all(file in told for file in outputs(stage, DEFAULT[stage]))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_outputs_of_another_name_are_refused_with_those_that_are_missing(stage):
+    (told,) = faults([node(stage, "second", outputs(stage, "first"))])
+    assert all(file in told for file in outputs(stage, "second"))
+
+
+def test_other_notebooks_declare_what_they_like():
+    assert list(faults([Node(Path("log_results.ipynb"), {"NAME": "x"}, []), Node(Path("own.ipynb"), {}, [])])) == []
