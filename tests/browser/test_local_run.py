@@ -105,8 +105,8 @@ def test_a_pipeline_that_fails_says_why_and_where_to_read(lab, run, page, compla
     file = lab.root / "pipelines" / "failing.pipeline"
     file.write_text((lab.root / "pipelines" / "reading.pipeline").read_text())
     canvas.open_canvas(page, lab.address(f"pipelines/{file.name}"), 1)
-    dialog = canvas.run(page, "This machine", USE_CASE="nobodys")
-    dialog.get_by_text("record for nobodys").first.wait_for(timeout=300_000)
+    dialog = canvas.run(page, "This machine", USE_CASE="nobodys", TASK="ops_assistant")
+    dialog.get_by_text("nobodys").first.wait_for(timeout=120_000)
     keep(page, "run-dialog-error")
     (where,) = re.findall(r"Read the notebook in (runs/\d{8}-\d{6}-failing/notebooks)\.", dialog.inner_text())
     assert (lab.root / where / f"{STAGE}.html").is_file()
@@ -117,8 +117,8 @@ def test_a_pipeline_that_fails_says_why_and_where_to_read(lab, run, page, compla
 def test_a_value_that_a_stage_would_refuse_is_told_before_anything_runs(lab, page, complaints, reading):
     before = sorted((lab.root / "runs").glob("*"))
     canvas.open_canvas(page, lab.address(f"pipelines/{reading.name}"), 1)
-    dialog = canvas.run(page, "This machine", HEADROOM="7")
-    dialog.get_by_text("HEADROOM is 7").first.wait_for(timeout=60_000)
+    dialog = canvas.run(page, "This machine", TARGET_RATE="-7")
+    dialog.get_by_text("TARGET_RATE is -7").first.wait_for(timeout=60_000)
     assert sorted((lab.root / "runs").glob("*")) == before
     complaints.clear()
 

@@ -59,8 +59,12 @@ def code(notebook):
 
 
 def imports(source, package=""):
-    """The modules that a piece of Python names in its import statements, inside functions too."""
-    for node in ast.walk(ast.parse(source)):
+    """The modules that a piece of Python imports when it runs, inside functions too."""
+    tree = ast.parse(source)
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
