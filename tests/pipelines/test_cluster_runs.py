@@ -27,13 +27,14 @@ from helpers.runtime.workspace import ROOT
 from tests.pipelines.conftest import TOKEN, runtime_file
 from tests.plugins import harness
 from tests.plugins.cluster import project
+from tests.plugins.containerfiles import IMAGES
 from tests.plugins.kserve import kserve
 from tests.plugins.pipelines_api import PipelinesApi, Run, serving_pipelines
 from tests.plugins.registry import MEMORY, serving
 from tests.plugins.second import with_second
 from tests.plugins.stores import KEYS, Bucket, new_bucket
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 MODEL = "ops-small"
 BRIEF = {"MIN_REQUESTS": "10", "SWEEP_SIZE": "3", "REPEATS": "1"}  # how fast it is interests nobody here
 SECOND = {  # beside chat and knowledge
@@ -99,6 +100,8 @@ def platform(api):
 def finished(tmp_path_factory, s3_server, image_environment):
     """Run model-ops and then ai-engineer on what it published."""
     folder = tmp_path_factory.mktemp("cluster")
+    for image in IMAGES:  # minutes at the first time, which are no node's
+        image_environment(image)
     sample = ensure_samples(ROOT / ".assay" / "samples", [SMALL])[MODEL]  # a volume that is mounted in the node
     pipelines, store = new_bucket(s3_server), new_bucket(s3_server)
     data, secret = connection(store)
@@ -135,7 +138,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
         for name, parameters in given.items():
             lines: list[str] = []
             submitting.submit("odh_dsp", drawn(name), parameters, say=lines.append)
-            runs[name], submitted[name] = server.wait(1200), "\n".join(lines)
+            runs[name], submitted[name] = server.wait(2400), "\n".join(lines)
             assert runs[name].state == "SUCCEEDED", tail(runs[name])
         patch.setenv("REGISTRY_TOKEN", PLAIN["registry"])
         found = connect(registry.address)

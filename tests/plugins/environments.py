@@ -99,9 +99,13 @@ def _make_base(root: Path) -> None:
 
 
 def _run(command: str, root: Path) -> None:
-    """Run a command of the Containerfile with `root` as /opt/app-root; pip's own cache saves the second download."""
+    """Run a command of the Containerfile with `root` as /opt/app-root, but for two things that cost time.
+
+    pip's own cache saves the second download, and modules are compiled when they are imported first.
+    """
     words = command.replace("--no-cache-dir ", "").replace(APP_ROOT, str(root))
     environment = os.environ | {"PATH": f"{root / 'bin'}:{os.environ['PATH']}"} | torch_index()
+    environment["PIP_NO_COMPILE"] = "0"  # pip reads this one the other way round
     done = subprocess.run(
         ["bash", "-c", words], cwd=root / "build", env=environment, capture_output=True, text=True, timeout=1500
     )
