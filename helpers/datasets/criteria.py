@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
+from math import inf, isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -30,9 +31,9 @@ FILE = "criteria.yaml"  # its name in a use case's folder
 COST = "cost.per_thousand_requests"  # of the price table; the only line of no measurement
 QUALITY, LATENCY = "knowledge.acc", "chat.ttft_p95_ms"  # what the shipped pipelines measure
 NAME = re.compile(r"[A-Za-z0-9][\w-]*\.[A-Za-z0-9][\w@:/-]*")
-BOUND = re.compile(r"(>=|<=)\s*(\d+(?:\.\d+)?|\.\d+)")
-NUMBER = re.compile(r"\d*\.?\d+")
-SHARE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*%")
+BOUND = re.compile(r"(>=|<=)\s*(\d+(?:\.\d+)?|\.\d+)", re.ASCII)
+NUMBER = re.compile(r"\d*\.?\d+", re.ASCII)
+SHARE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*%", re.ASCII)
 Kind = Literal["load_test", "evaluation", "cost"]
 DEFAULT = Path("default")  # in place of a file, where a use case names none or is only a label
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -76,8 +77,12 @@ def _bound(given: Any, info: ValidationInfo) -> Bound:
         raise ValueError('write ">= NUMBER" or "<= NUMBER", in quotes')
     bound = Bound(found[1], float(found[2]))  # type: ignore[arg-type]
     name = info.data.get("name", "")
-    if kind(name) == "evaluation" and name and bound.value > 1:
-        raise ValueError("a score lies between 0 and 1")
+    if not isfinite(bound.value):
+        raise ValueError("no number is that large")
+    if name and (kind(name) == "evaluation" or name.endswith(".slo_attainment")) and bound.value > 1:
+        raise ValueError("it lies between 0 and 1")
+    if name.endswith((".ttft_p95_ms", ".e2e_p95_ms")) and bound.value < 1:
+        raise ValueError("it is in milliseconds: write 500 for half a second")
     if kind(name) == "load_test" and bound.sign != {"higher": ">=", "lower": "<="}[better(name)]:
         raise ValueError(f"{better(name)} is better here: turn the sign round")
     return bound
@@ -92,7 +97,7 @@ def _tolerance(given: Any, info: ValidationInfo) -> float:
     if bool(share) != (kind(name) == "load_test") and name:
         form = f"a score's is absolute: write {value:g}" if share else f"a load test's is relative: write {value:.0%}"
         raise ValueError(form)
-    if value <= 0 or (value >= 1 and not (share and better(name) == "lower")):
+    if not 0 < value < (inf if share and better(name) == "lower" else 1):
         raise ValueError("it is more than 0 and, of what can be lost, less than all")
     return value
 
@@ -100,6 +105,7 @@ def _tolerance(given: Any, info: ValidationInfo) -> float:
 class Criterion(Contract):
     """One line: what is asked of one metric of one measurement."""
 
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
     name: str = Field(description="measurement.metric")
     must: Annotated[Bound | None, PlainValidator(_bound)] = Field(default=None, description="what is good enough")
     tolerance: Annotated[float | None, BeforeValidator(_tolerance)] = Field(
@@ -162,7 +168,7 @@ class Criterion(Contract):
 class Criteria(Contract):
     """One file, validated."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Criterion]
     coverage: float = Field(default=COVERAGE, gt=0, le=1, description="share of the questions that must be answered")
     _digest: str = PrivateAttr(default="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -43,9 +44,11 @@ def _there(value: str, info: ValidationInfo, *, folder: bool) -> str:
         return value
     if Path(value).is_absolute() or value.startswith("~"):
         raise ValueError(f"{value} would not travel with the use case: name it from the use case's folder")
-    path = placed(here, value)
-    if not (path.is_dir() if folder else path.is_file()):
-        raise ValueError(f"there is no {'folder' if folder else 'file'} {value} from {here}")
+    path, there = placed(here, value), False
+    with suppress(OSError):  # a name that is too long
+        there = bool(value) and (path.is_dir() if folder else path.is_file())
+    if not there:
+        raise ValueError(f"there is no {'folder' if folder else 'file'} {value!r} from {here}")
     return value
 
 
@@ -62,9 +65,9 @@ Folder = Annotated[str, AfterValidator(_folder)]
 
 
 class Part(BaseModel):
-    """A part of the file; unknown fields are refused."""
+    """A part of the file; unknown fields are refused, and no value is converted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Objective(Part):
@@ -199,8 +202,8 @@ class UseCase(Part):
     def _named(self, among: Mapping[str, Any], kind: str, name: str) -> Any:
         if name not in among:
             raise InvalidDataset(
-                f"{self.file}: there is no {kind} {name}; there is {', '.join(among) or 'none'}",
-                do=f"Set NAME to one of these, or add {name} under {kind}s",
+                f"{self.file}: there is no {kind} {name}, which a node measures; there is {', '.join(among) or 'none'}",
+                do=f"Call one of them {name}, or give the node another NAME",
             )
         return among[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from helpers.errors import InvalidInput
 
 T = TypeVar("T", bound=BaseModel)
+DEEPEST = 20  # levels
 
 
 def read_yaml(
@@ -23,15 +25,16 @@ def read_yaml(
 
     try:
         data = path.read_bytes()
+        if told := [f"{path}:{line}: {fault}" for line, fault in _faults(data)]:
+            raise error("; ".join(told), do=repair)
         root = yaml.compose(data, Loader=yaml.SafeLoader)
-        if twice := _twice(root):
-            line, name = twice
-            raise error(f"{path}:{line}: {name}: is there twice", do=repair)
         return model.model_validate(yaml.safe_load(data), context=context), data
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror}", do=missing) from problem
     except yaml.YAMLError as problem:
-        raise error(f"{path} is not YAML: {problem}", do=repair) from problem
+        line = mark.line + 1 if (mark := getattr(problem, "problem_mark", None)) else 1
+        said = getattr(problem, "problem", None) or " ".join(str(problem).split())
+        raise error(f"{path}:{line}: the file: is not YAML: {said}", do=repair) from problem
     except ValidationError as problem:
         told = [f"{path}:{_line(root, item['loc'])}: {_field(item)}" for item in problem.errors()]
         raise error("; ".join(told), do=repair) from problem
@@ -52,23 +55,46 @@ def line_of(path: Path, *place: int | str) -> int:
     return _line(yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader), place)
 
 
-def _twice(node: Any, place: str = "") -> tuple[int, str] | None:
-    """Return line and name of a field that is there twice: YAML would take the last one, a reader the first."""
+def _faults(data: bytes) -> list[tuple[int, str]]:
+    """Return line and fault of all that YAML reads in another way than a person does, or cannot read."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(data, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            return [(event.start_mark.line + 1, f"*{event.anchor}: write out what it stands for")]
+        if depth > DEEPEST:
+            return [(event.start_mark.line + 1, "the file: is nested too deeply")]
+    loader = yaml.SafeLoader(data)
+    root = loader.get_single_node()
+    if not isinstance(root, yaml.MappingNode):
+        return [(1, "the file: holds no fields")]
+    return list(_in_fields(loader, root, ""))
+
+
+def _in_fields(loader: Any, node: Any, place: str) -> Iterator[tuple[int, str]]:
     import yaml
 
     seen: set[str] = set()
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        name = f"{place}{key.value}"
-        if name in seen:
-            return key.start_mark.line + 1, name
+        name, line = f"{place}{key.value}", key.start_mark.line + 1
+        if name in seen:  # YAML would take the last one, a reader the first
+            yield line, f"{name}: is there twice"
         seen.add(name)
-        if found := _twice(value, f"{name}."):
-            return found
-    return None
+        if key.tag != "tag:yaml.org,2002:str":
+            yield line, f"{name}: is no text; put the name in quotes"
+        for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if isinstance(each, yaml.ScalarNode):
+                try:
+                    str(loader.construct_object(each)).encode()
+                except ValueError as problem:
+                    yield line, f"{name}: {problem}"
+            yield from _in_fields(loader, each, f"{name}.")
 
 
 def _field(item: Any) -> str:
-    return f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
+    return f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg'].removeprefix('Value error, ')}"
 
 
 def _line(node: Any, path: tuple[int | str, ...]) -> int:

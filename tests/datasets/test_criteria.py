@@ -72,6 +72,16 @@ def test_a_file_is_known_by_its_digest(written):
         ("knowledge.acc: {tolerance: 10%}", "knowledge.acc.tolerance"),
         ("knowledge.acc: {tolerance: 0}", "knowledge.acc.tolerance"),
         ("knowledge.acc: {tolerance: yes}", "knowledge.acc.tolerance"),
+        ("knowledge.acc: {tolerance: .nan}", "knowledge.acc.tolerance"),
+        (f"chat.ttft_p95_ms: {{tolerance: 1{'0' * 400}%}}", "chat.ttft_p95_ms.tolerance"),
+        (f'chat.goodput: {{must: ">= 1{"0" * 400}"}}', "chat.goodput.must"),
+        ('chat.slo_attainment: {must: ">= 95"}', "chat.slo_attainment.must"),
+        ('chat.ttft_p95_ms: {must: "<= 0.5"}', "chat.ttft_p95_ms.must"),
+        ('knowledge.acc: {must: ">= \u0661"}', "knowledge.acc.must"),
+        ("knowledge.acc: {weight: true}", "knowledge.acc.weight"),
+        ('knowledge.acc: {weight: "4"}', "knowledge.acc.weight"),
+        ("knowledge.acc: {margin: true}", "knowledge.acc.margin"),
+        ("7: {weight: 1}", "7"),
         ("chat.ttft_p95_ms: {tolerance: 0.1}", "chat.ttft_p95_ms.tolerance"),
         ("chat.requests_per_second: {tolerance: 100%}", "chat.requests_per_second.tolerance"),
         ("chat.ttft_p95_ms: {margin: 0.1}", "chat.ttft_p95_ms.margin"),
@@ -94,6 +104,7 @@ def test_a_mistake_is_named_with_file_line_and_field(written, line, field):
 
 
 def test_all_mistakes_are_told_at_once(written):
+    assert set(faults(written, "coverage: true")) == {(1, "coverage")}
     found = faults(written, "coverage: 2", "knowledge.acc: {must: x, tolerance: 10%}", "chat.ttft_p95: {weight: 1}")
     assert set(found) == {
         (1, "coverage"), (2, "knowledge.acc.must"), (2, "knowledge.acc.tolerance"), (3, "chat.ttft_p95.name"),

@@ -89,6 +89,21 @@ def test_every_field_of_the_file_is_a_setting_of_its_stage():
         (("include_path: tasks", "include_path: nowhere"), 11, "evaluations.knowledge.include_path"),
         (("criteria: criteria.yaml", "criteria: nowhere.yaml"), 12, "criteria"),
         (("criteria: criteria.yaml", "criterion: criteria.yaml"), 12, "criterion"),
+        (("ttft_ms: 500", "ttft_ms: true"), 3, "slo.ttft_ms"),
+        (("ttft_ms: 500", 'ttft_ms: "500"'), 3, "slo.ttft_ms"),
+        (("ttft_ms: 500", "ttft_ms: .inf"), 3, "slo.ttft_ms"),
+        (("ttft_ms: 500", f"ttft_ms: {'1' * 5000}"), 3, "slo.ttft_ms"),
+        (("ttft_ms: 500", "ttft_ms: !!float x"), 3, "slo.ttft_ms"),
+        (("ttft_ms: 500", "ttft_ms: 2020-99-99"), 3, "slo.ttft_ms"),
+        (("ttft_ms: 500", f"ttft_ms: {'[' * 3000}{']' * 3000}"), 3, "the file"),
+        (("slo: {ttft_ms: 500}", "slo: &a {ttft_ms: *a}"), 3, "*a"),
+        (("min_requests: 10", "min_requests: true"), 5, "workloads.chat.min_requests"),
+        (("prompts: prompts.jsonl", 'prompts: "\\ud800.txt"'), 5, "workloads.chat.prompts"),
+        (("prompts: prompts.jsonl", f"prompts: {'a' * 5000}"), 5, "workloads.chat.prompts"),
+        (("  rag:", "  yes:"), 6, "workloads.yes"),
+        (("include_path: tasks", 'include_path: ""'), 11, "evaluations.knowledge.include_path"),
+        (("criteria: criteria.yaml", "criteria: [a"), 13, "the file"),
+        (("criteria: criteria.yaml", "7: criteria.yaml"), 12, "7"),
     ],
 )
 def test_a_fault_is_named_by_file_line_and_field(written, change, line, field):
@@ -97,6 +112,14 @@ def test_a_fault_is_named_by_file_line_and_field(written, change, line, field):
         load_use_case(folder)
     assert f"{folder / 'use-case.yaml'}:{line}: {field}" in refused.value.what
     assert refused.value.what.count("use-case.yaml:") == 1
+
+
+@pytest.mark.parametrize("text", ["", "- a", "7", "a: &a {b: 1}\n" + "".join(f"a{n}: *a\n" for n in range(9))])
+def test_a_file_without_fields_or_with_anchors_is_refused(written, text):
+    folder = written()
+    (folder / "use-case.yaml").write_text(text)
+    with pytest.raises(InvalidDataset):
+        load_use_case(folder)
 
 
 def test_all_faults_are_told_at_once(written):
