@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import FOLDER
-from helpers.datasets.arrival import LABEL, USE_CASES, located
+from helpers.datasets.arrival import LABEL, USE_CASES, located, remote
 from helpers.datasets.criteria import DEFAULT
-from helpers.datasets.use_case import FILE, STORED, UseCase, load_use_case, placed
+from helpers.datasets.use_case import FILE, STORED, UseCase, confined, load_use_case, placed
 from helpers.errors import InvalidDataset, InvalidParameter
 from helpers.runtime.parameters import AUTO
 from helpers.runtime.workspace import ROOT
@@ -26,6 +26,8 @@ def find_use_case(value: str, folder: Path = FOLDER) -> UseCase | None:
     places = [Path(located("USE_CASE", value, folder))]
     places += [ROOT / places[0]] if named else []
     found = next((load_use_case(place) for place in places if (place / FILE).is_file()), None)
+    if found and remote(value):
+        confined(found.folder, found.paths)
     if found is None and not named:
         raise InvalidDataset(
             f"USE_CASE is {value}: there is no {FILE} in {places[0]}",

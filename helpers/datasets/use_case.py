@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,8 +21,9 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
-from helpers.errors import InvalidDataset
+from helpers.errors import InvalidDataset, InvalidParameter
 from helpers.runtime.yaml_files import read_yaml
+from helpers.storage import check_form
 
 FILE = "use-case.yaml"
 SAFE = r"^[a-z0-9][a-z0-9_-]{0,40}$"
@@ -38,8 +39,22 @@ def placed(folder: Path, name: str) -> Path:
     return Path(os.path.normpath(folder / name))
 
 
+def confined(folder: Path, paths: Iterable[Path]) -> None:
+    """Refuse what a use case that was fetched names outside its folder. Raises InvalidDataset."""
+    if outside := [str(path) for path in paths if not path.resolve().is_relative_to(folder.resolve())]:
+        raise InvalidDataset(
+            f"{folder / FILE}: {', '.join(outside)} lies outside the use case",
+            do="Put it into the folder that is fetched",
+        )
+
+
 def _there(value: str, info: ValidationInfo, *, folder: bool) -> str:
     here = (info.context or {}).get("folder")
+    if value.startswith(STORED):
+        try:
+            check_form(value)
+        except InvalidParameter as error:
+            raise ValueError(error.what) from error
     if value.startswith(STORED) or here is None:
         return value
     if Path(value).is_absolute() or value.startswith("~"):

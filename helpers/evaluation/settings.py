@@ -19,6 +19,7 @@ PAIR = re.compile(r"^\s*[A-Za-z_][A-Za-z0-9_.]*\s*=.+$")
 class Settings(parameters.Settings):
     """Which task, how much of it, and how hard to press the server; raises InvalidParameter when out of bounds."""
 
+    prose = frozenset({"system_instruction"})
     name: str = Field(default=EVALUATION, pattern=NAME, description="of the measurement and its files")
     task: str = Field(
         default="ops_assistant", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="lm-eval task or group"

@@ -34,7 +34,7 @@ from helpers.datasets.arrival import (
 )  # fmt: skip
 from helpers.datasets.criteria import load_criteria
 from helpers.datasets.stated import find_use_case
-from helpers.datasets.use_case import FILE, UseCase, load_use_case
+from helpers.datasets.use_case import FILE, UseCase, confined, load_use_case
 from helpers.errors import AssayError, Forbidden, InvalidInput, InvalidParameter, StoreFailed, StoreUnreachable
 from helpers.pipelines.definition import Pipeline
 from helpers.runtime.parameters import AUTO
@@ -170,6 +170,8 @@ def _arrived(data: Data, name: str, value: str, folder: Path) -> list[Path]:
     """Return what a parameter names, once it lies beside the notebooks; [] for a use case that is only a name."""
     if name == "USE_CASE":
         found = find_use_case(value, folder)
+        if found and found.criteria:
+            load_criteria(found.folder / found.criteria).about(found.names)
         return [found.folder, *found.paths] if found else []
     data.values[name] = located(name, value, folder)
     _required(name, Path(data.values[name]), value, CANVAS)
@@ -238,6 +240,8 @@ def _add_use_case(data: Data, value: str, faults: list[str]) -> None:
     for name, each in use_case.evaluations.items():
         with _told(f"USE_CASE: evaluations.{name}", faults):
             named += _task_files(each.task, Path(use_case.evaluation(name)["include_path"]))
+    if remote(value):
+        confined(source, named)
     named = [path.resolve() for path in named]
     alone = [
         path for path in dict.fromkeys(named) if not any(path != each and path.is_relative_to(each) for each in named)
@@ -252,7 +256,7 @@ def _add_use_case(data: Data, value: str, faults: list[str]) -> None:
     data.patterns["USE_CASE"] = [f"{name}/*" if path.is_dir() else name for name, path in whole.items()]
     data.files["USE_CASE"] = {name: path for each in alone for name, path in _named(each, root, target).items()}
     placed = str(Path(target, source.resolve().relative_to(root)))
-    if place("USE_CASE", value) != placed:
+    if remote(value) or place("USE_CASE", value) != placed:  # what names a commit does not travel through a shell
         data.rename("USE_CASE", placed)
 
 
@@ -262,9 +266,11 @@ def use_case_folder(value: str) -> Path | None:
     Raises InvalidInput where a path leads nowhere, and what `fetch` raises.
     """
     if GIT.fullmatch(value) or value.startswith("git+"):
-        kept = home() / place("USE_CASE", value)
-        return kept if (kept / FILE).is_file() else fetch(value, kept)
-    found = source_of(place("USE_CASE", value))
+        found = home() / place("USE_CASE", value)
+        if not (found / FILE).is_file():
+            fetch(value, found)
+    else:
+        found = source_of(place("USE_CASE", value))
     if (found / FILE).is_file():
         return found
     if LABEL.fullmatch(value):
@@ -349,7 +355,8 @@ def _check_use_case(data: Data) -> None:
             else:
                 _check_evaluation(data, use_case.evaluation(name))
     with _told("criteria", faults):
-        _check_stated_criteria(use_case)
+        if use_case.criteria:
+            load_criteria(use_case.folder / use_case.criteria)
     if data.values.get("TASK", AUTO) not in NOTHING and data.values.get("INCLUDE_PATH", AUTO) in NOTHING:
         with _told("TASK", faults):
             _check_task_at(data.values["TASK"], use_case.folder, data.values.get("METRIC", AUTO))
@@ -423,13 +430,6 @@ def _check_prices(data: Data) -> None:
     from helpers.analysis.recommendation import load_prices
 
     load_prices(Path(data.values["PRICES"]))
-
-
-def _check_stated_criteria(use_case: UseCase) -> None:
-    """Read a use case's criteria: what they speak about is something that it measures."""
-    if use_case.criteria:
-        criteria = load_criteria(use_case.folder / use_case.criteria)
-        criteria.about(use_case.names)
 
 
 def _check_criteria(data: Data) -> None:

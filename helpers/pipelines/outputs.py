@@ -46,15 +46,15 @@ def outputs(stage: str, name: str) -> list[str]:
 
 
 def faults(nodes: Iterable[Node]) -> Iterator[str]:
-    """Yield where a measuring node does not declare what it writes, and where two have one name."""
+    """Yield where a measuring node does not declare what it writes, and where another node writes the same."""
     seen: dict[str, str] = {}
-    for node in (node for node in nodes if node.name):
-        wanted = outputs(node.notebook.stem, node.name)
+    for node in sorted(nodes, key=lambda node: bool(node.name)):
+        stage, wanted = node.notebook.stem, outputs(node.notebook.stem, node.name) if node.name else node.outputs
         if missing := [file for file in wanted if file not in node.outputs]:
             yield (
-                f"{node.notebook.stem} with NAME={node.name} writes {', '.join(wanted)}: "
+                f"{stage} with NAME={node.name} writes {', '.join(wanted)}: "
                 f"add {', '.join(missing)} to the outputs of its node"
             )
-        if node.name in seen:
-            yield f"{seen[node.name]} and {node.notebook.stem} are both called {node.name}: give each node its own NAME"
-        seen[node.name] = node.notebook.stem
+        if node.name and (file := next((file for file in wanted if file in seen), "")):
+            yield f"{seen[file]} and {stage} with NAME={node.name} both write {file}: give each node its own NAME"
+        seen |= dict.fromkeys(wanted, stage)

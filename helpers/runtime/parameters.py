@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -22,6 +22,7 @@ class Settings(BaseModel):
     """Frozen settings of a stage; a bad value raises InvalidParameter with the parameter's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    prose: ClassVar[frozenset[str]] = frozenset()  # fields whose text a use case holds, in any characters
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -33,16 +34,17 @@ class Settings(BaseModel):
     @classmethod
     def _safe_characters(cls, values: Any) -> Any:
         for name, value in values.items() if isinstance(values, dict) else ():
-            if isinstance(value, str) and (found := UNSAFE.search(value)):
+            if name not in cls.prose and isinstance(value, str) and (found := UNSAFE.search(value)):
                 raise ValueError(f"{name} holds the character {found.group()!r}, which does not travel through a shell")
         return values
 
 
 def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"Parameter {name.upper()} is {first['input']!r}: {message}" if name else f"Parameters: {message}"
+    told = []
+    for item in error.errors():
+        name, message = ".".join(map(str, item["loc"])).upper(), item["msg"].removeprefix("Value error, ")
+        told.append(f"Parameter {name} is {item['input']!r}: {message}" if name else f"Parameters: {message}")
+    return "; ".join(told)
 
 
 def held_by(check: Callable[[str], object]) -> AfterValidator:

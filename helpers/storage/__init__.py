@@ -54,6 +54,8 @@ def check_form(uri: str, *more: str) -> None:
     except ValueError:
         parts = urlparse("")
     named = parts.path.startswith("/") and not parts.netloc if parts.scheme == "file" else parts.netloc
+    if parts.scheme != "file" and not {".", ".."}.isdisjoint(uri.split("/")):
+        named = ""
     if uri not in ("auto", "local") and not (named and parts.scheme in ("file", "s3", *more)):
         image = "".join(f", {scheme}://host/repository" for scheme in more)
         raise InvalidParameter(

@@ -101,6 +101,8 @@ def test_every_field_of_the_file_is_a_setting_of_its_stage():
         (("prompts: prompts.jsonl", 'prompts: "\\ud800.txt"'), 5, "workloads.chat.prompts"),
         (("prompts: prompts.jsonl", f"prompts: {'a' * 5000}"), 5, "workloads.chat.prompts"),
         (("  rag:", "  yes:"), 6, "workloads.yes"),
+        (("prompts: prompts.jsonl", "prompts: s3://"), 5, "workloads.chat.prompts"),
+        (("prompts: prompts.jsonl", "prompts: s3://bucket/../key"), 5, "workloads.chat.prompts"),
         (("include_path: tasks", 'include_path: ""'), 11, "evaluations.knowledge.include_path"),
         (("criteria: criteria.yaml", "criteria: [a"), 13, "the file"),
         (("criteria: criteria.yaml", "7: criteria.yaml"), 12, "7"),

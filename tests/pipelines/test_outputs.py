@@ -36,6 +36,16 @@ def test_two_nodes_of_one_notebook_stand_side_by_side_under_two_names(stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_a_name_whose_file_another_node_writes_is_refused(stage):
+    other = Node(Path("deploy_model.ipynb"), {}, ["artifacts/endpoint.json"])
+    for nodes in ([other, node(stage, "endpoint")], [node(stage, "endpoint"), other]):
+        (told,) = faults(nodes)
+        assert "artifacts/endpoint.json" in told
+    assert list(faults([other, node(stage)])) == []
+    assert len(list(faults([node(each, "same") for each in STAGES]))) == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_name_that_is_left_empty_on_the_canvas_is_the_notebooks_own(stage):
     empty = Node(Path(f"{stage}.ipynb"), {"NAME": ""}, [])
     (told,) = faults([empty])

@@ -13,6 +13,8 @@ class Settings(parameters.Settings):
 def test_a_value_out_of_bounds_names_the_parameter():
     with pytest.raises(InvalidParameter, match=r"Parameter RATE is -1: Input should be greater than 0"):
         Settings(rate=-1)
+    with pytest.raises(InvalidParameter, match=r"RATE.*NAME.*COLOUR"):
+        Settings(rate=-1, name=7, colour="red")
 
 
 @pytest.mark.parametrize("value", ["a;b", "$(reboot)", "`id`", "it's", 'a"b', "a|b", "a\nb", "a>b", "a\\b", "a*b"])
