@@ -43,14 +43,8 @@ def _told(pipeline: Pipeline, data: Data, said: Mapping[str, str]) -> Iterable[s
 def _named(pipeline: Pipeline, data: Data) -> Iterable[str]:
     """Yield which measurements of the use case this pipeline leaves out."""
     found = find_use_case(data.values["USE_CASE"]) if "USE_CASE" in data.values else None
-    if found and (more := [name for name in found.names if name not in _names(pipeline)]):
+    if found and (more := [name for name in found.names if name not in pipeline.measurements]):
         yield f"not measured, because {pipeline.name} has no node of that name: {', '.join(more)}"
-
-
-def _names(pipeline: Pipeline) -> set[str]:
-    return {
-        name for stage in (load_test.Settings, evaluation.Settings) for name, _ in stage_settings(pipeline, {}, stage)
-    }
 
 
 def _load_tests(pipeline: Pipeline, values: Mapping[str, str]) -> Iterable[str]:

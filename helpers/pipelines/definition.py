@@ -11,7 +11,7 @@ from typing import Any
 
 from helpers.datasets.criteria import replaced
 from helpers.errors import InvalidParameter, NotFound
-from helpers.pipelines.outputs import executed
+from helpers.pipelines.outputs import Node, executed
 from helpers.runtime.environment import ENDPOINT_KEY
 from helpers.runtime.workspace import ROOT
 from helpers.serving.client import SECRET as ENDPOINT_SECRET
@@ -69,10 +69,19 @@ class Pipeline:
         return [Path(node["filename"]).stem for node in self.nodes]
 
     @property
+    def measurements(self) -> set[str]:
+        """The names of what is measured."""
+        named = zip(self.nodes, self._environments, strict=True)
+        return {Node(Path(node["filename"]), own, ()).name for node, own in named} - {""}
+
+    @property
     def executed(self) -> list[str]:
         """What the executed notebooks are called, in the order in which they run."""
-        own = [{item["env_var"]: str(item["value"]) for item in node["env_vars"]} for node in self.nodes]
-        return [executed(stage, environment) for stage, environment in zip(self.stages, own, strict=True)]
+        return [executed(stage, own) for stage, own in zip(self.stages, self._environments, strict=True)]
+
+    @property
+    def _environments(self) -> list[dict[str, str]]:
+        return [{item["env_var"]: str(item["value"]) for item in node["env_vars"]} for node in self.nodes]
 
     def known(self, given: Mapping[str, str]) -> None:
         """Refuse names that are no parameter of this pipeline. Raises InvalidParameter."""

@@ -10,13 +10,14 @@ import ast
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from helpers.errors import AssayError, InvalidInput, InvalidParameter
+from helpers.errors import AssayError, Forbidden, InvalidInput, InvalidParameter, StoreFailed, StoreUnreachable
+from helpers.pipelines.asked import faults as criteria_faults
 from helpers.pipelines.data import Data, gather
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.outputs import Node
@@ -61,11 +62,12 @@ def check_stages(stages: Iterable[Node], given: Mapping[str, str]) -> Data:
 
     def told(data: Data) -> Iterator[str]:
         refused = given.keys() - data.values.keys()  # told with the data
+        here = []
         for node in nodes:
             own = {name: value for name, value in node.environment.items() if name not in refused}
-            renamed = {name: data.values[name] for name in data.renamed & own.keys()}
-            yield from _stage_faults(_cells(node.notebook), own | renamed)
-        yield from output_faults(nodes)
+            own |= {name: data.values[name] for name in data.renamed & own.keys()}
+            here.append(node._replace(environment=own))
+        yield from _faults_of(here)
 
     data = gather(given, faults, told)
     _refuse(faults)
@@ -85,13 +87,23 @@ def stage_settings(pipeline: Pipeline, values: Mapping[str, str], kind: type[S])
     """Yield each node's name of its own (NAME) with the settings of this kind that its notebook would make."""
     for node in pipeline.nodes:
         own = {item["env_var"]: item["value"] for item in node["env_vars"]}
-        names: dict[str, Any] = {}
-        cells = _cells(_notebook(pipeline, node))
-        for name, type_, value in _parameters(cells):
-            list(_read(name, type_, value, names, {**values, **own}))
-        for call, maker in (made for lines in cells[1:] for made in _makers(lines, names)):
-            if issubclass(maker, kind):
-                yield str(names.get("name", "")), _evaluated(call, names)
+        here = Node(_notebook(pipeline, node), {**values, **own}, ())
+        yield from ((here.name, each) for each in _made(here) if isinstance(each, kind))
+
+
+def _made(node: Node) -> Iterator[Settings]:
+    """Yield the settings that a node's notebook would make, without those that it would refuse."""
+    names: dict[str, Any] = {}
+    cells = _cells(node.notebook)
+    for name, kind, value in _parameters(cells):
+        list(_read(name, kind, value, names, node.environment))
+    for call, _ in (made for lines in cells[1:] for made in _makers(lines, names)):
+        try:
+            yield _evaluated(call, names)
+        except (StoreFailed, StoreUnreachable, Forbidden):
+            raise
+        except (AssayError, NameError, AttributeError):  # told already, or made of something that only the run has
+            continue
 
 
 def _refuse(faults: Iterable[str]) -> None:
@@ -121,8 +133,14 @@ def _faults(pipeline: Pipeline, given: Mapping[str, str], further: Collection[st
         taken = {name: values[name] for name in (*node["pipeline_parameters"], *further) if name in values}
         own = {item["env_var"]: item["value"] for item in node["env_vars"]}
         nodes.append(Node(_notebook(pipeline, node), taken | own, node["outputs"]))
-        yield from _stage_faults(_cells(nodes[-1].notebook), nodes[-1].environment)
+    yield from _faults_of(nodes)
+
+
+def _faults_of(nodes: Sequence[Node]) -> Iterator[str]:
+    for node in nodes:
+        yield from _stage_faults(_cells(node.notebook), node.environment)
     yield from output_faults(nodes)
+    yield from criteria_faults(nodes, _made)
 
 
 def _notebook(pipeline: Pipeline, node: Mapping[str, Any]) -> Path:

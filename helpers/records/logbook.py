@@ -21,8 +21,10 @@ from helpers.runtime import parameters
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
 
-class Settings(parameters.Settings):
+class Settings(parameters.Asking):
     """Under which heading a measurement is logged, and what ModelOps asks of it."""
+
+    asks = "musts"
 
     purpose: Literal["baseline", "use-case"] = "use-case"
     use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
@@ -37,6 +38,14 @@ class Settings(BaseModel):
             if name not in cls.prose and isinstance(value, str) and (found := UNSAFE.search(value)):
                 raise ValueError(f"{name} holds the character {found.group()!r}, which does not travel through a shell")
         return values
+
+
+class Asking(Settings):
+    """Settings of a stage that decides by criteria."""
+
+    asks: ClassVar[str]  # what of them it cannot do without
+
+    criteria: Path
 
 
 def _explain(error: ValidationError) -> str:

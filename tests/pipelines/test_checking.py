@@ -59,6 +59,63 @@ def test_what_no_node_measures_is_said(mine):
     assert [each for each in said if each.startswith("not measured") and each.endswith(": long")]
 
 
+@pytest.mark.parametrize("where", ["use case", "CRITERIA"])
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("knowledge.exact_match", False),
+        ("knowledge.acc_norm", False),
+        ("knowledge.ttft_p95_ms", False),
+        ("knowledge.ACC", False),
+        ("chat.acc", False),
+        ("long.goodput", False),
+        ("nobody.acc", False),
+        ("chat.goodput", True),
+        ("knowledge.acc", True),
+    ],
+)
+def test_criteria_ask_about_what_the_nodes_measure_only(mine, tmp_path, where, name, there):
+    file = mine / "use-case.yaml"
+    file.write_text(file.read_text().replace("workloads: ", "workloads:\n  long: {profile: long_rag} #"))
+    given = {"USE_CASE": str(mine)}
+    criteria = mine / "criteria.yaml"
+    if where == "CRITERIA":
+        criteria = tmp_path / "own.yaml"
+        given["CRITERIA"] = str(criteria)
+    criteria.write_text(f"chat.ttft_p95_ms: {{weight: 1}}\n{name}: {{weight: 1}}\n")
+    if there:
+        assert checking.check(ENGINEER, given)
+        return
+    with pytest.raises(InvalidParameter) as refused:
+        checking.check(ENGINEER, given)
+    assert f"{criteria}:2: nothing measures {name}" in refused.value.what
+    assert all(figure in refused.value.what for figure in ("chat.goodput", "knowledge.acc"))
+
+
+def test_criteria_ask_about_the_metric_that_is_given(mine):
+    task, criteria = mine / "task.yaml", mine / "criteria.yaml"
+    task.write_text(task.read_text().replace("  - metric: acc\n", "  - metric: acc\n  - metric: acc_norm\n"))
+    criteria.write_text("knowledge.acc_norm: {weight: 1}\n")
+    assert checking.check(ENGINEER, {"USE_CASE": str(mine), "METRIC": "acc_norm"})
+    with pytest.raises(InvalidParameter, match=r"nothing measures knowledge\.acc_norm"):
+        checking.check(ENGINEER, {"USE_CASE": str(mine)})
+
+
+def test_every_wrong_line_is_told_with_the_other_faults(mine):
+    (mine / "criteria.yaml").write_text("a.acc: {weight: 1}\nb.acc: {weight: 1}\n")
+    with pytest.raises(InvalidParameter) as refused:
+        checking.check(ENGINEER, {"USE_CASE": str(mine), "MIN_REQUESTS": "0", "MODL": "x"})
+    assert [word in refused.value.what for word in ("a.acc", "b.acc", "MIN_REQUESTS", "MODL")] == [True] * 4
+
+
+@pytest.mark.parametrize(("pipeline", "lacks"), [("ai-engineer", "weight"), ("regression", "tolerance")])
+def test_criteria_without_what_a_stage_decides_by_are_refused(mine, pipeline, lacks):
+    (mine / "criteria.yaml").write_text('knowledge.acc: {must: ">= 0.3"}\nchat.goodput: {weight: 0}\n')
+    with pytest.raises(InvalidParameter) as refused:
+        checking.check(Pipeline(pipeline), {"USE_CASE": str(mine)})
+    assert f"{mine / 'criteria.yaml'}: no line has a {lacks}" in refused.value.what
+
+
 def test_the_baseline_is_a_use_case_too():
     said = checking.check(Pipeline("model-ops"), {})
     assert "chatbot_64_32" in line(said, "chat")

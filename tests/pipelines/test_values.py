@@ -182,7 +182,7 @@ def test_criteria_that_cannot_be_read_are_refused_before_anything_starts(name, t
         check_values(Pipeline(name), {"CRITERIA": str(path)})
     assert f"{path}:1: knowledge.acc.weight" in refused.value.what
     assert f"{path}:2: chat.ttft_p95" in refused.value.what
-    path.write_text("knowledge.acc: {weight: 1}\n")
+    path.write_text("knowledge.acc: {weight: 1, tolerance: 0.02}\n")
     data = check_values(Pipeline(name), {"CRITERIA": str(path)})
     assert data.files["CRITERIA"] == {data.values["CRITERIA"]: path}
 

@@ -21,8 +21,10 @@ REPORT = "gate.md"
 Name = Annotated[str, BeforeValidator(parameters.given)]
 
 
-class Settings(parameters.Settings):
+class Settings(parameters.Asking):
     """What the candidate is held against, and what an open question means."""
+
+    asks = "tolerances"
 
     baseline_name: Name = Field(default="", description="model; empty for the candidate's own")
     baseline_version: Name = Field(default="", description="version; empty for the newest approved or earlier one")

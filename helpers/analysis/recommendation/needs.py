@@ -6,11 +6,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from helpers.runtime.parameters import Settings
+from helpers.runtime.parameters import Asking
 
 
-class Needs(Settings):
+class Needs(Asking):
     """The load to serve, and the files that say what must hold, what counts how much and what hardware costs."""
+
+    asks = "weights"
 
     criteria: Path = Path("datasets/ops-assistant/criteria.yaml")
     target_rate: float = Field(default=0.0, ge=0, description="requests/s to serve; 0 where it is not known")

@@ -13,7 +13,7 @@ from helpers.errors import InvalidDataset, InvalidInput, NotMeasurable
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks.catalogue import PACKAGE, Catalogue, Member
 from helpers.evaluation.tasks.content import Content, of_members
-from helpers.evaluation.tasks.fields import check_fields, check_metric, plain
+from helpers.evaluation.tasks.fields import check_fields, check_metric, metrics_of, plain
 from helpers.evaluation.tasks.sources import Source, locate, rows_of
 
 __all__ = ["Member", "Source", "Task", "check_task"]
@@ -68,6 +68,10 @@ class Task:
     def offline(self) -> bool:
         """Whether no member's own code loads data, so that nothing is downloaded while it runs."""
         return self.digest is not None or not any(source.by_code for source in self.sources.values())
+
+    def metrics(self, wanted: str) -> list[str]:
+        """Return which metrics its score may be, [] where only a run can tell."""
+        return metrics_of(self.configs.values(), wanted)
 
     @cached_property
     def content(self) -> Content:

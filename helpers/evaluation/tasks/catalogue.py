@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -192,13 +193,18 @@ class Catalogue:
 
     def _read_collection(self) -> None:
         """Add lm-eval's own tasks; indexing its thousands of files takes many seconds."""
-        from lm_eval.tasks import TaskManager
-
         self.collection = True
-        for name, entry in TaskManager().task_index.items():
+        for name, entry in _index().items():
             kind = entry.kind.name.removeprefix("PY_").lower()
             read = (entry.yaml_path,) if entry.yaml_path else ()
             self._entries.setdefault(name, Entry(kind, entry.cfg or {}, read, tuple(entry.tags)))
+
+
+@cache
+def _index() -> Mapping[str, Any]:
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager().task_index
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from helpers.datasets.lines import Faults, objects
@@ -67,6 +67,16 @@ def check_metric(leaf: Member, wanted: str) -> None:
     known = _metrics(leaf.config) if wanted != AUTO else []
     if known and wanted.partition(",")[0] not in known:
         raise NotMeasurable(f"{leaf.name} has no metric {wanted}; its metrics are {', '.join(known)}", do=DO_CHOOSE)
+
+
+def metrics_of(configs: Iterable[Mapping[str, Any]], wanted: str) -> list[str]:
+    """Return which metrics the score of these tasks may be, [] where only a run can tell."""
+    if wanted != AUTO:
+        return [wanted.partition(",")[0]]
+    known = [_metrics(config) for config in configs]
+    shared = [name for name in known[0] if all(name in each for each in known)] if all(known) else []
+    sure = [name for name in shared if name == "acc"] or [name for name in shared[:1] if name == "exact_match"]
+    return sure or shared
 
 
 def _metrics(config: Mapping[str, Any]) -> list[str]:
