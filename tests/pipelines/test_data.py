@@ -183,8 +183,11 @@ def test_a_use_case_from_elsewhere_comes_along_with_all_that_it_names(own, folde
 
 
 def test_the_shipped_use_cases_keep_their_names():
-    for name, files in (("ops-assistant", {"ops-assistant"}), ("baseline", {"baseline", "ops-assistant"})):
-        data = check_values(ENGINEER, {"USE_CASE": name})
+    for pipeline, name, files in (
+        (ENGINEER, "ops-assistant", {"ops-assistant"}),
+        (Pipeline("model-ops"), "baseline", {"baseline", "ops-assistant"}),
+    ):
+        data = check_values(pipeline, {"USE_CASE": name})
         assert not data.renamed
         assert {Path(file).parts[:2] for file in data.files["USE_CASE"]} == {("datasets", each) for each in files}
 
@@ -195,7 +198,7 @@ def test_the_shipped_use_cases_keep_their_names():
         (lambda folder: (folder / "mails.csv").unlink(), "use-case.yaml:4: workloads.chat.prompts"),
         (lambda folder: (folder / "mails.csv").write_text("betreff\nnur das\n"), "mails.csv, line 1, field prompt"),
         (lambda folder: (folder / "../aufgabe/daten/fragen.jsonl").unlink(), "fragen.jsonl"),
-        (lambda folder: (folder / "use-case.yaml").write_text("name: ["), "use-case.yaml is not YAML"),
+        (lambda folder: (folder / "use-case.yaml").write_text("name: ["), "use-case.yaml:1: the file: is not YAML"),
         (lambda folder: (folder / "use-case.yaml").unlink(), "there is no use-case.yaml in"),
     ],
 )
