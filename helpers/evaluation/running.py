@@ -77,7 +77,7 @@ def build_command(
     if settings.fewshot_as_multiturn:
         command += ["--fewshot-as-multiturn"]
     if settings.system_instruction:
-        command += ["--system-instruction", settings.system_instruction]
+        command += [f"--system-instruction={settings.system_instruction}"]
     if settings.generation:
         command += ["--gen-kwargs", json.dumps(settings.generation)]
     command += ["--limit", str(settings.limit), "--seed", str(settings.seed)]

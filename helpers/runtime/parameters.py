@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 from helpers.errors import InvalidInput, InvalidParameter
 
 AUTO = "auto"
+NUL = re.compile("\0")
 UNSAFE = re.compile(r"[^A-Za-z0-9 ._:/,=+@%?&~()\[\]-]")
 
 
@@ -35,7 +36,8 @@ class Settings(BaseModel):
     @classmethod
     def _safe_characters(cls, values: Any) -> Any:
         for name, value in values.items() if isinstance(values, dict) else ():
-            if name not in cls.prose and isinstance(value, str) and (found := UNSAFE.search(value)):
+            unsafe = NUL if name in cls.prose else UNSAFE
+            if isinstance(value, str) and (found := unsafe.search(value)):
                 raise ValueError(f"{name} holds the character {found.group()!r}, which does not travel through a shell")
         return values
 

@@ -28,10 +28,11 @@ def test_a_parameter_out_of_bounds_is_refused_by_name(name, value):
 
 
 def test_an_instruction_may_hold_any_character():
-    told = "Answer the customer's question, kurz und höflich.\n"
+    told = "--Answer the customer's question, kurz und höflich.\n"
     assert Settings(system_instruction=told).system_instruction == told
-    with pytest.raises(InvalidParameter):
-        Settings(gen_kwargs="until='x'")
+    for wrong in ({"gen_kwargs": "until='x'"}, {"system_instruction": "a\0b"}):
+        with pytest.raises(InvalidParameter):
+            Settings(**wrong)
 
 
 def test_settings_do_not_change_after_they_were_checked():
