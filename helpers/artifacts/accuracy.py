@@ -32,6 +32,10 @@ class Evaluation(Measurement):
     interval: Interval
     chance: float | None = Field(default=None, ge=0, le=1, description="what guessing scores; None: not known")
     n: int = Field(gt=0, description="questions that were answered and scored")
+    clusters: int = Field(default=0, ge=0, description="of questions that belong together; 0: taken as independent")
+    design_effect: float = Field(
+        default=1.0, ge=1, description="n divided by it: independent questions that say as much"
+    )
     correct: int | None = Field(default=None, ge=0, description="right answers; None for a mean of scores")
     failed: int = Field(ge=0, description="questions whose request failed")
     empty: int = Field(default=0, ge=0, description="questions answered without text")

@@ -108,6 +108,7 @@ class Endpoint(Artifact):
     digest_verified: bool = Field(
         description="whether signature and digests were verified before serving; false for an endpoint that existed"
     )
+    verified_by: str = Field(default="", description="signed digest, or every byte, of which files and why")
     started: datetime
     expires: datetime | None = Field(default=None, description="when it removes itself")
     handle: str = Field(

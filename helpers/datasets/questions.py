@@ -14,6 +14,7 @@ CHOICES = 4
 class Question(Row):
     """A question with four choices, one of which is right."""
 
+    topic: Text | None = Field(default=None, description="questions of one topic stand or fall together")
     question: Text
     choices: list[Text] = Field(min_length=CHOICES, max_length=CHOICES)
     answer: int = Field(ge=0, lt=CHOICES, description="index of the right choice")

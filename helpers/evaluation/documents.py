@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from helpers.errors import InvalidDataset
+from helpers.evaluation import scoring
 
 SHOWN = 5  # faults in one message
 # The field of the YAML that each of lm-eval's functions reads.
@@ -45,7 +46,7 @@ def place(error: Exception, code: Collection[str], yaml: str) -> str:
 
 
 def _faults(task: Any, limit: int) -> Iterator[str]:
-    number = 0
+    number, clustered = 0, scoring.metadata(task, "cluster")
     for number, document in enumerate(islice(task.eval_docs, limit or None), start=1):
         made: dict[str, Any] = {}
         fields = ["doc_to_text", "doc_to_target"]
@@ -54,6 +55,8 @@ def _faults(task: Any, limit: int) -> Iterator[str]:
                 made[field] = getattr(task, field)(document)
             except Exception as error:  # noqa: BLE001 - a stranger's template or code
                 yield f"field {field}, question {number}: {type(error).__name__}: {error}"
+        if clustered and not scoring.cluster(task, document):
+            yield f"field metadata.cluster, question {number}: there is no {clustered!r} in it"
         if len(made) == 3 and not callable(task.config.process_results):
             right = made["doc_to_text" if task.multiple_input else "doc_to_target"]
             yield from (

@@ -50,6 +50,8 @@ def write(
     chances = [scoring.chance(tasks[sample["task"]], sample) for sample in scored]
     for sample in scored:
         sample["score"] = float(sample[measure.metric])
+        if cluster := scoring.cluster(tasks[sample["task"]], sample["doc"]):
+            sample["cluster"] = cluster
     known = [chance for chance in chances if chance is not None]
     results["assay"] = {
         "api": api,

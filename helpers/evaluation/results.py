@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from helpers.errors import ArtifactMissing, EmptyAnswers, EvaluationFailed, Inco
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task
 from helpers.runtime import partial
-from helpers.statistics import mean_of_scores
+from helpers.statistics import design_effect, mean_of_scores
 
 ELSEWHERE = "used_elsewhere"  # of the settings: what the task's code used beyond the files beside it
 MOST = 0.5  # of the answers: where more are none, the score says nothing
@@ -61,6 +61,12 @@ def category_of(sample: dict[str, Any]) -> str:
     return str(document.get("category") or document.get("subject") or sample["task"])
 
 
+def clusters_of(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return each question's cluster, nothing where one has none: independence is assumed then."""
+    found = [str(sample.get("cluster", "")) for sample in samples]
+    return found if all(found) else []
+
+
 def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task, started: datetime) -> Evaluation:
     """Return the score with its interval, and forget the single answers where none is missing.
 
@@ -70,7 +76,8 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
     names = files(settings.name)
     report = json.loads((folder / names.results).read_text("utf-8"))
     about = report["assay"]
-    scores = [float(sample["score"]) for sample in first_filter(read_samples(folder / names.samples))]
+    samples = list(first_filter(read_samples(folder / names.samples)))
+    scores, clusters = [float(sample["score"]) for sample in samples], clusters_of(samples)
     _check(settings, endpoint, about, len(scores))
     statuses: dict[str, int] = about["statuses"]
     if not statuses["failed"]:  # a run after this one measures again
@@ -84,7 +91,9 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         metric=about["metric"],
         score_kind="proportion" if yes_or_no else "mean",
         score=math.fsum(scores) / len(scores),
-        interval=mean_of_scores(scores, settings.confidence),
+        interval=mean_of_scores(scores, settings.confidence, clusters),
+        clusters=len(set(clusters)),
+        design_effect=design_effect(scores, clusters),
         chance=about["chance"],
         n=len(scores),
         correct=round(math.fsum(scores)) if yes_or_no else None,
@@ -137,9 +146,9 @@ def _check(settings: Settings, endpoint: Endpoint, about: dict[str, Any], answer
 
 def score_again(evaluation: Evaluation, folder: Path, confidence: float) -> Interval:
     """Return the interval of the score that was measured, for another confidence; reads the per-question log."""
-    samples = first_filter(read_samples(folder / evaluation.samples))
+    samples = list(first_filter(read_samples(folder / evaluation.samples)))
     scores = [sample["score"] if "score" in sample else sample[evaluation.metric] for sample in samples]  # of before
-    return mean_of_scores([float(score) for score in scores], confidence)
+    return mean_of_scores([float(score) for score in scores], confidence, clusters_of(samples))
 
 
 def _elsewhere(report: dict[str, Any]) -> dict[str, Parameter]:

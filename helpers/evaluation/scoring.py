@@ -76,8 +76,7 @@ def chance(task: Any, row: Mapping[str, Any]) -> float | None:
 
     Raises InvalidDataset where the YAML's value is no share.
     """
-    metadata = task.get_config("metadata")
-    given = metadata.get("chance") if isinstance(metadata, dict) else None
+    given = metadata(task, "chance")
     if given is not None:
         if _fault(given):
             what = f"{task.get_config('task')}, field metadata.chance: {given!r} is not a number from 0 to 1"
@@ -88,6 +87,22 @@ def chance(task: Any, row: Mapping[str, Any]) -> float | None:
     choices = _choices(task, row["doc"])
     right = row["target"] if isinstance(row["target"], list) and task.OUTPUT_TYPE == "multiple_choice" else [0]
     return len(right) / choices if choices > 1 and len(right) < choices else None
+
+
+def cluster(task: Any, document: Mapping[str, Any]) -> str:
+    """Return the value of the field that the YAML's `metadata: {cluster: …}` names, "" where there is none.
+
+    Questions with one value belong together: one topic, one document, the paraphrases of one question.
+    """
+    field = metadata(task, "cluster")
+    value = document.get(field) if isinstance(field, str) else None
+    return "" if value is None else str(value)
+
+
+def metadata(task: Any, name: str) -> Any:
+    """Return what the YAML's `metadata` says under a name, None where it says nothing."""
+    found = task.get_config("metadata")
+    return found.get(name) if isinstance(found, dict) else None
 
 
 def fallbacks(task: Any, measure: Measure) -> set[str]:

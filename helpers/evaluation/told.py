@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.artifacts import Evaluation
-from helpers.statistics import above_chance
+from helpers.statistics import share_above
 
 NOT_SCORED = {"failed": "failed", "empty": "without text", "truncated": "cut off"}
 
@@ -24,8 +24,8 @@ def _above(evaluation: Evaluation, chance: float) -> bool:
     """Return whether it beats guessing, by the recommendation's test where each answer is right or wrong."""
     if evaluation.correct is None:
         return evaluation.interval.low > chance
-    scores = [1.0] * evaluation.correct + [0.0] * (evaluation.n - evaluation.correct)
-    return above_chance(scores, chance) < 1 - evaluation.interval.confidence
+    effect = evaluation.design_effect
+    return share_above(evaluation.correct / effect, evaluation.n / effect, chance) < 1 - evaluation.interval.confidence
 
 
 def not_scored(evaluation: Evaluation) -> str:
@@ -45,6 +45,11 @@ def summary(evaluation: Evaluation) -> str:
         lines.append(f"lm-eval itself counts such answers as they are and reports {evaluation.as_lm_eval:.3f}.")
     if evaluation.unparsed:
         lines.append(f"In {evaluation.unparsed} of the scored texts the task's filter found no answer: they score 0.")
+    if evaluation.clusters:
+        lines.append(
+            f"The questions come in {evaluation.clusters} clusters and say as much as "
+            f"{evaluation.n / evaluation.design_effect:.0f} independent ones."
+        )
     shots = f"{evaluation.num_fewshot} worked examples" if evaluation.num_fewshot != 1 else "one worked example"
     lines.append(f"Scored by {evaluation.metric}, asked through {evaluation.api} with {shots}.")
     return "\n".join(lines)

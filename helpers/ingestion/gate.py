@@ -21,7 +21,7 @@ from helpers.ingestion.findings import Inspection, ordered, refuse
 from helpers.ingestion.inspection import inspect
 from helpers.ingestion.inspection.licenses import CARD, card_fields, license_name
 from helpers.ingestion.policy import Policy, load_policy
-from helpers.ingestion.publication import publish
+from helpers.ingestion.publication import kept, publish
 from helpers.ingestion.sealing import Package, seal
 from helpers.ingestion.sealing.signing import signer_name
 from helpers.ingestion.sizes import parameter_count, size_bytes
@@ -109,8 +109,10 @@ def admit(arrival: Arrival, registry: Registry) -> Selection:
         _check_version(settings, digest_of(fetched.sums), registry)
         facts = _facts(arrival)
         known = {"size_bytes": size_bytes(fetched.folder), "parameters": parameter_count(fetched.folder)}
-        package = seal(fetched.folder, fetched.sums, facts, arrival.policy)
-        uri = publish(package, storage.resolve(settings.model_store))
+        store = storage.resolve(settings.model_store)
+        stored = kept(fetched.folder, fetched.sums, store)
+        package = seal(fetched.folder, fetched.sums, facts, arrival.policy, stored)
+        uri = publish(package, store)
         return registry.register_candidate(
             settings.name, settings.model_version, uri=uri, digest=package.digest, license=facts["license"],
             source=fetched.origin, provenance=_provenance(package, facts), **known,

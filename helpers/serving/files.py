@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlparse
 
 from helpers import storage
@@ -18,17 +18,36 @@ from helpers.errors import DigestMismatch, InvalidInput, NotFound, SignatureInva
 from helpers.ingestion.digests import digest_of, hash_folder, model_files
 from helpers.ingestion.metering import Meter, Refused, refused
 from helpers.ingestion.policy import GIB, Limits, Policy
+from helpers.ingestion.sealing import STORED
 from helpers.ingestion.sealing.signing import SIGNATURE, signed_files
 from helpers.runtime.locks import held
 from helpers.runtime.workspace import home
 from helpers.serving.hardware import has_bfloat16, this_machine
 from helpers.serving.settings import Settings
+from helpers.storage import checksums
 
 REFUSE = "Do not serve it: find out who changed it, remove {}, then ingest the model again"
 SHOWN = 5
 SHARE = 0.5  # of the memory, for weights in float32
 ROOT = "models/"  # in an image
+BYTES, DIGEST = "every byte", "signed digest"
 Kept = dict[str, bytes]
+Verify = Literal["digest", "bytes"]
+
+
+class Verified(NamedTuple):
+    """A folder with what was verified, as far as it came here, and how all of it was."""
+
+    folder: Path
+    how: str
+
+
+class Found(NamedTuple):
+    """What is in a bucket or an image: the SHA-256 of all files, some files, and why others had to be read."""
+
+    hashes: dict[str, str]
+    kept: Kept
+    why: str = ""
 
 
 def model_folder(selection: Selection) -> Path:
@@ -131,20 +150,36 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def verified(selection: Selection, policy: Policy) -> Path:
+def verified(selection: Selection, policy: Policy, verify: Verify = "digest") -> Verified:
     """Return a folder with the version's tokenizer, once every file of it is known to be the signed one.
 
-    Raises SignatureInvalid, DigestMismatch, NotFound, StoreUnreachable or SourceUnreachable.
+    Of a bucket or an image no weights are read where a signature covers the digest by which the store keeps them;
+    with `bytes` all are. Raises SignatureInvalid, DigestMismatch, NotFound, StoreUnreachable or SourceUnreachable.
     """
     scheme = urlparse(selection.uri).scheme
     if scheme not in ("s3", "oci"):
-        return verified_folder(selection, policy)
-    hashes, kept = (_read_bucket if scheme == "s3" else _read_image)(selection)
-    check(selection, policy, address(selection), kept.pop(SIGNATURE, None), hashes)
+        return Verified(verified_folder(selection, policy), BYTES)
+    found = (_look_into_bucket if scheme == "s3" else _look_into_image)(selection, policy, verify)
+    check(selection, policy, address(selection), found.kept.get(SIGNATURE), found.hashes)
+    how = BYTES if verify == "bytes" else f"{BYTES} of {found.why}" if found.why else DIGEST
+    print(f"{selection.label} is what was signed, by {how}", flush=True)
+    return Verified(_tokenizer(selection, found.kept), how)
+
+
+def _tokenizer(selection: Selection, kept: Kept) -> Path:
     folder = home() / "verified" / selection.digest.removeprefix("sha256:")
-    for name, data in kept.items():
-        write_atomic(folder / name, data)
+    for name in filter(is_tokenizer_file, kept):
+        write_atomic(folder / name, kept[name])
     return folder
+
+
+def _signed(selection: Selection, policy: Policy, kept: Kept) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the signed SHA-256 of each file, and by which digests the store keeps some; {} for what is not signed."""
+    if SIGNATURE not in kept:
+        return {}, {}
+    signed = signed_files(kept[SIGNATURE], policy, f"{selection.label} in {address(selection)}")
+    stored = kept.get(STORED, b"")
+    return signed, json.loads(stored) if hashlib.sha256(stored).hexdigest() == signed.get(STORED) else {}
 
 
 def address(selection: Selection) -> str:
@@ -173,14 +208,38 @@ def _limits(selection: Selection) -> Limits:
 
 
 def _wanted(name: str) -> bool:
-    return name == SIGNATURE or is_tokenizer_file(name)
+    return name in (SIGNATURE, STORED) or is_tokenizer_file(name)
 
 
-def _read_bucket(selection: Selection) -> tuple[dict[str, str], Kept]:
-    uri, kept = address(selection), Kept()
+def _look_into_bucket(selection: Selection, policy: Policy, verify: Verify) -> Found:
+    uri = address(selection)
     if not (sizes := storage.sizes(uri)):
         raise NotFound(f"{uri} is not in the store", do="Check the address, or ingest the model again")
-    meter = Meter(uri, _limits(selection), sum(sizes.values()))
+    known, why = _known(uri, sizes, selection, policy) if verify == "digest" else ({}, "")
+    read = [name for name in sizes if name not in known]
+    hashes, kept = _read(uri, read, Meter(uri, _limits(selection), sum(sizes[name] for name in read)))
+    return Found(known | hashes, kept, why)
+
+
+def _known(uri: str, sizes: Mapping[str, int], selection: Selection, policy: Policy) -> tuple[dict[str, str], str]:
+    """Return the SHA-256 of the objects that the store keeps by what was signed, and why others are to be read.
+
+    A small object is read in any case: it is as fast, and could be made to have the checksum of a large one's parts.
+    """
+    kept = {name: storage.get(f"{uri}/{name}") for name in (SIGNATURE, STORED) if name in sizes}
+    signed, stored = _signed(selection, policy, kept)
+    large = [name for name in sizes if name in signed and sizes[name] > storage.SMALL and not _wanted(name)]
+    with ThreadPoolExecutor(8) as threads:
+        told = dict(zip(large, threads.map(lambda name: checksums.kept(f"{uri}/{name}"), large), strict=True))
+    known = {name: signed[name] for name in large if told[name] == stored.get(name, signed[name])}
+    silent = [name for name in large if not told[name]]
+    other = [name for name in large if name not in known and told[name]]
+    reasons = {"the store keeps no checksum": silent, "the store keeps them by a checksum that nobody signed": other}
+    return known, "; ".join(f"{_some(names)}: {reason}" for reason, names in reasons.items() if names)
+
+
+def _read(uri: str, names: Collection[str], meter: Meter) -> tuple[dict[str, str], Kept]:
+    kept = Kept()
 
     def hashed(name: str) -> str:
         value, content = hashlib.sha256(), bytearray()
@@ -195,36 +254,47 @@ def _read_bucket(selection: Selection) -> tuple[dict[str, str], Kept]:
 
     try:
         with ThreadPoolExecutor(2) as threads:
-            hashes = dict(zip(sizes, threads.map(hashed, sizes), strict=True))
+            return dict(zip(names, threads.map(hashed, names), strict=True)), kept
     except BaseException as error:
         meter.end(error)
         raise
     finally:
         meter.close()
-    return hashes, kept
 
 
-def _read_image(selection: Selection) -> tuple[dict[str, str], Kept]:
+def _look_into_image(selection: Selection, policy: Policy, verify: Verify) -> Found:
+    """Read the layers of an image but those whose digests are signed, which nobody can pull with other content."""
     from helpers.ingestion.archives import Reading
     from helpers.ingestion.oci import Image, Reference, Registry
     from helpers.ingestion.oci.blob import Blob
 
     uri, limits = address(selection), _limits(selection)
-    reading = Reading(limits, ROOT, _wanted)
+    reading, read = Reading(limits, ROOT, _wanted), set[str]()
+    signed, layers = dict[str, str](), dict[str, Any]()
     with Registry(Reference.parse(uri)) as registry:
         image = Image(registry)
         meter = Meter(uri, limits, image.size)
         try:
-            for layer in image.layers:
-                with Blob(registry, layer, meter) as blob, io.BufferedReader(blob, 1 << 20) as file:
-                    if findings := reading.take_all(file, layer.size, layer.digest[:19]):
-                        raise Refused(uri, *findings)
-                    if file.read() or not blob.complete:
-                        problem = f"has other content than {layer.digest} in that layer"
-                        raise refused(uri, ".", "digest", problem, "Ask the registry's operator")
+            for layer in reversed(image.layers):  # the signature is in the last one
+                if verify == "digest" and not signed:
+                    signed, layers = _signed(selection, policy, reading.kept)
+                names, before = layers.get(layer.digest, ()), set(reading.sums)
+                if names and not any(map(is_tokenizer_file, names)):
+                    meter.found(layer.size)
+                    findings = reading.know({name: signed[name] for name in names})
+                else:
+                    with Blob(registry, layer, meter) as blob, io.BufferedReader(blob, 1 << 20) as file:
+                        findings = reading.take_all(file, layer.size, layer.digest[:19])
+                        if not findings and (file.read() or not blob.complete):
+                            problem = f"has other content than {layer.digest} in that layer"
+                            raise refused(uri, ".", "digest", problem, "Ask the registry's operator")
+                    read |= set() if names else reading.sums.keys() - before
+                if findings:
+                    raise Refused(uri, *findings)
         finally:
             meter.close()
-    return reading.sums, reading.kept
+    weights = sorted(name for name in model_files(dict.fromkeys(read, "")) if not _wanted(name))
+    return Found(reading.sums, reading.kept, f"{_some(weights)}: no signature covers their layers" if weights else "")
 
 
 def tokenizer_of(selection: Selection, policy: Policy) -> Path:
@@ -233,18 +303,11 @@ def tokenizer_of(selection: Selection, policy: Policy) -> Path:
     For what is served from elsewhere. Raises as `verified` does.
     """
     if not selection.uri.startswith("s3://"):
-        return verified(selection, policy)
-    uri, folder = address(selection), home() / "verified" / selection.digest.removeprefix("sha256:")
-    signed = signed_files(storage.get(f"{uri}/{SIGNATURE}"), policy, f"{selection.label} in {uri}")
-    if (known := digest_of(model_files(signed))) != selection.digest:
-        raise SignatureInvalid(
-            f"{selection.label} in {uri} has the signature of another model, {known}", do=REFUSE.format(uri)
-        )
-    for name in (name for name in signed if is_tokenizer_file(name)):
-        data = storage.get(f"{uri}/{name}")
-        if hashlib.sha256(data).hexdigest() != signed[name]:
-            raise DigestMismatch(
-                f"{selection.label} in {uri} is not what was signed: {name} changed", do=REFUSE.format(uri)
-            )
-        write_atomic(folder / name, data)
-    return folder
+        return verified(selection, policy).folder
+    uri = address(selection)
+    kept = {SIGNATURE: storage.get(f"{uri}/{SIGNATURE}")}
+    signed, _ = _signed(selection, policy, kept)
+    kept |= {name: storage.get(f"{uri}/{name}") for name in signed if is_tokenizer_file(name)}
+    read = {name: hashlib.sha256(data).hexdigest() for name, data in kept.items()}
+    check(selection, policy, uri, kept[SIGNATURE], signed | read)
+    return _tokenizer(selection, kept)

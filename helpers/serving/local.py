@@ -22,7 +22,7 @@ from helpers.runtime.polling import wait_for
 from helpers.runtime.workspace import ROOT, home
 from helpers.serving import client, diagnosis
 from helpers.serving.difference import Difference
-from helpers.serving.files import fitting, verified_folder
+from helpers.serving.files import BYTES, fitting, verified_folder
 from helpers.serving.hardware import this_machine, whole_cores
 from helpers.serving.settings import Settings
 
@@ -201,6 +201,7 @@ def _endpoint(selection: Selection, settings: Settings, folder: Path, handle: st
         kv_cache_gib=settings.kv_cache_gib,
         digest=selection.digest,
         digest_verified=True,
+        verified_by=BYTES,
         started=now(),
         handle=handle,
     )

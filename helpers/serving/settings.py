@@ -53,6 +53,10 @@ class Settings(Place):
     kv_cache_gib: int = Field(default=1, ge=1, le=1024, description="memory for the KV cache of vLLM on the CPU")
     port: int = Field(default=0, ge=0, le=65_535, description="of a local process; 0 takes a free one")
     policy: Path = Field(default=Path("policy.yaml"), description="whose signature is trusted on what is served")
+    verify: Literal["digest", "bytes"] = Field(
+        default="digest",
+        description="of a model in a bucket or image: what is signed of how it is stored is compared, or all is read",
+    )
     require_approval: bool = Field(default=True, description="refuse what is not approved; false for a baseline")
     endpoint_url: str = Field(
         default="", pattern=r"^(https?://[^\s?#@]+)?$", description="for target existing, with or without /v1"

@@ -21,10 +21,11 @@ def normal_quantile(share: float) -> float:
 
 
 @lru_cache(maxsize=CACHED)
-def difference_interval(only_first: int, only_second: int, n: int, confidence: float = 0.95) -> Interval:
+def difference_interval(only_first: float, only_second: float, n: float, confidence: float = 0.95) -> Interval:
     """Return the score interval for the first share minus the second (Tango 1998, Statistics in Medicine 17:891-908).
 
     It holds those differences that the score test does not reject, so it stays sound for few flips, and for none.
+    Counts need not be whole: those of questions in clusters are divided by their design effect.
     """
     seen, limit = (only_first - only_second) / n, normal_quantile(0.5 + confidence / 2)
 
@@ -35,7 +36,7 @@ def difference_interval(only_first: int, only_second: int, n: int, confidence: f
     return Interval(low=low, high=high, confidence=confidence, method="tango")
 
 
-def score(only_first: int, only_second: int, n: int, difference: float) -> float:
+def score(only_first: float, only_second: float, n: float, difference: float) -> float:
     """Return Tango's statistic, standard normal where the true difference is `difference`.
 
     (b - c - n d) / sqrt(n (2 q + d (1 - d))), with q the likeliest share of questions that only the second answers.

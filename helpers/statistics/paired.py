@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from helpers.artifacts import Contract, Interval
+from helpers.statistics.clusters import design_effect
 from helpers.statistics.difference import CACHED, difference_interval
 from helpers.statistics.power import detectable, of_means, questions_to_settle
 from helpers.statistics.proportion import wilson
@@ -28,6 +29,8 @@ class Paired(Contract):
 
     test: Literal["exact McNemar", "paired bootstrap"] = "exact McNemar"
     n: int
+    clusters: int = Field(default=0, description="of questions that belong together; 0: independence was assumed")
+    design_effect: float = Field(default=1.0, description="n divided by it: independent questions that say as much")
     both: int
     only_first: int
     only_second: int
@@ -51,31 +54,53 @@ class Paired(Contract):
         return MIRRORED.get(self.verdict, self.verdict)
 
     @property
+    def tested(self) -> str:
+        """The test, and how many clusters the questions come in; without them independence was assumed."""
+        return f"{self.test}, {self.clusters} clusters" if self.clusters else self.test
+
+    @property
     def flips(self) -> int:
         """Questions that the two answer differently."""
         return self.only_first + self.only_second
 
 
 @lru_cache(maxsize=CACHED)
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided exact McNemar p-value: the discordant pairs against a fair coin, both tails alike."""
-    from scipy.stats import binom
+def mcnemar(only_first: float, only_second: float) -> float:
+    """Return the two-sided exact McNemar p-value: the discordant pairs against a fair coin, both tails alike.
 
-    return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)))
+    Counts need not be whole: those of questions in clusters are divided by their design effect, and the binomial
+    distribution goes on between whole numbers as the incomplete beta function.
+    """
+    from scipy.special import betainc
+
+    fewer, more = sorted((only_first, only_second))
+    return min(1.0, 2 * float(betainc(more, fewer + 1, 0.5))) if more else 1.0
 
 
-def compare(first: Sequence[float], second: Sequence[float], confidence: float = 0.95, margin: float = 0.0) -> Paired:
+def compare(
+    first: Sequence[float],
+    second: Sequence[float],
+    confidence: float = 0.95,
+    margin: float = 0.0,
+    clusters: Sequence[str] = (),
+) -> Paired:
     """Compare the scores of two models that answered the same questions, in the same order; the first is judged.
+
+    `clusters` names each question's; without them independence is assumed.
 
     `equivalent` is said where the whole interval of the difference at 2 * confidence - 1 lies within the margin, which
     is two one-sided tests (Schuirmann 1987), whatever the other test says: a difference can be real and not matter.
     """
-    pair = from_scores(first, second, confidence, margin)
+    pair = from_scores(first, second, confidence, margin, clusters)
     return _judged(pair, pair.p_value, tests=1)
 
 
 def from_scores(
-    first: Sequence[float], second: Sequence[float], confidence: float = 0.95, margin: float = 0.0
+    first: Sequence[float],
+    second: Sequence[float],
+    confidence: float = 0.95,
+    margin: float = 0.0,
+    clusters: Sequence[str] = (),
 ) -> Paired:
     """Return two models by their scores: McNemar's exact test where all are 0 or 1, otherwise a paired bootstrap.
 
@@ -85,12 +110,14 @@ def from_scores(
         raise ValueError(f"paired answers differ in number: {len(first)} and {len(second)}")
     both = [(float(a), float(b)) for a, b in zip(first, second, strict=True)]
     higher, lower = sum(a > b for a, b in both), sum(a < b for a, b in both)
-    alike = sum(a == b > 0 for a, b in both)
+    alike, n = sum(a == b > 0 for a, b in both), len(both)
+    effect, among = design_effect([a - b for a, b in both], clusters), len(set(clusters))
     if all(score in (0, 1) for each in both for score in each):
-        return from_counts(alike, higher, lower, len(both), confidence, margin)
-    found = resampled([a - b for a, b in both])
-    n = len(both)
+        return from_counts(alike, higher, lower, n, confidence, margin, among, effect)
+    found = resampled([a - b for a, b in both], effect)
     about = {
+        "clusters": among,
+        "design_effect": effect,
         "test": "paired bootstrap",
         "means": (math.fsum(a for a, _ in both) / n, math.fsum(b for _, b in both) / n),
         "difference": found.mean,
@@ -129,19 +156,30 @@ def _outside(found: Resampled, margin: float) -> float:
 
 
 def from_counts(
-    both: int, only_first: int, only_second: int, n: int, confidence: float = 0.95, margin: float = 0.0
+    both: int,
+    only_first: int,
+    only_second: int,
+    n: int,
+    confidence: float = 0.95,
+    margin: float = 0.0,
+    clusters: int = 0,
+    effect: float = 1.0,
 ) -> Paired:
     """Return two models by how many of n questions both, only the first and only the second answered correctly.
 
+    Questions in `clusters` are tested as n / `effect` independent ones, their design effect.
     The verdict is open until the pair is judged, with the others that are tested together (see `adjusted`).
     """
+    first, second, independent = only_first / effect, only_second / effect, n / effect
     about = {
+        "clusters": clusters,
+        "design_effect": effect,
         "means": ((both + only_first) / n, (both + only_second) / n),
         "difference": (only_first - only_second) / n,
-        "error": math.sqrt(max(only_first + only_second + 1 - (only_first - only_second) ** 2 / n, 1.0)) / n,
-        "interval": difference_interval(only_first, only_second, n, confidence),
+        "error": math.sqrt(max(first + second + 1 - (first - second) ** 2 / independent, 1.0)) / independent,
+        "interval": difference_interval(first, second, independent, confidence),
     }
-    return _open(n, (both, only_first, only_second), mcnemar(only_first, only_second), confidence, margin, about)
+    return _open(n, (both, only_first, only_second), mcnemar(first, second), confidence, margin, about)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -182,8 +220,9 @@ def _reach(pair: Paired, strict: float) -> tuple[float | None, int | None]:
     if pair.outside is None:
         # With hardly any flip seen their share is not known to be that low.
         share = pair.flips / pair.n if pair.flips else wilson(0, pair.n, pair.confidence).high
-        settle = questions_to_settle(pair.only_first, pair.only_second, pair.n, pair.confidence)
-        return detectable(pair.n, share, strict), settle
+        counts, effect = (pair.only_first, pair.only_second, pair.n), pair.design_effect
+        shown = detectable(max(1, round(pair.n / effect)), share, strict)
+        return shown, questions_to_settle(*counts, pair.confidence, effect=effect)
     return of_means(pair.difference, pair.error, pair.n, pair.confidence)
 
 
@@ -192,5 +231,6 @@ def _within(pair: Paired, confidence: float) -> bool:
         return False
     if pair.outside is not None:
         return pair.outside < 1 - confidence
-    bounds = difference_interval(pair.only_first, pair.only_second, pair.n, 2 * confidence - 1)
+    counts = (count / pair.design_effect for count in (pair.only_first, pair.only_second, pair.n))
+    bounds = difference_interval(*counts, 2 * confidence - 1)
     return -pair.margin < bounds.low and bounds.high < pair.margin

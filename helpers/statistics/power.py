@@ -52,9 +52,11 @@ def detectable(n: int, flips: float, confidence: float = 0.95, wanted: float = P
 
 @lru_cache(maxsize=CACHED)
 def questions_to_settle(
-    only_first: int, only_second: int, n: int, confidence: float = 0.95, wanted: float = POWER
+    only_first: int, only_second: int, n: int, confidence: float = 0.95, wanted: float = POWER, effect: float = 1.0
 ) -> int | None:
     """Return how many questions in all would show the difference seen here, if it is real; None where none is seen.
+
+    `effect` is the design effect of questions in clusters: it takes as many times more, in as many times more clusters.
 
     Connor (1987), Biometrics 43:207-211, for paired proportions, with p = only_first / n and q = only_second / n:
     n = (z(1 - alpha/2) * sqrt(p + q) + z(wanted) * sqrt(p + q - (p - q)^2))^2 / (p - q)^2.
@@ -64,7 +66,7 @@ def questions_to_settle(
         return None
     error, reach = normal_quantile(0.5 + confidence / 2), normal_quantile(wanted)
     needed = (error * math.sqrt(discordant) + reach * math.sqrt(discordant - difference**2)) ** 2 / difference**2
-    return max(math.ceil(needed), n + 1)
+    return max(math.ceil(needed * effect), n + 1)
 
 
 def of_means(difference: float, error: float, n: int, confidence: float = 0.95) -> tuple[float, int | None]:

@@ -44,10 +44,10 @@ class Resampled(NamedTuple):
         return Interval(low=low, high=high, confidence=confidence, method="bootstrap-t")
 
 
-def resampled(values: Sequence[float]) -> Resampled:
+def resampled(values: Sequence[float], effect: float = 1.0) -> Resampled:
     """Return the mean with its symmetric bootstrap-t distribution (Hall 1988, J. R. Statist. Soc. B 50:35-45).
 
-    The same values give the same result each time.
+    `effect` is the design effect of questions in clusters. The same values give the same result each time.
     """
     from numpy import asarray, errstate, inf, maximum, sort, sqrt, where
 
@@ -60,7 +60,7 @@ def resampled(values: Sequence[float]) -> Resampled:
     errors = sqrt(maximum(drawn @ shifted**2 / n - means**2, 0) / n)
     with errstate(divide="ignore", invalid="ignore"):
         strays = where(errors > 1e-6 * spread, abs(means) / errors, inf)
-    return Resampled(n, mean, spread / math.sqrt(n), sort(strays))
+    return Resampled(n, mean, spread * math.sqrt(effect / n), sort(strays))
 
 
 @lru_cache(maxsize=2)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 T = TypeVar("T")
-PART, PARTS = 16 << 20, 9000  # S3 takes 10,000 parts for one object
+PART, PARTS = 16 << 20, 9000  # bytes of a part at least; S3 takes 10,000 parts for one object
 SMALL = 1 << 20
 IMAGES = "oci"  # the scheme of a registry of images, which takes models only
 CONNECT_SECONDS, STALLED_SECONDS = 5, 15
@@ -69,16 +69,17 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parsed.path)) if parsed.scheme == "file" else None
 
 
-def _open(uri: str, *, sent: int = 0, parts: bool = False) -> ObjectStore:
+def _open(uri: str, *, sent: int = 0, parts: bool = False, checked: bool = False) -> ObjectStore:
     """Open the store; S3 keys come from the data connection.
 
     `sent` is how many bytes a request carries at most. The library itself asks again only for an upload in `parts`.
+    `checked` lets the store check the SHA-256 of what is sent, and keep it.
     """
     from obstore.store import LocalStore, S3Store
 
     if path := local_path(uri):
         return LocalStore(path, mkdir=True)
-    config = data_connection.store_config()
+    config = data_connection.store_config() | ({"checksum_algorithm": "SHA256"} if checked else {})
     options: dict[str, Any] = data_connection.client_options(config.get("endpoint", ""))
     options["connect_timeout"] = timedelta(seconds=CONNECT_SECONDS)
     retry: dict[str, Any] = {"max_retries": 0}
@@ -155,23 +156,29 @@ def _brief(error: Exception) -> str:
     return f"{text} ({cause[-1]})" if cause and cause[-1] not in text else text
 
 
-def put(data: bytes | Path | Iterator[bytes], uri: str, *, size: int = 0) -> str:
+def part_bytes(size: int) -> int:
+    """Return how large the parts are that `put` writes so many bytes in; up to PART bytes are one object."""
+    return max(PART, -(-size // PARTS))
+
+
+def put(data: bytes | Path | Iterator[bytes], uri: str, *, size: int = 0, checked: bool = False) -> str:
     """Write bytes, a file or `size` bytes that come in pieces to `uri`, whole or not at all; return the URI.
 
-    An error that an iterator raises is raised again, and nothing is written. Raises StoreFailed, StoreUnreachable.
+    With `checked` an S3 store checks the SHA-256 and keeps it for `checksums.kept`. An error that an iterator raises is
+    raised again, and nothing is written. Raises StoreFailed, StoreUnreachable.
     """
     folder, _, name = uri.rpartition("/")
     size = len(data) if isinstance(data, bytes) else data.stat().st_size if isinstance(data, Path) else size
-    part = max(PART, -(-size // PARTS))
+    part = part_bytes(size)
     if local_path(uri):
         with _explained(uri, "write"):
             _open(folder).put(name, data, chunk_size=part, max_concurrency=4)
     elif isinstance(data, bytes | Path) and size <= PART:
-        _asked(uri, "write", lambda: _open(folder, sent=PART).put(name, data, use_multipart=False))
+        _asked(uri, "write", lambda: _open(folder, sent=PART, checked=checked).put(name, data, use_multipart=False))
     else:
         _look(uri)  # a store that is not there is told before the parts are read
         with _explained(uri, "write"), _watched(uri):
-            _open(folder, sent=part, parts=True).put(name, data, chunk_size=part, max_concurrency=4)
+            _open(folder, sent=part, parts=True, checked=checked).put(name, data, chunk_size=part, max_concurrency=4)
     return uri
 
 

@@ -9,11 +9,13 @@ import pytest
 from numpy import clip
 from numpy.random import default_rng
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from scipy.stats import norm
 
 from helpers.statistics import (
     above_chance,
     compare,
+    design_effect,
     detectable,
     difference_interval,
     mcnemar,
@@ -200,3 +202,31 @@ def test_scores_that_all_say_the_same_are_coins_that_fell_alike():
     assert compare([0.5] * 10, [0.4] * 10).p_value == pytest.approx(2 / 2**10)
     assert compare([0.5] * 3, [0.4] * 3).verdict == "inconclusive"
     assert compare([0.5] * 10, [0.5] * 10).p_value == 1
+
+
+def clustered_contests(clusters, size, shared, seed, count):
+    """Return contests whose questions come in clusters: each model knows a topic more or less well.
+
+    `shared` is the standard deviation of that in logits; a row of differences for each contest, and the clusters.
+    """
+    rng, names = default_rng(seed), [place // size for place in range(clusters * size)]
+    hard = rng.normal(0, 1, (count, clusters * size))
+    known = [rng.normal(0, shared, (count, clusters))[:, names] for _ in range(2)]
+    right = [rng.random(hard.shape) < expit(0.5 + hard + of_topic) for of_topic in known]
+    return right[0].astype(int) - right[1], [str(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("clusters", "size", "shared"),
+    [(31, 7, 0.0), (31, 7, 0.8), (31, 7, 1.5), (10, 20, 0.8), (8, 25, 0.4), (100, 2, 1.5)],
+)
+def test_equal_models_are_seldom_called_different_where_questions_come_in_clusters(clusters, size, shared):
+    differences, names = clustered_contests(clusters, size, shared, seed=clusters, count=PAIRS)
+    false = alone = 0
+    for row in differences:
+        b, c, effect = int((row > 0).sum()), int((row < 0).sum()), design_effect(row.tolist(), names)
+        false += mcnemar(b / effect, c / effect) < 0.05
+        alone += mcnemar(b, c) < 0.05
+    assert false / PAIRS <= 0.054
+    if shared > 1 and size > 2:
+        assert alone / PAIRS > 0.15, "what is called different where clusters are ignored"

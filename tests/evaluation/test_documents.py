@@ -56,6 +56,10 @@ def loaded(monkeypatch, tmp_path):
             {"mine.yaml": ROWS.replace('"{{question}}"', '"{{ 1 // (2 - question[1]|int) }}"')},
             "field doc_to_text, question 3: ZeroDivisionError",
         ),
+        (
+            {"mine.yaml": ROWS + "metadata: {cluster: topic}\n"},
+            "field metadata.cluster, question 1: there is no 'topic' in it",
+        ),
     ],
 )
 def test_questions_that_cannot_be_asked_or_scored_are_told_by_field(loaded, files, told):

@@ -197,6 +197,17 @@ def test_chance_is_the_mean_of_one_in_the_number_of_choices(measure, task):
     assert measure(task("my_choice", CHOICE, ROWS, metric="acc_norm")).metric == "acc_norm"
 
 
+def test_questions_of_one_topic_widen_the_interval_where_the_yaml_names_the_field(measure, task):
+    rows = [{**ROWS[0], "q": f"What {n}?", "topic": f"t{n // 3}"} for n in range(12)]
+    alone = measure(task("my_choice", CHOICE, rows))
+    found = measure(task("my_choice", CHOICE + "metadata: {cluster: topic}\n", rows))
+    assert (alone.clusters, alone.design_effect) == (0, 1.0)
+    assert found.clusters == 4
+    assert found.design_effect >= 1
+    logged = read_samples(measure.folder / KNOWLEDGE.samples)
+    assert {row["cluster"] for row in logged} == {"t0", "t1", "t2", "t3"}
+
+
 def test_what_the_yaml_says_of_guessing_wins_and_a_limit_makes_a_trial(measure, task):
     found = measure(task("my_choice", CHOICE + "metadata: {chance: 0.6}\n", ROWS, limit=2))
     assert (found.chance, found.limit, found.trial, found.total) == (0.6, 2, True, 2)

@@ -26,6 +26,7 @@ from helpers.ingestion.sealing.signing import SIGNATURE
 from helpers.runtime.locks import held
 from helpers.runtime.workspace import home
 from helpers.serving.files import verified_folder
+from helpers.storage import checksums
 from tests.plugins.packages import package, shipped_policy
 from tests.plugins.stores import PASSWORD, USER, oci_serving
 
@@ -78,7 +79,7 @@ def stored(uri):
 
 
 def test_what_is_published_verifies_and_lies_under_its_digest(store, make):
-    first = make("first")
+    first = make("first", store=store)
     sealed = hash_folder(first.folder)
     uri = publish(first, store)
     assert verified(first, uri) == sealed
@@ -87,9 +88,9 @@ def test_what_is_published_verifies_and_lies_under_its_digest(store, make):
 
 
 def test_the_same_content_again_is_recognized_and_nothing_is_stored_twice(store, make):
-    uri = publish(make("first"), store)
+    uri = publish(make("first", store=store), store)
     before, signature = stored(uri), verified(make("first again"), uri)[SIGNATURE]
-    again = make("second", version="2.0.0")
+    again = make("second", version="2.0.0", store=store)
     assert publish(again, store) == uri
     assert stored(uri) == before
     assert verified(again, uri)[SIGNATURE] == signature
@@ -129,8 +130,9 @@ def test_what_was_damaged_is_repaired_by_publishing_it_again(store, make, name):
 
 
 @pytest.mark.parametrize("name", [SHARD, "config.json"])
-def test_a_file_that_changed_since_it_was_signed_is_refused_and_nothing_becomes_visible(store, make, name):
-    sealed = make("first")
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_file_that_changed_since_it_was_signed_is_refused_and_nothing_becomes_visible(store, make, name, bound):
+    sealed = make("first", shard=1000 + bound, store=store if bound else "")  # the registry keeps equal layers once
     known = (sealed.folder / name).read_bytes()
     (sealed.folder / name).write_bytes(b"!" * len(known))
     with pytest.raises(InvalidInput, match=r"changed after it was signed\. Ingest the model again"):
@@ -140,6 +142,19 @@ def test_a_file_that_changed_since_it_was_signed_is_refused_and_nothing_becomes_
             assert repository.image(sealed.digest.removeprefix("sha256:")) is None
     else:
         assert not storage.exists(f"{store}/models/{sealed.digest.removeprefix('sha256:')}/{SIGNATURE}")
+
+
+def test_what_the_store_keeps_by_a_signed_checksum_is_not_read_again(s3_bucket, make, monkeypatch):
+    shard = storage.PART + 1
+    uri = publish(make("first", shard=shard, store=s3_bucket.uri), s3_bucket.uri)
+    other = SHARD.replace("00001-of", "00002-of")
+    storage.put(iter([b"\3" * shard]), f"{uri}/{other}", size=shard, checked=True)
+    read, stream = [], storage.stream
+    monkeypatch.setattr(storage, "stream", lambda uri: read.append(uri.rpartition("/")[2]) or stream(uri))
+    second = make("second", shard=shard, store=s3_bucket.uri)
+    assert publish(second, s3_bucket.uri) == uri
+    assert SHARD not in read
+    assert checksums.kept(f"{uri}/{other}") == second.stored[other]
 
 
 def test_published_files_cannot_be_written_by_accident(tmp_path, make):

@@ -39,7 +39,7 @@ MODEL = "ops-small"
 BRIEF = {"MIN_REQUESTS": "10", "SWEEP_SIZE": "3", "REPEATS": "1"}  # how fast it is interests nobody here
 SECOND = {  # beside chat and knowledge
     "guidellm_sweep": {"NAME": "rag", "WORKLOAD": "rag", "SCALE": "0.03", "SWEEP_SIZE": "3", "REPEATS": "2"},
-    "lm_eval_task": {"NAME": "examples", "NUM_FEWSHOT": "2", "LIMIT": "40"},
+    "lm_eval_task": {"NAME": "examples", "TASK": "ops_assistant", "NUM_FEWSHOT": "2", "LIMIT": "40"},
 }
 PLAIN = {  # a word of its own in every place that holds a secret
     "pipelines_key": "canary-of-the-pipelines-store-key",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.policy import Policy, load_policy
+from helpers.ingestion.publication import kept
 from helpers.ingestion.sealing import Package, seal
 from helpers.runtime.workspace import ROOT
 
@@ -33,7 +34,8 @@ def model_folder(folder: Path, shard: int = 1000) -> Path:
     return folder
 
 
-def package(folder: Path, shard: int = 1000, policy: Policy | None = None, **facts: str) -> Package:
-    """Write a model and seal it."""
+def package(folder: Path, shard: int = 1000, policy: Policy | None = None, store: str = "", **facts: str) -> Package:
+    """Write a model and seal it for that store; without one, as it was done before stores kept checksums."""
     model_folder(folder, shard)
-    return seal(folder, hash_folder(folder), FACTS | facts, policy or shipped_policy())
+    sums = hash_folder(folder)
+    return seal(folder, sums, FACTS | facts, policy or shipped_policy(), kept(folder, sums, store))

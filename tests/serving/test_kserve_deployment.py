@@ -68,6 +68,7 @@ def test_from_creation_to_ready(project, selection, name, answers, capsys):
     endpoint = serving.deploy(selection, settings())
     assert (endpoint.target, endpoint.url, endpoint.model, endpoint.max_model_len) == ("kserve", vllm.url, name, 1024)
     assert (endpoint.engine_version, endpoint.digest, endpoint.digest_verified) == ("0.18.0", selection.digest, True)
+    assert endpoint.verified_by == "signed digest"
     assert (endpoint.hardware.type, endpoint.hardware.count, endpoint.auth) == ("nvidia.com/gpu", 1, "key")
     assert endpoint.handle == f"evaluation/{name}"
     assert endpoint.startup_seconds > 0

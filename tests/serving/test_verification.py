@@ -1,9 +1,10 @@
-"""A model that stays in its bucket or image: every byte is verified, and only the tokenizer comes to this machine."""
+"""A model that stays in its bucket or image: it is verified by signed digests, or every byte of it is read."""
 
 from __future__ import annotations
 
 import json
 import tarfile
+import time
 
 import pytest
 
@@ -11,13 +12,16 @@ from helpers import storage
 from helpers.artifacts import Selection
 from helpers.errors import DigestMismatch, NotFound, RefusedModel, SignatureInvalid
 from helpers.ingestion.digests import hash_folder
+from helpers.ingestion.oci import Registry
+from helpers.ingestion.publication import layers as layers_module
 from helpers.ingestion.publication import publish
-from helpers.ingestion.sealing import seal
+from helpers.ingestion.sealing import STORED, seal
 from helpers.ingestion.sealing.signing import SIGNATURE
 from helpers.runtime.workspace import home
-from helpers.serving.files import require_unchanged, stamp, verified
+from helpers.serving.files import BYTES, DIGEST, require_unchanged, stamp, verified
+from helpers.storage import checksums
 from tests.plugins import images
-from tests.plugins.packages import FACTS, model_folder, shipped_policy
+from tests.plugins.packages import FACTS, model_folder, package, shipped_policy
 from tests.plugins.stores import throttled
 
 IDS = {"registered_model_id": "1", "model_version_id": "2", "model_artifact_id": "3"}
@@ -61,13 +65,13 @@ def files_here():
 def test_only_the_tokenizer_comes_here(where, request):
     selection = request.getfixturevalue(where)
     before = files_here()
-    assert kept(verified(selection, shipped_policy())) == TOKENIZER
+    assert kept(verified(selection, shipped_policy()).folder) == TOKENIZER
     assert sorted(files_here()) == sorted([*before, *TOKENIZER])
 
 
 def test_what_the_registrys_client_appends_to_an_address_is_no_part_of_it(in_bucket):
     selection = in_bucket.model_copy(update={"uri": f"{in_bucket.uri}?endpoint=http://s3&defaultRegion=x"})
-    assert kept(verified(selection, shipped_policy())) == TOKENIZER
+    assert kept(verified(selection, shipped_policy()).folder) == TOKENIZER
 
 
 @pytest.mark.parametrize(
@@ -80,10 +84,11 @@ def test_what_the_registrys_client_appends_to_an_address_is_no_part_of_it(in_buc
         (lambda uri: storage.put(b"{}", f"{uri}/{SIGNATURE}"), SignatureInvalid, "is signed by the key of nobody"),
     ],
 )
-def test_a_changed_bucket_is_refused(in_bucket, attack, error, said):
+@pytest.mark.parametrize("verify", ["digest", "bytes"])
+def test_a_changed_bucket_is_refused(in_bucket, attack, error, said, verify):
     attack(in_bucket.uri)
     with pytest.raises(error, match=said) as caught:
-        verified(in_bucket, shipped_policy())
+        verified(in_bucket, shipped_policy(), verify)
     assert in_bucket.uri in str(caught.value)
 
 
@@ -109,7 +114,7 @@ def test_an_image_of_anybodys_making_is_fine_if_its_files_are_the_signed_ones(se
     layer = images.layer({"etc/passwd": b"x", **layers_of(sealed.folder)}, packed=True)
     digest = images.push(oci_registry.host, "verified/packed", "1", layer)
     selection = selected(sealed, f"oci://{oci_registry.host}/verified/packed@{digest}")
-    assert kept(verified(selection, shipped_policy())) == TOKENIZER
+    assert kept(verified(selection, shipped_policy()).folder) == TOKENIZER
 
 
 @pytest.mark.parametrize(
@@ -122,11 +127,12 @@ def test_an_image_of_anybodys_making_is_fine_if_its_files_are_the_signed_ones(se
         (lambda folder: [{"etc/passwd": b"x"}], SignatureInvalid, "nobody vouches for it"),
     ],
 )
-def test_a_changed_image_is_refused(sealed, oci_registry, layers, error, said):
+@pytest.mark.parametrize("verify", ["digest", "bytes"])
+def test_a_changed_image_is_refused(sealed, oci_registry, layers, error, said, verify):
     packed = [images.layer(files) for files in layers(sealed.folder)]
     digest = images.push(oci_registry.host, "verified/changed", "1", *packed)
     with pytest.raises(error, match=said):
-        verified(selected(sealed, f"oci://{oci_registry.host}/verified/changed@{digest}"), shipped_policy())
+        verified(selected(sealed, f"oci://{oci_registry.host}/verified/changed@{digest}"), shipped_policy(), verify)
 
 
 def test_a_link_in_an_image_is_refused(sealed, oci_registry):
@@ -154,5 +160,127 @@ def test_a_layer_that_was_changed_in_the_registry_is_refused(in_image, oci_regis
 def test_a_line_that_breaks_is_taken_up_again(in_image, oci_registry):
     with throttled(oci_registry.host, 2_000_000, broken_after=200_000) as line:
         selection = in_image.model_copy(update={"uri": in_image.uri.replace(oci_registry.host, line.address)})
-        assert kept(verified(selection, shipped_policy())) == TOKENIZER
+        assert kept(verified(selection, shipped_policy()).folder) == TOKENIZER
         assert line.breaks > 1
+
+
+LARGE = storage.PART + 1_000_000  # bytes of a shard that comes in two parts
+
+
+def packed(folder, store, shard):
+    """Seal a model with a tokenizer and two shards for a store, and publish it there."""
+    sealed = package(folder, shard=shard, store=store)
+    return selected(sealed, publish(sealed, store))
+
+
+@pytest.fixture
+def large(s3_bucket, tmp_path):
+    return packed(tmp_path / "large", s3_bucket.uri, LARGE)
+
+
+@pytest.fixture
+def layered(oci_registry, tmp_path, monkeypatch):
+    """An image in which each shard has a layer of its own."""
+    monkeypatch.setenv("OCI_BASE_IMAGE", "scratch")
+    monkeypatch.setattr(layers_module, "LARGE", 100_000)
+    return packed(tmp_path / "layered", f"oci://{oci_registry.host}/layered/{tmp_path.name.replace('_', '')}", 300_000)
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the objects and the sizes of the layers that are read from here on."""
+    seen, stream, blob = [], storage.stream, Registry.blob
+    monkeypatch.setattr(storage, "stream", lambda uri: seen.append(uri.rpartition("/")[2]) or stream(uri))
+    monkeypatch.setattr(Registry, "blob", lambda self, digest, at: seen.append(digest) or blob(self, digest, at))
+    return seen
+
+
+def test_no_weights_are_read_from_a_bucket_that_keeps_signed_checksums(large, read):
+    started = time.monotonic()
+    found = verified(large, shipped_policy())
+    assert time.monotonic() - started < 2
+    assert (found.how, kept(found.folder)) == (DIGEST, {"config.json": b"{}"})
+    assert not {SHARD, OTHER} & {*read}
+    assert verified(large, shipped_policy(), "bytes").how == BYTES
+    assert {SHARD, OTHER} <= {*read}
+
+
+@pytest.mark.parametrize("verify", ["digest", "bytes"])
+@pytest.mark.parametrize("checked", [True, False])
+def test_another_object_of_the_same_size_and_parts_is_refused(large, verify, checked):
+    before, uri = storage.versions(large.uri)[SHARD], f"{large.uri}/{SHARD}"
+    storage.put(iter([b"\3" * LARGE]), uri, size=LARGE, checked=checked)
+    after = storage.versions(large.uri)[SHARD]
+    assert before.endswith('-2"')
+    assert after.endswith('-2"')
+    assert bool(checksums.kept(uri)) == checked
+    with pytest.raises(DigestMismatch, match=f"{SHARD} changed"):
+        verified(large, shipped_policy(), verify)
+
+
+def test_two_objects_that_changed_places_are_refused(large):
+    for name, byte in ((SHARD, b"\2"), (OTHER, b"\1")):
+        storage.put(iter([byte * LARGE]), f"{large.uri}/{name}", size=LARGE, checked=True)
+    with pytest.raises(DigestMismatch, match=f"{SHARD}, {OTHER} changed"):
+        verified(large, shipped_policy())
+
+
+def test_a_checksum_that_nobody_signed_counts_for_nothing(large):
+    storage.put(iter([b"\3" * LARGE]), f"{large.uri}/{SHARD}", size=LARGE, checked=True)
+    stored = json.loads(storage.get(f"{large.uri}/{STORED}")) | {SHARD: checksums.kept(f"{large.uri}/{SHARD}")}
+    storage.put(json.dumps(stored).encode(), f"{large.uri}/{STORED}")
+    with pytest.raises(DigestMismatch, match=f"{SHARD}, {STORED} changed"):
+        verified(large, shipped_policy())
+
+
+def test_where_the_store_keeps_no_checksum_every_byte_is_read_and_it_is_said(large, read):
+    storage.put(iter([b"\1" * LARGE]), f"{large.uri}/{SHARD}", size=LARGE)
+    assert verified(large, shipped_policy()).how == f"{BYTES} of {SHARD}: the store keeps no checksum"
+    assert SHARD in read
+    assert OTHER not in read
+
+
+def test_a_model_of_before_is_read_and_it_is_said(s3_bucket, tmp_path, read):
+    sealed = package(tmp_path / "large", shard=LARGE)
+    how = verified(selected(sealed, publish(sealed, s3_bucket.uri)), shipped_policy()).how
+    assert how.startswith(f"{BYTES} of {SHARD}, {OTHER}: ")
+    assert {SHARD, OTHER} <= {*read}
+
+
+def digests(selection, registry):
+    manifest = json.loads(registry.blob(selection.uri.rpartition("@")[2]).read_bytes())
+    return [layer["digest"] for layer in manifest["layers"]]
+
+
+def test_no_weights_are_read_from_an_image_whose_layers_are_signed(layered, oci_registry, read):
+    *shards, small, provenance = digests(layered, oci_registry)
+    found = verified(layered, shipped_policy())
+    assert (found.how, read) == (DIGEST, [provenance, small])
+    assert kept(found.folder) == {"config.json": b"{}"}
+    assert verified(layered, shipped_policy(), "bytes").how == BYTES
+    assert {*shards} <= {*read}
+
+
+@pytest.mark.parametrize("verify", ["digest", "bytes"])
+def test_an_image_with_another_layer_of_the_same_size_is_refused(layered, oci_registry, verify):
+    before = [oci_registry.blob(digest).read_bytes() for digest in digests(layered, oci_registry)]
+    other = before[0].replace(b"\1" * 300_000, b"\3" * 300_000)
+    assert len(other) == len(before[0])
+    assert other != before[0]
+    place = layered.uri.partition("@")[0].removeprefix(f"{oci_registry.uri}/")
+    digest = images.push(oci_registry.host, place, "1", other, *before[1:])
+    swapped = layered.model_copy(update={"uri": f"{layered.uri.partition('@')[0]}@{digest}"})
+    with pytest.raises(DigestMismatch, match=f"{SHARD} changed"):
+        verified(swapped, shipped_policy(), verify)
+
+
+def test_an_image_with_one_file_more_is_refused(layered, oci_registry):
+    before = [oci_registry.blob(digest).read_bytes() for digest in digests(layered, oci_registry)]
+    more = images.layer({"models/modeling.py": b"import os"})
+    digest = images.push(oci_registry.host, "layered/more", "1", more, *before)
+    with pytest.raises(DigestMismatch, match=r"modeling\.py appeared"):
+        verified(layered.model_copy(update={"uri": f"{oci_registry.uri}/layered/more@{digest}"}), shipped_policy())
+
+
+def test_an_image_of_before_is_read_and_it_is_said(in_image):
+    assert verified(in_image, shipped_policy()).how.startswith(f"{BYTES} of LICENSE, {SHARD}, {OTHER}, ")

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.statistics import adjusted, compare, mcnemar, mean_interval, questions_to_settle, welch, wilson
+from helpers.statistics import (
+    adjusted,
+    compare,
+    design_effect,
+    mcnemar,
+    mean_interval,
+    mean_of_scores,
+    questions_to_settle,
+    welch,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +138,41 @@ def test_one_measurement_knows_no_noise():
 def test_measurements_without_noise_differ_or_do_not():
     assert welch([5.0, 5.0], [5.0, 5.0]) == 1.0
     assert welch([5.0, 5.0], [6.0, 6.0]) == 0.0
+
+
+def test_the_design_effect_is_one_for_independent_questions_and_grows_with_what_clusters_share():
+    alike = [1.0] * 10 + [0.0] * 10
+    own = [str(place) for place in range(20)]
+    assert design_effect(alike, ()) == design_effect(alike, ["all"] * 20) == 1.0
+    assert 1.0 <= design_effect(alike, own) < 1.2  # Student's t for twenty clusters, and nothing else
+    four = [str(place // 5) for place in range(20)]
+    assert design_effect(alike, four) > 5  # four topics, each known or not known as a whole
+    assert design_effect([1.0, 0.0] * 10, four) == 1.0  # clusters that differ less than chance would have it
+
+
+def test_questions_in_clusters_are_tested_as_fewer_independent_ones():
+    first = [1.0] * 24 + [0.0] * 16 + [1.0] * 40
+    second = [0.0] * 12 + [1.0] * 12 + [0.0] * 16 + [1.0] * 36 + [0.0] * 4
+    clusters = [str(place // 8) for place in range(80)]
+    plain, clustered = compare(first, second), compare(first, second, clusters=clusters)
+    assert (plain.clusters, plain.design_effect) == (0, 1.0)
+    assert clustered.clusters == 10
+    assert clustered.design_effect > 2
+    assert clustered.difference == plain.difference
+    assert clustered.p_value > plain.p_value
+    width = plain.interval.high - plain.interval.low
+    wide = clustered.interval.high - clustered.interval.low
+    assert wide > 1.5 * width
+    assert clustered.detectable > plain.detectable
+    assert questions_to_settle(12, 8, 80, effect=3.0) == pytest.approx(3 * questions_to_settle(12, 8, 80), abs=3)
+
+
+def test_scores_between_0_and_1_are_widened_by_the_same_effect():
+    scores = [0.9, 0.8, 0.7, 0.2, 0.1, 0.3] * 8
+    clusters = [str(place // 3) for place in range(48)]
+    other = [0.5] * 48
+    plain, clustered = compare(scores, other), compare(scores, other, clusters=clusters)
+    assert clustered.design_effect > 1.5
+    assert clustered.error == pytest.approx(plain.error * math.sqrt(clustered.design_effect))
+    alone, together = mean_of_scores(scores), mean_of_scores(scores, clusters=clusters)
+    assert together.high - together.low > 1.2 * (alone.high - alone.low)

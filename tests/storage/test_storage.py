@@ -1,12 +1,15 @@
+import hashlib
 import os
 import resource
 import subprocess
 import sys
 
+import boto3
 import pytest
 
 from helpers import storage
 from helpers.errors import InvalidParameter, NotFound, StoreFailed, StoreUnreachable
+from helpers.storage import checksums
 from tests.plugins.certificates import make_certificates
 from tests.plugins.stores import KEYS, running
 
@@ -24,6 +27,22 @@ def test_a_file_is_put_whole(tmp_path):
     source.write_bytes(os.urandom(3_000_000))
     uri = storage.put(source, f"{tmp_path.as_uri()}/store/copy")
     assert storage.get(uri) == source.read_bytes()
+
+
+@pytest.mark.parametrize("size", [storage.PART + 1, 2 * storage.PART])
+def test_a_store_keeps_the_checksum_of_a_files_parts(s3_bucket, tmp_path, size):
+    (tmp_path / "file").write_bytes(b"a" * size)
+    uri = storage.put(tmp_path / "file", f"{s3_bucket.uri}/a b/c+d", checked=True)
+    assert checksums.kept(uri) == checksums.of_parts(tmp_path / "file")
+    assert checksums.kept(storage.put(tmp_path / "file", f"{s3_bucket.uri}/other")) == ""
+
+
+def test_a_store_that_tells_no_checksum_is_no_error(s3_bucket, monkeypatch):
+    assert checksums.kept(f"{s3_bucket.uri}/nothing") == ""
+    monkeypatch.setenv("STORE_AWS_ENDPOINT", "http://127.0.0.1:9")
+    assert checksums.kept(f"{s3_bucket.uri}/nothing") == ""
+    monkeypatch.setenv("STORE_AWS_ENDPOINT", "http://127.0.0.1:9/below/a/path")
+    assert checksums.kept(f"{s3_bucket.uri}/nothing") == ""
 
 
 def test_what_is_not_there_is_said_with_its_address(tmp_path):
@@ -93,6 +112,12 @@ def test_a_store_with_a_private_certificate_is_trusted_by_its_authority(monkeypa
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.authority))
         with pytest.raises(NotFound):  # no such bucket: the store was asked
             storage.get("s3://results/assay/x")
+        named = zip(("aws_access_key_id", "aws_secret_access_key", "region_name"), KEYS.values(), strict=True)
+        address, trusted = f"https://127.0.0.1:{port}", str(certificates.authority)
+        s3 = boto3.client("s3", endpoint_url=address, verify=trusted, **dict(named))
+        s3.create_bucket(Bucket="results")
+        s3.put_object(Bucket="results", Key="x", Body=b"x", ChecksumAlgorithm="SHA256")
+        assert checksums.kept("s3://results/x") == hashlib.sha256(b"x").hexdigest()
         monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "absent.pem"))
         with pytest.raises(InvalidParameter, match=r"AWS_CA_BUNDLE names .*absent\.pem, which is not there"):
             storage.listing("s3://results")

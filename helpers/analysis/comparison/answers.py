@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from helpers.artifacts import Contract, Probability
 from helpers.errors import InvalidInput
 from helpers.evaluation.results import category_of, first_filter, read_samples
@@ -22,6 +24,7 @@ class Answer(Contract):
     digest: str
     question: str
     category: str
+    cluster: str = Field(default="", description="what belongs together with it; empty where the task names none")
     text: str
     expected: str
     given: str
@@ -53,6 +56,12 @@ def read_answers(samples: Path | Iterable[dict[str, Any]], metric: str) -> dict[
     return {answer.key: answer for answer in answers}
 
 
+def clusters(answers: Iterable[Answer]) -> list[str]:
+    """Return each answer's cluster, nothing where one has none: independence is assumed then."""
+    found = [answer.cluster for answer in answers]
+    return found if all(found) else []
+
+
 def chance(answers: Iterable[Answer]) -> float | None:
     """Return what guessing scores on average where each question has choices, None where one is answered freely."""
     counts = [answer.choices for answer in answers]
@@ -67,6 +76,7 @@ def _answer(row: dict[str, Any], metric: str) -> Answer:
         digest=row["doc_hash"],
         question=str(document.get("id", row["doc_id"])),
         category=category_of(row),
+        cluster=row.get("cluster", ""),
         text=str(document.get("question") or document.get("query") or row["arguments"][0][0]),
         expected=_expected(row["target"], choices),
         given=_given(row, choices),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.analysis.comparison.answers import Answer, Key, chance, read_answers
+from helpers.analysis.comparison.answers import Answer, Key, chance, clusters, read_answers
 from helpers.analysis.comparison.contract import Category, Comparison, Flip, Pair, Standing
 from helpers.analysis.comparison.grouping import choose
 from helpers.analysis.comparison.pairing import all_pairs
@@ -89,7 +89,7 @@ def _standing(record: Record, answers: Answers, coverage: float) -> Standing:
         n=evaluation.n,
         failed=evaluation.total - evaluation.n,
         chance=guessed,
-        guessing=None if guessed is None else above_chance(scores, guessed),
+        guessing=None if guessed is None else above_chance(scores, guessed, clusters(answers.values())),
         partial=evaluation.short_of(coverage),
         unverified=record.unverified,
         **speed(record.sweep),
@@ -106,18 +106,16 @@ def _standing(record: Record, answers: Answers, coverage: float) -> Standing:
 
 def by_category(answers: Iterable[Answer], confidence: float = 0.95) -> list[Category]:
     """Return the score on each category with its interval, in the order of the names."""
-    groups: dict[str, list[float]] = {}
+    groups: dict[str, list[Answer]] = {}
     for answer in answers:
-        groups.setdefault(answer.category, []).append(answer.score)
-    return [
-        Category(
-            name=name,
-            score=min(math.fsum(scores) / len(scores), 1.0),
-            n=len(scores),
-            interval=mean_of_scores(scores, confidence),
-        )
-        for name, scores in sorted(groups.items())
-    ]
+        groups.setdefault(answer.category, []).append(answer)
+    return [_category(name, found, confidence) for name, found in sorted(groups.items())]
+
+
+def _category(name: str, answers: Sequence[Answer], confidence: float) -> Category:
+    scores = [answer.score for answer in answers]
+    interval = mean_of_scores(scores, confidence, clusters(answers))
+    return Category(name=name, score=min(math.fsum(scores) / len(scores), 1.0), n=len(scores), interval=interval)
 
 
 def _flips(labels: Sequence[str], answers: Mapping[str, Answers]) -> Iterable[Flip]:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 from pydantic import Field
 
-from helpers.analysis.comparison.answers import Answer, Key
+from helpers.analysis.comparison.answers import Answer, Key, clusters
 from helpers.analysis.comparison.contract import MOST, Pair, Standing
 from helpers.analysis.comparison.verdict import detail, sentence
 from helpers.artifacts import Contract
 from helpers.errors import NotFound
-from helpers.statistics import Paired, adjusted, from_counts, from_scores
+from helpers.statistics import Paired, adjusted, effect_of, from_counts, from_scores
 
 Answers = Mapping[Key, Answer]
+
+
+class Questions(NamedTuple):
+    """What the versions were asked: by category and by cluster the questions as bits, and each one's cluster by place.
+
+    No cluster is known where one question has none.
+    """
+
+    topics: dict[str, int]
+    clusters: dict[str, int]
+    cluster_at: list[str]
 
 
 class Marks(Contract):
@@ -37,15 +49,15 @@ def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], mar
     with the most accurate one have a sentence and tests by category, and the categories of all these are one family
     too. Raises NotFound where two share no question.
     """
-    marks, among = _marks(answers)
+    marks, questions = _marks(answers)
     both = list(combinations(standings, 2))
-    tested = [_tested(marks[a.label], marks[b.label], -1, a.interval.confidence, margin) for a, b in both]
+    tested = [_tested(marks[a.label], marks[b.label], questions, -1, a.interval.confidence, margin) for a, b in both]
     for (first, second), result in zip(both, tested, strict=True):
         _require(first, second, result)
     pairs = list(zip(both, adjusted([result for result in tested if result]), strict=True))
     full = {row.label for row in (standings if len(standings) <= MOST else standings[:1])}
     topics = _together(
-        [_categories(marks[a.label], marks[b.label], among, r) if a.label in full else {} for (a, b), r in pairs]
+        [_categories(marks[a.label], marks[b.label], questions, r) if a.label in full else {} for (a, b), r in pairs]
     )
     return tuple(
         Pair(
@@ -60,11 +72,14 @@ def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], mar
     )
 
 
-def _marks(answers: Mapping[str, Answers]) -> tuple[dict[str, Marks], dict[str, int]]:
-    """Return each version's questions, and each category's; the same question has the same text, too."""
-    every = sorted({(key, answer.digest) for mine in answers.values() for key, answer in mine.items()})
+def _marks(answers: Mapping[str, Answers]) -> tuple[dict[str, Marks], Questions]:
+    """Return how each version answered, and what was asked; the same question has the same text, too."""
+    found: dict[tuple[Key, str], Answer] = {}
+    for key, answer in (item for mine in answers.values() for item in mine.items()):
+        if answer.cluster or (key, answer.digest) not in found:
+            found[key, answer.digest] = answer
+    every = sorted(found)
     bits = {question: 1 << place for place, question in enumerate(every)}
-    topics: dict[str, int] = {}
     marks = {}
     for label, mine in answers.items():
         asked = correct = 0
@@ -74,21 +89,37 @@ def _marks(answers: Mapping[str, Answers]) -> tuple[dict[str, Marks], dict[str, 
             asked |= bit
             correct |= bit if answer.correct else 0
             scores[bit.bit_length() - 1] = answer.score
-            topics[answer.category] = topics.get(answer.category, 0) | bit
         plain = all(score in (0, 1) for score in scores.values())
         marks[label] = Marks(asked=asked, correct=correct, scores={} if plain else scores)
-    return marks, dict(sorted(topics.items()))
+    cluster_at = clusters(found[question] for question in every)
+    topics = _bits(found[question].category for question in every)
+    return marks, Questions(topics, _bits(cluster_at), cluster_at)
 
 
-def _tested(mine: Marks, theirs: Marks, among: int, confidence: float, margin: float) -> Paired | None:
+def _bits(names: Iterable[str]) -> dict[str, int]:
+    """Return for each name the places that bear it, as bits, in the order of the names."""
+    found: dict[str, int] = {}
+    for place, name in enumerate(names):
+        found[name] = found.get(name, 0) | 1 << place
+    return dict(sorted(found.items()))
+
+
+def _tested(
+    mine: Marks, theirs: Marks, questions: Questions, among: int, confidence: float, margin: float
+) -> Paired | None:
     """Return the two on the questions `among` those that both were asked, None where there are none."""
     common = mine.asked & theirs.asked & among
     if common and (mine.scores or theirs.scores):
         places = [place for place, bit in enumerate(f"{common:b}"[::-1]) if bit == "1"]
-        return from_scores(mine.at(places), theirs.at(places), confidence, margin)
+        known = [questions.cluster_at[place] for place in places] if questions.cluster_at else []
+        return from_scores(mine.at(places), theirs.at(places), confidence, margin, known)
     a, b = mine.correct & common, theirs.correct & common
-    counts = (a & b).bit_count(), (a & ~b).bit_count(), (b & ~a).bit_count(), common.bit_count()
-    return from_counts(*counts, confidence, margin) if common else None
+    first, second = a & ~b, b & ~a
+    counts = (a & b).bit_count(), first.bit_count(), second.bit_count(), common.bit_count()
+    parts = [group & common for group in questions.clusters.values() if group & common]
+    totals = [(part.bit_count(), (first & part).bit_count() - (second & part).bit_count()) for part in parts]
+    effect = effect_of(totals, counts[1] + counts[2]) if parts else 1.0
+    return from_counts(*counts, confidence, margin, len(parts), effect) if common else None
 
 
 def _require(first: Standing, second: Standing, result: Paired | None) -> None:
@@ -99,9 +130,12 @@ def _require(first: Standing, second: Standing, result: Paired | None) -> None:
         )
 
 
-def _categories(mine: Marks, theirs: Marks, topics: Mapping[str, int], whole: Paired) -> dict[str, Paired]:
+def _categories(mine: Marks, theirs: Marks, questions: Questions, whole: Paired) -> dict[str, Paired]:
     """Return the pair on each category of questions."""
-    tested = {name: _tested(mine, theirs, among, whole.confidence, whole.margin) for name, among in topics.items()}
+    tested = {
+        name: _tested(mine, theirs, questions, among, whole.confidence, whole.margin)
+        for name, among in questions.topics.items()
+    }
     return {name: result for name, result in tested.items() if result}
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from helpers.analysis.comparison.answers import Answer, Key
+from helpers.analysis.comparison.answers import Answer, Key, clusters
 from helpers.analysis.comparison.grouping import asked_of, most_alike
 from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Record
 from helpers.artifacts.deployment import UNKNOWN
@@ -161,7 +161,7 @@ class _Scores:
     def _paired(mine: Mapping[Key, Answer], theirs: Mapping[Key, Answer]) -> Paired | None:
         common = [key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest]
         scores = [mine[key].score for key in sorted(common)], [theirs[key].score for key in sorted(common)]
-        return compare(*scores, CONFIDENCE) if common else None
+        return compare(*scores, CONFIDENCE, clusters=clusters(mine[key] for key in sorted(common))) if common else None
 
     def cell(self, label: str, better: Sequence[tuple[str, str]]) -> Cell:
         if label not in self.found:
@@ -184,7 +184,7 @@ def _score_rows(found: Sequence[_Scores], records: Sequence[Record]) -> list[Row
     for each in found:
         better, tests = [], []
         for (first, second), result in zip(each.pairs, family, strict=False):
-            tests.append(result.test)
+            tests.append(result.tested)
             if result.verdict in ("better", "worse"):
                 better.append((first, second) if result.verdict == "better" else (second, first))
         evaluation = next(iter(each.found.values()))[1]
@@ -197,7 +197,7 @@ def _score_rows(found: Sequence[_Scores], records: Sequence[Record]) -> list[Row
                 metric=metric.name,
                 unit=metric.unit,
                 better=metric.better,
-                test=", ".join(dict.fromkeys(tests)),
+                test="; ".join(dict.fromkeys(tests)),
                 cells=tuple(each.cell(record.label, better) for record in records),
             )
         )

@@ -82,6 +82,9 @@ def detail(first: Standing, second: Standing, paired: Paired, tests: int = 1) ->
         f"{paired.interval.confidence:.0%} interval {paired.interval.low:+.3f} to {paired.interval.high:+.3f}",
         f"{paired.test} p {p_text(paired.p_adjusted)}{together}",
         f"{paired.flips} of {paired.n} questions answered differently",
+        f"{paired.clusters} clusters of questions, design effect {paired.design_effect:.2g}"
+        if paired.clusters
+        else "questions taken as independent",
     ]
     if _alike(first, second) and (p_value := _welch(first, second)) is not None:
         told.append(f"TTFT p95: Welch p {p_text(p_value)}")

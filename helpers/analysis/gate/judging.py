@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from helpers.analysis.comparison.answers import Answer, Key
+from helpers.analysis.comparison.answers import Answer, Key, clusters
 from helpers.analysis.gate.checks import Check, State, accuracy, speed
 from helpers.artifacts import Artifact, Evaluation, LoadTest, Record
 from helpers.datasets.criteria import Criteria, Criterion, better
@@ -119,7 +119,7 @@ def _accuracy(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
     if not common:
         return Check(name=line.name, allowed=f"at most {allowed:g} lost", seen="other questions", state="inconclusive")
     scores = [mine[key].score for key in common], [theirs[key].score for key in common]
-    return accuracy(line.name, compare(*scores, CONFIDENCE), allowed)
+    return accuracy(line.name, compare(*scores, CONFIDENCE, clusters=clusters(mine[key] for key in common)), allowed)
 
 
 def _circumstances(mine: Figure, theirs: Figure, candidate: Record, baseline: Record) -> str:

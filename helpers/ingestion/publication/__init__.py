@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 from helpers import storage
 from helpers.ingestion.publication.bucket import publish_objects
 from helpers.ingestion.publication.shelf import publish_folder
 from helpers.ingestion.sealing import Package
+from helpers.storage import checksums
+
+
+def kept(folder: Path, sums: Mapping[str, str], store: str) -> dict[str, Any]:
+    """Return by which digests the store will keep files with these SHA-256, as far as those do not say it.
+
+    For a registry of images the names of the files in each layer, by the layer's digest; for a bucket the checksum of
+    each file that comes in parts. It is signed, so that nobody has to read the files again. Raises InvalidInput for a
+    file that changed.
+    """
+    scheme = urlparse(store).scheme
+    if scheme == "oci":
+        from helpers.ingestion.publication.layers import model_layers
+
+        return {layer.digest: list(layer.names) for layer in model_layers(folder, sums)}
+    large = [name for name in sums if scheme == "s3" and (folder / name).stat().st_size > storage.PART]
+    with ThreadPoolExecutor(2) as threads:
+        return dict(zip(large, threads.map(lambda name: checksums.of_parts(folder / name), large), strict=True))
 
 
 def publish(package: Package, store: str) -> str:

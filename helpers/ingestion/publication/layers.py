@@ -15,20 +15,27 @@ from helpers.errors import InvalidInput
 ROOT = "models/"  # where KServe looks
 LARGE, MOST = 64 << 20, 64  # a file of so many bytes gets a layer of its own; runtimes take about 120 layers
 CHUNK = 1 << 20
+END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: which files, its size and its digest."""
+    """One layer: its digest, and which files with which SHA-256 it has."""
 
     folder: Path
     names: tuple[str, ...]
-    size: int
     digest: str
+    sums: Mapping[str, str]
 
     def chunks(self) -> Iterator[bytes]:
-        """Return the layer, a tar archive, piece by piece."""
-        return _tar(self.folder, self.names)
+        """Return the layer, a tar archive, piece by piece. Raises InvalidInput for a file that changed."""
+        return _tar(self.folder, self.names, self.sums)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the archive."""
+        entries = [_entry(self.folder, name) for name in self.names]
+        return sum(len(_head(entry)) + entry.size + len(_padding(entry)) for entry in entries) + len(END)
 
     @property
     def label(self) -> str:
@@ -54,29 +61,40 @@ def model_layers(folder: Path, sums: Mapping[str, str]) -> list[Layer]:
 
 def layer(folder: Path, names: Sequence[str], sums: Mapping[str, str]) -> Layer:
     """Return one layer of these files. Raises InvalidInput for a file that changed."""
-    whole, size = hashlib.sha256(), 0
+    whole = hashlib.sha256()
     for chunk in _tar(folder, names, sums):
         whole.update(chunk)
-        size += len(chunk)
-    return Layer(folder, tuple(names), size, f"sha256:{whole.hexdigest()}")
+    return Layer(folder, tuple(names), f"sha256:{whole.hexdigest()}", sums)
 
 
-def _tar(folder: Path, names: Sequence[str], sums: Mapping[str, str] | None = None) -> Iterator[bytes]:
+def _tar(folder: Path, names: Sequence[str], sums: Mapping[str, str]) -> Iterator[bytes]:
     for name in names:
-        path, value = folder / name, hashlib.sha256()
-        with path.open("rb") as file:
-            entry = tarfile.TarInfo(ROOT + name)
-            entry.size = left = path.stat().st_size
-            yield entry.tobuf(tarfile.GNU_FORMAT)
+        entry, value = _entry(folder, name), hashlib.sha256()
+        left = entry.size
+        with (folder / name).open("rb") as file:
+            yield _head(entry)
             while left and (chunk := file.read(min(CHUNK, left))):
-                if sums:
-                    value.update(chunk)
+                value.update(chunk)
                 yield chunk
                 left -= len(chunk)
-        if left or (sums and value.hexdigest() != sums[name]):
-            raise InvalidInput(f"{path} changed after it was signed", do="Ingest the model again")
-        yield bytes(-entry.size % tarfile.BLOCKSIZE)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        if left or value.hexdigest() != sums[name]:
+            raise InvalidInput(f"{folder / name} changed after it was signed", do="Ingest the model again")
+        yield _padding(entry)
+    yield END
+
+
+def _entry(folder: Path, name: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(ROOT + name)
+    entry.size = (folder / name).stat().st_size
+    return entry
+
+
+def _head(entry: tarfile.TarInfo) -> bytes:
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+def _padding(entry: tarfile.TarInfo) -> bytes:
+    return bytes(-entry.size % tarfile.BLOCKSIZE)
 
 
 def unpack(data: bytes) -> dict[str, bytes]:

@@ -11,14 +11,13 @@ import hashlib
 import json
 import os
 import tarfile
-from pathlib import Path
 from typing import Any
 
 from helpers.errors import NotFound
 from helpers.ingestion.publication.base_image import Image, images
 from helpers.ingestion.publication.layers import Layer, layer, model_layers, unpack
 from helpers.ingestion.publication.repository import Repository, digest_of
-from helpers.ingestion.sealing import DOCUMENTS, Package, is_sealed
+from helpers.ingestion.sealing import Package, is_sealed
 from helpers.ingestion.sealing.signing import SIGNATURE
 
 INDEX, MANIFEST = "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"
@@ -32,11 +31,12 @@ def publish_image(package: Package, store: str) -> str:
     Raises StoreFailed, StoreUnreachable, or InvalidInput for a file that changed since it was signed.
     """
     tag = package.digest.removeprefix("sha256:")
-    layers = model_layers(package.folder, package.sums)
+    known = [Layer(package.folder, tuple(names), digest, package.sums) for digest, names in package.stored.items()]
+    layers = known or model_layers(package.folder, package.sums)
     with Repository.of(store, tag) as repository:
         if found := _published(repository, tag, layers, package):
             return f"{store}@{found}"
-        layers.append(_provenance(package.folder))
+        layers.append(_provenance(package))
         for item in layers:
             repository.put_blob(item.digest, item.size, item.chunks)
         base = os.environ.get(BASE) or DEFAULT_BASE
@@ -44,9 +44,10 @@ def publish_image(package: Package, store: str) -> str:
         return f"{store}@{_tag(repository, tag, manifests)}"
 
 
-def _provenance(folder: Path) -> Layer:
-    names = (*DOCUMENTS, SIGNATURE)
-    return layer(folder, names, {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})
+def _provenance(package: Package) -> Layer:
+    names = (*package.documents, SIGNATURE)
+    sums = {name: hashlib.sha256((package.folder / name).read_bytes()).hexdigest() for name in names}
+    return layer(package.folder, names, sums)
 
 
 def _published(repository: Repository, tag: str, layers: list[Layer], package: Package) -> str | None:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from helpers.errors import InvalidInput, NotFound, SignatureInvalid, StoreFailed
 from helpers.ingestion.digests import MANIFEST, PROVENANCE, digest_of, manifest_of, model_files
@@ -16,21 +17,37 @@ from helpers.ingestion.sealing.bom import bill_of_materials
 from helpers.ingestion.sealing.signing import SIGNATURE, sign, signed_files, signer_name
 
 SUMS, BOM, FACTS = f"{PROVENANCE}/{MANIFEST}", f"{PROVENANCE}/bom.cdx.json", f"{PROVENANCE}/provenance.json"
+STORED = f"{PROVENANCE}/stored.json"  # by which digests the store keeps the files, where their own do not say it
 DOCUMENTS = (SUMS, BOM, FACTS)
 
 
 @dataclass(frozen=True)
 class Package:
-    """A sealed model: folder, SHA-256 of the model's files, the model's digest, who signed it and by which rules."""
+    """A sealed model: folder, SHA-256 of the model's files, the model's digest, who signed it and by which rules.
+
+    `stored` says by which digests the store will keep the files, as `publication.kept` told it.
+    """
 
     folder: Path
     sums: Mapping[str, str]
     digest: str
     signer: str
     policy: Policy
+    stored: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The files in `provenance/` that are signed."""
+        return (*DOCUMENTS, STORED) if self.stored else DOCUMENTS
 
 
-def seal(folder: Path, sums: Mapping[str, str], facts: Mapping[str, str], policy: Policy) -> Package:
+def seal(
+    folder: Path,
+    sums: Mapping[str, str],
+    facts: Mapping[str, str],
+    policy: Policy,
+    stored: Mapping[str, Any] | None = None,
+) -> Package:
     """Write `provenance/` into a model folder whose files have these SHA-256. What an earlier run left is replaced.
 
     Raises InvalidInput where the folder has other files, or where the key that would sign is not trusted.
@@ -42,6 +59,8 @@ def seal(folder: Path, sums: Mapping[str, str], facts: Mapping[str, str], policy
         BOM: bill_of_materials(folder, sums, digest, {**facts, "signer": signer}),
         FACTS: _provenance(digest, signer, facts),
     }
+    if stored:
+        documents[STORED] = json.dumps(stored, indent=2, sort_keys=True) + "\n"
     signed = {**sums, **{name: hashlib.sha256(text.encode()).hexdigest() for name, text in documents.items()}}
     signature = sign(facts["name"], signed, policy).decode()
     try:
@@ -51,13 +70,13 @@ def seal(folder: Path, sums: Mapping[str, str], facts: Mapping[str, str], policy
             (folder / name).write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise StoreFailed(f"Could not write {folder / PROVENANCE}: {error}", do="Free some space") from error
-    return Package(folder, dict(sums), digest, signer, policy)
+    return Package(folder, dict(sums), digest, signer, policy, stored or {})
 
 
 def is_sealed(read: Callable[[str], bytes], package: Package) -> bool:
     """Return whether the provenance that `read` finds is one that today's policy trusts, for this very model."""
     try:
-        documents = {name: hashlib.sha256(read(name)).hexdigest() for name in DOCUMENTS}
+        documents = {name: hashlib.sha256(read(name)).hexdigest() for name in package.documents}
         signed = signed_files(read(SIGNATURE), package.policy, package.digest)
     except (OSError, NotFound, SignatureInvalid):
         return False

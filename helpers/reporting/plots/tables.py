@@ -90,7 +90,7 @@ def _pair(paired: Paired) -> tuple[str, ...]:
     settle = f"{paired.questions_to_settle:,}" if paired.questions_to_settle else NOT_MEASURED
     shown = NOT_MEASURED if paired.detectable is None else f"{paired.detectable:.3f}"
     bounds = f"{paired.interval.low:+.3f} to {paired.interval.high:+.3f}"
-    tested = paired.test, f"{paired.p_adjusted:.2g}"
+    tested = paired.tested, f"{paired.p_adjusted:.2g}"
     return RESULTS[paired.verdict], f"{paired.difference:+.3f}", bounds, *tested, shown, settle
 
 

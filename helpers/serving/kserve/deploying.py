@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from pathlib import Path
 
 from helpers.artifacts import Endpoint, Hardware, Selection, now
 from helpers.cluster import Cluster, connect
@@ -12,7 +11,7 @@ from helpers.errors import ClusterRefused, Forbidden, InvalidDeployment, Invalid
 from helpers.ingestion.policy import load_policy
 from helpers.serving import client
 from helpers.serving.amounts import accelerator, cores, number
-from helpers.serving.files import fitting, require_unchanged, stamp, verified
+from helpers.serving.files import Verified, fitting, require_unchanged, stamp, verified
 from helpers.serving.kserve import removing
 from helpers.serving.kserve.identity import server
 from helpers.serving.kserve.model_source import check_connection, logged_in, model_source
@@ -36,19 +35,19 @@ def deploy(selection: Selection, settings: Settings) -> Endpoint:
     model_source(selection, settings)
     check_connection(cluster, selection, settings)
     with logged_in(cluster, selection, settings):
-        tokenizer = verified(selection, load_policy(settings.policy))
-    settings = fitting(settings, tokenizer)
+        found = verified(selection, load_policy(settings.policy), settings.verify)
+    settings = fitting(settings, found.folder)
     with client.access(_auth(settings)):
         if service := _taken_over(cluster, selection, settings):
             served = wait_until_served(cluster, selection, settings)
-            return _endpoint(cluster, settings, selection, served, tokenizer, startup_seconds(service))
+            return _endpoint(cluster, settings, selection, served, found, startup_seconds(service))
         started = time.monotonic()
         _create(cluster, selection, settings)
         try:
             served = wait_until_served(cluster, selection, settings)
             require_unchanged(selection, before)
             startup = round(time.monotonic() - started, 1)
-            return _endpoint(cluster, settings, selection, served, tokenizer, startup)
+            return _endpoint(cluster, settings, selection, served, found, startup)
         except BaseException as error:
             _clean_up(cluster, service_name(selection), error)
             raise
@@ -109,14 +108,14 @@ def _auth(settings: Settings) -> client.Auth:
 
 
 def _endpoint(
-    cluster: Cluster, settings: Settings, selection: Selection, served: Served, tokenizer: Path,
+    cluster: Cluster, settings: Settings, selection: Selection, served: Served, found: Verified,
     startup: float | None,
 ) -> Endpoint:  # fmt: skip
     return Endpoint(
         target="kserve",
         url=served.url,
         model=served.model,
-        tokenizer=str(tokenizer),
+        tokenizer=str(found.folder),
         max_model_len=served.max_model_len,
         engine_version=served.engine_version,
         engine_args=tuple(engine_arguments(selection, settings)[1:]),
@@ -125,6 +124,7 @@ def _endpoint(
         startup_seconds=startup,
         digest=selection.digest,
         digest_verified=True,
+        verified_by=found.how,
         started=now(),
         expires=expires(served.service),
         handle=f"{cluster.namespace}/{service_name(selection)}",
