@@ -110,3 +110,8 @@ def test_the_command_says_everything_but_the_key(endpoint, settings, tmp_path, m
 
 def test_lm_evals_own_tasks_are_indexed_only_for_a_task_that_is_not_ours(endpoint, tmp_path):
     assert "--with-defaults" in build_command(Settings(task="arc_easy"), endpoint(), tmp_path)
+
+
+def test_an_instruction_that_begins_with_a_dash_is_no_option_of_the_command(endpoint, tmp_path):
+    settings = Settings(include_path=ROOT / "datasets", system_instruction="-x")
+    assert "--system-instruction=-x" in build_command(settings, endpoint(), tmp_path, task=check_task(settings))
