@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import statistics
 
@@ -11,6 +12,8 @@ import papermill
 import pytest
 from elyra.contents.parser import ContentParser
 
+from helpers.reporting.page.sections import PARTS
+from helpers.runtime.workspace import ROOT
 from tests.conftest import notebook_files
 
 KNOB = re.compile(
@@ -112,3 +115,11 @@ def test_nothing_that_ran_is_saved(path):
     assert "papermill" not in notebook.metadata
     assert notebook.metadata.kernelspec.language == "python"
     assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_the_comparison_shows_the_parts_of_the_report_in_the_same_words():
+    kept = nbformat.read(ROOT / "notebooks" / "compare_models.ipynb", as_version=4).cells
+    shown = [(prose, code) for prose, code in itertools.pairwise(kept) if code.source.startswith("parts[")]
+    found = {code.source: " ".join(prose.source.split()) for prose, code in shown if prose.cell_type == "markdown"}
+    assert found == {f'parts["{title}"]': f"## {title} {lead}" for title, (lead, _) in PARTS.items()}
+    assert list(found) == [f'parts["{title}"]' for title in PARTS]

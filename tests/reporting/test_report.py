@@ -13,7 +13,7 @@ from helpers.analysis.comparison import compare
 from helpers.analysis.comparison.requests import first_tokens
 from helpers.analysis.recommendation import Needs, decide, load_prices
 from helpers.artifacts import Record
-from helpers.reporting.page import Provenance, Table, folded, write_report
+from helpers.reporting.page import Provenance, Sections, Table, folded, write_report
 from tests.plugins.criteria import asked
 from tests.plugins.models import PRICES
 from tests.plugins.records import CHAT, CHAT_REPEATS, a_record, a_sweep, some_samples
@@ -69,7 +69,7 @@ def written(folder, *, names=("ops-small", "ops-large"), change=None, needs=None
     comparison = compare(kept, logs)
     decision = decide(comparison, asked(), needs or Needs(target_rate=40), load_prices(PRICES))
     found = first_tokens(kept) if waits else None
-    report = write_report(comparison, decision, kept, found, folder / "artifacts")
+    report = write_report(Sections(comparison, decision, kept, found), folder / "artifacts")
     return comparison, decision, Page(report.path.read_text())
 
 
@@ -91,7 +91,7 @@ def references(page):
 def test_it_is_one_file_that_asks_for_nothing(usual):
     _, _, page, _ = usual
     found = list(references(page))
-    assert len([address for address in found if address.startswith("data:image/svg+xml;base64,")]) == 4
+    assert len([address for address in found if address.startswith("data:image/svg+xml;base64,")]) == 6
     assert all(address.startswith("data:") for address in found)
     assert not re.search(r"fetch|XMLHttp|import|https?:", "".join(page.scripts))
     [policy] = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
@@ -232,7 +232,7 @@ def written_many(folder, names):
     comparison = compare(records, logs)
     decision = decide(comparison, asked(), Needs(), load_prices(PRICES))
     kept = [record for record in records if record.selection.label in decision.shown]
-    return comparison, decision, Page(write_report(comparison, decision, kept, folder=folder).path.read_text())
+    return comparison, decision, Page(write_report(Sections(comparison, decision, kept), folder).path.read_text())
 
 
 def test_figures_are_aligned_and_words_are_not():
