@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -144,3 +145,8 @@ class Endpoint(Artifact):
             )
         path = Path(self.tokenizer)
         return (unpack_tokenizer(path) if path.suffix == ".zip" else path).resolve()
+
+    def tokenizer_digest(self) -> str:
+        """Return `sha256:…` over `tokenizer.json`, "" where there is none."""
+        path = self.tokenizer_folder() / "tokenizer.json" if self.tokenizer else None
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if path and path.is_file() else ""

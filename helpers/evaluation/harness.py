@@ -8,7 +8,6 @@ lies elsewhere, and imports no torch (which the tokenizer and the report on the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 import sys
@@ -114,7 +113,7 @@ def _measure(options: argparse.Namespace, handed: dict[str, Any], watch: Watch) 
         print("do_sample without a temperature asks for the likeliest answer: temperature 0 is sent", flush=True)
     with (
         patience.at_most(options.patience),
-        Journal(output / files(options.name).journal, _fingerprint(options), options.known, options.fresh) as journal,
+        Journal(output / files(options.name).journal, options.same, options.known, options.fresh) as journal,
     ):
         model = (Chat if api == "chat" else Completions)(
             url=options.url,
@@ -162,12 +161,6 @@ def _load(options: argparse.Namespace) -> Any:
         if options.gen_kwargs and task.OUTPUT_TYPE == "generate_until":
             task.set_config(key="generation_kwargs", value=options.gen_kwargs, update=True)
     return tasks
-
-
-def _fingerprint(options: argparse.Namespace) -> str:
-    tokenizer = options.tokenizer / "tokenizer.json" if options.tokenizer else None
-    content = tokenizer.read_bytes() if tokenizer and tokenizer.is_file() else str(options.tokenizer).encode()
-    return hashlib.sha256(options.same.encode() + content).hexdigest()[:16]
 
 
 if __name__ == "__main__":

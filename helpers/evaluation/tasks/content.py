@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from helpers.evaluation.tasks.catalogue import CACHES, PACKAGE, Function, Member
+from helpers.datasets.files import files as files_below
+from helpers.evaluation.tasks.catalogue import PACKAGE, Function, Member
 from helpers.evaluation.tasks.sources import Source
 
 MOST_FILES = 10_000  # in a task's folder; more is no folder of a task
@@ -80,17 +82,9 @@ def _functions(value: Any) -> Iterator[Function]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files in which a task's code may look, one more than MOST_FILES at most."""
-    count = 0
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in CACHES and not name.startswith("."))
-        for name in sorted(names):
-            if name.startswith(".") or name.lower() in ABOUT:
-                continue
-            yield Path(place, name)
-            count += 1
-            if count > MOST_FILES:
-                return
+    """Return the files in which a task's code may look, one more than MOST_FILES at most."""
+    told = (path for path in files_below(folder) if path.name[0] != "." and path.name.lower() not in ABOUT)
+    return islice(told, MOST_FILES + 1)
 
 
 def _code(path: Path, names: set[str], packages: set[str], gaps: dict[str, None]) -> None:

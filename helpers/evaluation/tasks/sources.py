@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers.datasets.files import files as files_below
 from helpers.errors import InvalidDataset
-from helpers.evaluation.tasks.catalogue import CACHES, Member
+from helpers.evaluation.tasks.catalogue import Member
 
 # Formats that `datasets` reads from files that the task names; every other name is a folder or lies on a hub.
 FORMATS = {"json", "csv", "parquet", "arrow", "text", "pandas", "xml", "webdataset", "conll"} | {
@@ -52,7 +53,7 @@ def locate(member: Member) -> Source:
     if path in FORMATS:
         return _of_a_format(member, path, name, kwargs)
     if folder := _folder(member, path):
-        return Source(str(folder), name, kwargs, _below(folder))
+        return Source(str(folder), name, kwargs, tuple(sorted(files_below(folder))))
     if path.startswith(EXPLICIT):
         raise InvalidDataset(
             f"{member.file}, field dataset_path: there is no folder {path}",
@@ -113,13 +114,9 @@ def _matches(base: Path, name: str) -> tuple[Path, ...]:
     if path.is_file():
         return (path,)
     if path.is_dir():
-        return _below(path)
+        return tuple(sorted(files_below(path)))
     found = glob.glob(str(path), recursive=True) if glob.has_magic(str(path)) else []
     return tuple(sorted(match for item in found if (match := Path(item)).is_file()))
-
-
-def _below(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file() and CACHES.isdisjoint(path.parts)))
 
 
 def _folder(member: Member, path: str) -> Path | None:

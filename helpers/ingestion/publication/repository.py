@@ -18,7 +18,7 @@ from helpers.ingestion.metering import DO_TRUST, retrying
 from helpers.ingestion.oci.reference import Reference
 from helpers.ingestion.oci.registry import Registry
 from helpers.ingestion.transfer import resumed
-from helpers.runtime.patience import distrusted, patiently, refused_tls
+from helpers.runtime.patience import distrusted
 
 if TYPE_CHECKING:
     import httpx
@@ -120,15 +120,15 @@ class Repository(Registry):
         def attempt() -> httpx.Response:
             content = body() if body else None
             timeout = FINISH if body else ANSWER
-            answer = self._client.request(method, url, content=content, headers=headers | known, timeout=timeout)
+            try:
+                answer = self._client.request(method, url, content=content, headers=headers | known, timeout=timeout)
+            except httpx.TransportError as error:
+                raise ConnectionError(f"{type(error).__name__}: {error}") from error
             if answer.status_code in (429, 502, 503, 504):
                 raise ConnectionError(f"the registry answers {answer.status_code}")
             return answer
 
-        def passing(error: Exception) -> bool:
-            return isinstance(error, httpx.TransportError | ConnectionError) and not refused_tls(error)
-
-        return patiently(attempt, what=f"the registry of {self.reference}", do=DO, again=passing)
+        return retrying(attempt, str(self.reference))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -42,7 +42,7 @@ def of_evaluation(settings: evaluation.Settings, endpoint: Endpoint, task: evalu
         return ""
     return _digest(
         served=served(endpoint),
-        tokenizer=_tokenizer(endpoint),
+        tokenizer=endpoint.tokenizer_digest(),
         tools={name: version(name) for name in LM_EVAL},
         packages=task.content.packages,
         task=settings.task,
@@ -55,7 +55,7 @@ def of_answers(endpoint: Endpoint) -> str:
     """Return what is the same wherever an answer to the same prompt is the same."""
     return _digest(
         served=served(endpoint),
-        tokenizer=_tokenizer(endpoint),
+        tokenizer=endpoint.tokenizer_digest(),
         tools={name: version(name) for name in LM_EVAL if name != "datasets"},
     )
 
@@ -63,8 +63,3 @@ def of_answers(endpoint: Endpoint) -> str:
 def _digest(**parts: Any) -> str:
     canonical = json.dumps({"method": METHOD, **parts}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _tokenizer(endpoint: Endpoint) -> str:
-    path = endpoint.tokenizer_folder() / "tokenizer.json"
-    return datasets.digest(path) if path.is_file() else ""

@@ -42,7 +42,7 @@ def facts(record: Record) -> dict[str, str]:
         "taken over from": ", ".join(sorted({sweep.taken_from, evaluation.taken_from} - {""})) or "nothing",
         "operating point": sweep.operating_point.reason,
         "model's digest": selection.digest or UNKNOWN,
-        "verified before serving by": (endpoint.verified_by or "every byte") if endpoint.digest_verified else "no",
+        "verified before serving": (endpoint.verified_by or "every byte") if endpoint.digest_verified else "not",
         "model's files": f"{selection.uri} ({selection.size_bytes:,} bytes, licence {selection.license})",
         "dataset's digest": evaluation.dataset_digest,
         "prompts": f"{sweep.workload}, {sweep.dataset_digest or 'made by the load generator'}",
