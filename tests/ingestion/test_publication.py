@@ -157,6 +157,24 @@ def test_what_the_store_keeps_by_a_signed_checksum_is_not_read_again(s3_bucket, 
     assert checksums.kept(f"{uri}/{other}") == second.stored[other]
 
 
+def test_a_store_that_refuses_checksums_gets_the_files_without(s3_bucket, make, monkeypatch):
+    put, refused = storage.put, []
+
+    def knows_no_checksum(data, uri, **options):
+        if options.pop("checked", False):
+            refused.append(uri)
+            raise StoreFailed(
+                "501 Not Implemented: a header you provided implies functionality that is not implemented", do=""
+            )
+        return put(data, uri, **options)
+
+    monkeypatch.setattr(storage, "put", knows_no_checksum)
+    sealed = make("first", store=s3_bucket.uri)
+    uri = publish(sealed, s3_bucket.uri)
+    assert len(refused) == len(sealed.sums)
+    assert set(storage.sizes(uri)) >= {*sealed.sums, "provenance/model.sig"}
+
+
 def test_published_files_cannot_be_written_by_accident(tmp_path, make):
     sealed = make("first")
     folder = storage.local_path(publish(sealed, tmp_path.as_uri()))
