@@ -56,7 +56,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
     scratch, own = tempfile.TemporaryDirectory(prefix="assay-samples-"), _own(folder)
     with scratch as place, ThreadPoolExecutor(READERS) as readers:
         loaded = {record.record_id: record for record in readers.map(_load, found)}
-        placed, notes = narrowed(list(loaded.values()), settings.task)
+        placed, notes = narrowed(list(loaded.values()), settings.task, criteria.ranked)
         chosen = choose(placed, own, criteria.coverage).records
         margin = _held(criteria, loaded[chosen[0].record_id], chosen[0])
         logs = readers.map(lambda record: _samples(record, record.evaluation, Path(place)), chosen)

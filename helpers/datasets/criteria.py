@@ -189,9 +189,26 @@ class Criteria(Contract):
 
     @property
     def weights(self) -> dict[str, float]:
-        """What counts in the ranking, by the line's name. Raises InvalidCriteria where nothing does."""
+        """What counts in the ranking, by the line's name.
+
+        Raises InvalidCriteria where nothing does, or figures of two evaluations or of two load tests do.
+        """
         found = {line.name: line.weight for line in self.lines if line.weight}
+        for what in ("evaluation", "load_test"):
+            lines = [line for line in self.lines if line.weight and line.kind == what]
+            if len({line.measurement for line in lines}) > 1:
+                told = "; ".join(f"{self.place(line.name)}: {line.name} has a weight" for line in lines)
+                one = what.replace("_", " ")
+                raise InvalidCriteria(
+                    f"{told}: versions are ranked by one {one}",
+                    do="Leave the weight out of the others; their musts count all the same",
+                )
         return found or self._refuse("weight", f"{QUALITY}: {{weight: 4}}")
+
+    @property
+    def ranked(self) -> set[str]:
+        """The measurements by which versions are ranked, as far as the lines with a weight name them."""
+        return {line.measurement for line in self.lines if line.weight and line.kind != "cost"}
 
     @property
     def musts(self) -> tuple[Criterion, ...]:

@@ -129,6 +129,14 @@ def test_a_record_without_a_load_test_is_noted_and_left_out():
     assert part.record_id in note
 
 
+def test_versions_are_placed_by_the_measurements_that_have_a_weight():
+    record = a_version("a", 0.5, 0.6)
+    assert {each.name for each in record.measurements} == {"chat", "rag", "facts", "sums"}
+    for ranked, expected in (((), ["chat", "facts"]), ({"rag", "sums"}, ["rag", "sums"])):
+        (placed,) = narrowed([record], ranked=ranked).records
+        assert [each.name for each in placed.measurements] == expected
+
+
 @pytest.fixture(scope="module")
 def comparison():
     records = [a_version("a", 0.9, 0.5), a_version("b", 0.4, 0.52, slowness=2)]

@@ -178,6 +178,26 @@ def test_what_a_reader_cannot_do_without_is_asked_for(written, what):
         getattr(written('knowledge.acc: {must: ">= 0.3"}'), what)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "ranked"),
+    [
+        ("knowledge.acc", "sums.acc", ""),
+        ("chat.ttft_p95_ms", "rag.ttft_p95_ms", ""),
+        ("knowledge.acc", "knowledge.f1", {"knowledge"}),
+        ("sums.acc", "rag.ttft_p95_ms", {"sums", "rag"}),
+    ],
+)
+def test_versions_are_ranked_by_one_evaluation_and_one_load_test(written, first, second, ranked):
+    criteria = written(f"{first}: {{weight: 2}}", f"{second}: {{weight: 1}}", f"{COST}: {{weight: 1}}")
+    if ranked:
+        assert (set(criteria.weights), criteria.ranked) == ({first, second, COST}, ranked)
+        return
+    with pytest.raises(InvalidCriteria) as refused:
+        _ = criteria.weights
+    assert f"{FILE}:1: {first}" in refused.value.what
+    assert f"{FILE}:2: {second}" in refused.value.what
+
+
 def test_a_bound_holds_what_is_good_enough():
     made = Criteria.model_validate({"a.acc": {"must": ">=.5"}, "b.ttft_p95_ms": {"must": "<=  20"}})
     least, most = (line.must for line in made.musts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -79,8 +79,10 @@ def _of_load_test(load_test: LoadTest) -> tuple[Any, ...]:
     return load_test.workload, load_test.dataset_digest or "", tokens
 
 
-def narrowed(records: Sequence[Record], task: str = "") -> Chosen:
-    """Return each record with its evaluation of the task and one load test alone: those with the shipped names first.
+def narrowed(records: Sequence[Record], task: str = "", ranked: Collection[str] = ()) -> Chosen:
+    """Return each record with its evaluation of the task and one load test alone, by which versions are ranked.
+
+    Those named in `ranked` are taken first, then those with the shipped names.
 
     A record that lacks one of the two cannot be placed by accuracy and speed, and is noted.
     """
@@ -88,8 +90,8 @@ def narrowed(records: Sequence[Record], task: str = "") -> Chosen:
     for record in records:
         asked = [each for each in record.evaluations if task in ("", each.task)]
         if asked and record.load_tests:
-            first = min(record.load_tests, key=lambda each: each.name != LOAD_TEST)
-            scored = min(asked, key=lambda each: each.name != EVALUATION)
+            first = min(record.load_tests, key=lambda each: (each.name not in ranked, each.name != LOAD_TEST))
+            scored = min(asked, key=lambda each: (each.name not in ranked, each.name != EVALUATION))
             found.append(record.model_copy(update={"measurements": (first, scored)}))
         else:
             lacks = "load test" if asked else f"evaluation of {task}" if task else "evaluation"
