@@ -40,7 +40,7 @@ AssayError
 │   ├── SubmissionFailed    a pipeline could not be compiled or submitted
 │   ├── DigestMismatch      what would be served is not what was registered
 │   ├── ServerChanged       the server that is measured is not the one that was deployed
-│   ├── SignatureInvalid    nobody trusted has signed what would be served
+│   ├── SignatureInvalid    no trusted key has signed what would be served
 │   ├── SweepFailed         GuideLLM ended badly or every request failed
 │   ├── EvaluationFailed    lm-eval ended badly
 │   ├── IncompleteCoverage  some questions were not answered

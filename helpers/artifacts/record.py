@@ -41,6 +41,7 @@ class Record(Artifact):
     )
     purpose: Literal["baseline", "use-case"]
     use_case: str
+    use_case_files: dict[str, str] = Field(default={}, description="digest of each of its files, by the file's path")
     selection: Selection
     endpoint: Endpoint
     measurements: tuple[AnyMeasurement, ...] = Field(min_length=1, description="in the order of their names")

@@ -296,7 +296,7 @@ THRESHOLDS = {
 
 
 def replaced(given: Mapping[str, str]) -> Iterator[str]:
-    """Yield for each parameter of before the line of the criteria that says it now."""
+    """Yield for each parameter of version 1 the line of the criteria that replaces it."""
     for name in (name for name in given if name in PARAMETERS):
         line = PARAMETERS[name].format(given[name] if NUMBER.fullmatch(given[name]) else "NUMBER")
         yield f"{name} is no parameter any more: write {line} into the {FILE} that CRITERIA names"

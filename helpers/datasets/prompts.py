@@ -158,7 +158,7 @@ def _prompt(number: int, raw: dict[str, Any], faults: Faults, found: Prompts) ->
 
 
 def _unknown(raw: dict[str, Any], used: set[str], number: int, faults: Faults) -> list[str]:
-    """Return the fields that nobody reads; one that is almost a known one is a fault."""
+    """Return the unknown fields; one that is almost a known one is a fault."""
     unknown = [name for name in raw if name not in used]
     for name in unknown:
         if meant := _meant(name, raw):

@@ -44,6 +44,12 @@ def label(use_case: str) -> str:
     return found.name if found else use_case
 
 
+def digests(use_case: str) -> dict[str, str]:
+    """Return the digests of the use case's files by their paths, none for a word that names no folder."""
+    found = find_use_case(use_case)
+    return found.digests() if found else {}
+
+
 def workload(use_case: str, name: str, **given: Any) -> dict[str, Any]:
     """Return a load test's settings: what is given and not `auto`, and for the rest what the use case says of `name`.
 

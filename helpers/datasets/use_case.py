@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
+from helpers.datasets.files import digest, files
 from helpers.errors import InvalidDataset, InvalidParameter
 from helpers.runtime.yaml_files import read_yaml
 from helpers.storage import check_form
@@ -205,6 +206,11 @@ class UseCase(Part):
         named = [FILE, self.criteria, *(each.prompts for each in self.workloads.values())]
         named += [each.include_path for each in self.evaluations.values()]
         return tuple(dict.fromkeys(placed(self.folder, name) for name in named if name and not name.startswith(STORED)))
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each file on this machine that the use case names, by its path from the folder."""
+        found = [file for path in self.paths for file in (files(path) if path.is_dir() else [path])]
+        return {Path(os.path.relpath(file, self.folder)).as_posix(): digest(file) for file in sorted({*found})}
 
     def workload(self, name: str) -> dict[str, Any]:
         """Return the load test's settings, paths from here. Raises InvalidDataset for another name."""

@@ -27,7 +27,7 @@ class Journal:
 
     `known` is a file of answers from earlier evaluations, one [name, answer, origin] a line (see records.reuse).
     They are given too, and `taken` counts how many came from each origin. Without it none is, kept ones included.
-    New answers go into `fresh` where that is given: whoever knows whose answers they are brings them into the journal.
+    New answers go into `fresh` where that is given: the caller, who knows the server, brings them into the journal.
     """
 
     def __init__(self, path: Path, fingerprint: str, known: Path | None = None, fresh: Path | None = None) -> None:

@@ -50,7 +50,7 @@ def first_filter(samples: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     seen = set()
     for sample in samples:
         key = (sample["task"], sample["doc_id"])
-        if key not in seen and ("score" in sample or "status" not in sample):  # logs of before have neither
+        if key not in seen and ("score" in sample or "status" not in sample):  # logs of version 1 have neither
             seen.add(key)
             yield sample
 
@@ -147,7 +147,7 @@ def _check(settings: Settings, endpoint: Endpoint, about: dict[str, Any], answer
 def score_again(evaluation: Evaluation, folder: Path, confidence: float) -> Interval:
     """Return the interval of the score that was measured, for another confidence; reads the per-question log."""
     samples = list(first_filter(read_samples(folder / evaluation.samples)))
-    scores = [sample["score"] if "score" in sample else sample[evaluation.metric] for sample in samples]  # of before
+    scores = [sample["score"] if "score" in sample else sample[evaluation.metric] for sample in samples]  # version 1
     return mean_of_scores([float(score) for score in scores], confidence, clusters_of(samples))
 
 

@@ -192,7 +192,7 @@ class _Forward:
         self._size, self._limits = size, limits
         head = file.peek(6)
         if head.startswith(ZSTD):
-            raise RefusedModel("is compressed with zstd, which nobody can look into here", do="Compress it with gzip")
+            raise RefusedModel("is compressed with zstd, which cannot be read here", do="Compress it with gzip")
         opened = next((opened for magic, opened in COMPRESSED.items() if head.startswith(magic)), None)
         self._source: Any = opened(file) if opened else file
         self._position = 0
@@ -384,7 +384,7 @@ class Reading(Unpacking):
         self.kept: dict[str, bytes] = {}
 
     def know(self, sums: Mapping[str, str]) -> list[Finding]:
-        """Take the SHA-256 of files that nobody reads; return a finding for each that is there already."""
+        """Take the SHA-256 of files that are not read; return a finding for each that is there already."""
         findings = [_twice(name) for name in sums if name in self.sums]
         self.sums.update(sums)
         return findings

@@ -81,7 +81,7 @@ def receive(settings: Settings) -> Arrival:
     Raises InvalidPolicy, InvalidInput (a key that is not trusted), NotFound, SourceUnreachable or StoreFailed.
     """
     policy = load_policy(settings.policy)
-    signer_name(policy)  # a key that nobody trusts is refused before anything is fetched
+    signer_name(policy)  # an untrusted key is refused before anything is fetched
     storage.resolve(settings.model_store)
     with ExitStack() as stack:
         fetched = stack.enter_context(fetch(settings.source, policy, home() / "quarantine"))

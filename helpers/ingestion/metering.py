@@ -1,4 +1,4 @@
-"""What arrives from a source is counted: bounds on size and time, a line of progress, patience while nobody answers."""
+"""Counts what arrives from a source: bounds on size and time, a line of progress, patience with a silent source."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from helpers.runtime.parameters import Asking, Settings
 
 
 def faults(nodes: Iterable[Node], made: Callable[[Node], Iterable[Settings]]) -> Iterator[str]:
-    """Yield the lines about what no node measures, and what whoever reads the criteria lacks in them.
+    """Yield the lines about what no node measures, and what a stage that reads the criteria lacks in them.
 
     `made` returns the settings that a node's notebook would make.
     """

@@ -44,7 +44,7 @@ def shown_in() -> Path:
         from jupyter_core.paths import jupyter_data_dir
     except ImportError as error:
         raise NotFound(
-            f"{sys.executable} has no Jupyter (jupyter_core), so nobody knows where Elyra's dropdown looks",
+            f"{sys.executable} has no Jupyter (jupyter_core), which knows where Elyra's dropdown looks",
             do="Run `make images` in a workbench's terminal, or after `make setup`",
         ) from error
     return Path(jupyter_data_dir()) / "metadata" / "runtime-images"

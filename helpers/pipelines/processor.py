@@ -1,8 +1,8 @@
 """Elyra's own validation and processor, called as JupyterLab's Run button calls them.
 
-It cannot compile without an object store: where nobody named a cluster, a server on this machine's loopback takes the
+It cannot compile without an object store: where no cluster is named, a server on this machine's loopback takes the
 nodes' archives and writes them into a folder. It knows exactly the requests that Elyra makes; its keys are worth
-nothing, because nobody else can reach it.
+nothing, because no other machine can reach it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _fresh(kind: Any, root: Path) -> Any:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Pass on nothing that Elyra logs: it tells its progress in its own words, and complains of what nobody needs."""
+    """Pass on nothing that Elyra logs: it tells its progress in its own words, and complains of what is not needed."""
     from traitlets.log import get_logger
 
     logger = cast(logging.Logger, get_logger())

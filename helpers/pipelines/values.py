@@ -41,7 +41,7 @@ def assigned(words: Iterable[str]) -> dict[str, str]:
 def check_values(
     pipeline: Pipeline, given: Mapping[str, str], further: Collection[str] = (), more: Iterable[str] = ()
 ) -> Data:
-    """Refuse names that nobody knows, values that a stage would refuse, and data that cannot be read; all at once.
+    """Refuse unknown names, values that a stage would refuse, and data that cannot be read; all at once.
 
     `further` are names beside the pipeline's parameters that its stages read on this machine, `more` are faults that
     are known already. Returns the data. Raises InvalidParameter.

@@ -39,6 +39,7 @@ def join(
     *,
     purpose: Literal["baseline", "use-case"],
     use_case: str,
+    use_case_files: dict[str, str] | None = None,
     raw: dict[str, str] | None = None,
     settings: dict[str, Parameter] | None = None,
 ) -> Record:
@@ -54,6 +55,7 @@ def join(
         record_id=_identify(selection, endpoint, ordered, purpose, use_case),
         purpose=purpose,
         use_case=use_case,
+        use_case_files=use_case_files or {},
         selection=selection,
         endpoint=endpoint,
         measurements=ordered,

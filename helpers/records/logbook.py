@@ -28,6 +28,7 @@ class Settings(parameters.Asking):
 
     purpose: Literal["baseline", "use-case"] = "use-case"
     use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
+    use_case_files: dict[str, str] = Field(default={}, description="digest of each file of the use case, by its path")
     store: Annotated[str, parameters.held_by(storage.check_form)] = "local"
     decide_approval: bool = False
     policy: Path = Field(default=Path("policy.yaml"), description="known by its digest beside a decision")
@@ -44,7 +45,7 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     joined = _join(settings, folder, rules)
     if joined.endpoint.target == "existing" and (rules or settings.purpose == "baseline"):
         raise InvalidInput(
-            f"{joined.selection.label} was measured at {joined.endpoint.url}, whose weights nobody knows",
+            f"{joined.selection.label} was measured at {joined.endpoint.url}, whose weights are unknown",
             do="Log it with PURPOSE=use-case and without DECIDE_APPROVAL, or serve the version with model-ops",
         )
     if rules and (why := ", ".join(_partial(joined, rules.criteria.coverage))):
@@ -105,6 +106,7 @@ def _join(settings: Settings, folder: Path, rules: Rules | None) -> Record:
         measurements,
         purpose=settings.purpose,
         use_case=settings.use_case,
+        use_case_files=settings.use_case_files,
         settings={"decide_approval": settings.decide_approval, **(rules.digests if rules else {})},
     )
 

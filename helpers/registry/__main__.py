@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     command("show", _show, "one thing with all that belongs to it", more="+")
     for name, told in DECISIONS.items():
         command(name, _decide, told, "model", "version")
-    command("withdraw", _withdraw, "let nobody read a record that is wrong", "record")
+    command("withdraw", _withdraw, "withdraw a wrong record: no stage reads it any more", "record")
     command("delete", _delete, "archive a model or version and delete its files; delete a run; end a server", more="+")
     command("restore", _restore, "bring a version back that was archived", "model", "version")
     command("export", _export, "copy a version with its records, a record or a run into a folder", more="+")
@@ -163,7 +163,7 @@ def _decide(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
 
 
 def _reasoned(arguments: argparse.Namespace) -> tuple[str, str]:
-    by = arguments.by.strip() or account()  # a decision of nobody would be a policy's
+    by = arguments.by.strip() or account()  # a decision without a name would be a policy's
     if not arguments.reason.strip():
         raise InvalidInput(f"{by}'s decision has no reason", do="Say why with --reason")
     return by, arguments.reason
@@ -210,7 +210,7 @@ def _delete_versions(registry: Registry, gone: list[Version], arguments: argpars
     archived = [f"archived in the registry: {label}" for label in sorted(labels)]
     yield from _going([*archived, *(part.line for part in parts), *served], arguments)
     if arguments.yes:
-        for version in gone:  # first: nobody may select what is half deleted
+        for version in gone:  # first: what is half deleted may not be selected
             registry.archive(version)
         for part in parts:
             housekeeping.take_away(part)

@@ -107,7 +107,7 @@ class Registry:
         return records.list_records(self._connection, name, version, also_withdrawn=also_withdrawn)
 
     def withdraw(self, record: AttachedRecord, *, by: str, reason: str) -> None:
-        """Let nobody read a record any more; it stays, with who withdrew it and why. Raises InvalidInput."""
+        """Withdraw a record: it stays, with who withdrew it and why, and no stage reads it. Raises InvalidInput."""
         records.withdraw(self._connection, record.model_version_id, Withdrawal(record.record_id, by, reason))
 
     def set_approval(

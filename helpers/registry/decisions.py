@@ -64,7 +64,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """Who withdrew a record, why and when: it stays, and nobody reads it."""
+    """Who withdrew a record, why and when."""
 
     record_id: str
     by: str
@@ -98,7 +98,7 @@ def add_decision(connection: Connection, version_id: str, decision: Decision) ->
     shown = decode(connection.get("model_versions", version_id).get("customProperties"))
     if decision.state == "approved" and shown.get("digest") == UNKNOWN:
         raise InvalidInput(
-            f"Version {version_id} is the endpoint {shown.get('endpoint')}, whose weights nobody knows",
+            f"Version {version_id} is the endpoint {shown.get('endpoint')}, whose weights are unknown",
             do="Approve a version that came in through ingest_model",
         )
     if not _repeats(decision, list_artifacts(connection, DOCUMENT, version_id), shown):

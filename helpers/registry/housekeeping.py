@@ -58,7 +58,7 @@ def servers() -> list[processes.Running]:
 
 @dataclass(frozen=True)
 class Part:
-    """A folder in a store: what it is, its size in bytes (None where nobody can say), and why it stays, if it does."""
+    """A folder in a store: what it is, its size in bytes (None where unknown), and why it stays, if it does."""
 
     what: str
     uri: str

@@ -98,7 +98,7 @@ def confirm(version: Version, selection: Selection, *, require_approval: bool) -
     if version.archived:
         raise NotApproved(f"{selection.label} is archived", do="Choose another version with registry_lookup")
     if require_approval and approval != "approved" and not selection.is_endpoint:
-        reasons = version.properties.get("approval_reasons") or "nobody has decided on it"
+        reasons = version.properties.get("approval_reasons") or "there is no decision on it"
         raise NotApproved(
             f"{selection.label} is {approval}, not approved: {reasons}",
             do="Choose another version with registry_lookup, or have ModelOps run the model-ops pipeline on it",
@@ -137,7 +137,7 @@ class Candidate:
 
 
 def register_candidate(connection: Connection, candidate: Candidate, author: str) -> Selection:
-    """Register model, version and artifact, whichever are missing, and return what is there.
+    """Register the model, the version and the artifact where they are missing, and return all three.
 
     Raises InvalidInput for metadata the registry cannot hold, where this version exists with another digest, and where
     a model or version exists whose name differs only in case or accents: MySQL takes those for the same.

@@ -118,7 +118,7 @@ def _baseline(properties: Mapping[str, Property]) -> list[Figures]:
 def _how(measured: Sequence[Figures], asked: Sequence[Figures]) -> str:
     """Return how the questions were asked, and first what makes it no measurement of a version."""
     first = [str(each["partial"]) for each in measured if "partial" in each]
-    first += ["an endpoint that nobody verified"] if any(each.get("unverified") for each in measured) else []
+    first += ["an unverified endpoint"] if any(each.get("unverified") for each in measured) else []
     how = [f"{each.get('api', 'completions')}, {each.get('num_fewshot', 0)} examples" for each in asked]
     return ", ".join(dict.fromkeys([*(f"{FIRST}{said}" for said in first), *how]))
 

@@ -25,7 +25,7 @@ def account() -> str:
 
 
 def started_by() -> str:
-    """Return who submitted this run, "" where nobody said so."""
+    """Return who submitted this run, "" where that is unknown."""
     return os.environ.get(STARTED_BY, "")
 
 

@@ -1,8 +1,8 @@
 """The one place that asks again: the store, the registry and the Kubernetes API may each be away for two minutes.
 
-A name that nobody knows is most likely mistyped, and a connection that is refused outside a pod is to a server that
-nobody started: at first contact such a server gets ten seconds. Once it has answered, and refused in a pod, it gets
-all of them.
+A name that does not resolve is most likely mistyped, and outside a pod a refused connection means that the server was
+never started: at first contact such a server gets ten seconds. Once it has answered, and always in a pod, it gets all
+two minutes.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class _Waiting:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Let nobody be waited for longer than this within the block: for a check that somebody watches."""
+    """Wait no longer than this for any service within the block: for a check that a user watches."""
     global SECONDS
     usual, SECONDS = SECONDS, min(SECONDS, seconds)
     try:

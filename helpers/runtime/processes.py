@@ -97,7 +97,7 @@ def _group(running: Running) -> list[psutil.Process]:
 def end(running: Running, *, patience: float = 2) -> None:
     """End the whole process group: politely, then after `patience` seconds by SIGKILL; forget it afterwards.
 
-    No server has anything to save, and whoever pressed Ctrl-C waits.
+    A server has nothing to save, and the user who pressed Ctrl-C waits.
     """
     for sent, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 10.0)):
         with contextlib.suppress(ProcessLookupError):

@@ -14,7 +14,7 @@ QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)")
 KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 NO_ACCELERATOR = re.compile(r"(?i)rdma|infiniband|roce|sriov|vpc\.amazonaws\.com|/(ib|efa|hca|nic|kvm|tun|fuse)\b")
 HARDWARE = re.compile(r"([A-Za-z][\w .()@+/-]*)(?::([1-9][0-9]{0,4}))?", re.ASCII)  # prices go by the name
-LEAST_MEMORY = 2**26  # bytes; whoever asks for less has forgotten the unit or taken the wrong one
+LEAST_MEMORY = 2**26  # bytes; less is a forgotten or a wrong unit
 UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "m": 1e-3}
 
 

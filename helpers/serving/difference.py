@@ -10,4 +10,4 @@ class Difference(NamedTuple):
 
     what: str
     gone: bool  # the server of that specification is gone: the same may be served again
-    stands: bool = False  # what replaced it has to be removed first: nobody verified what it loaded
+    stands: bool = False  # what replaced it has to be removed first: what it loaded was not verified

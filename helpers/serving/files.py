@@ -112,7 +112,7 @@ def check(selection: Selection, policy: Policy, where: str, signature: bytes | N
     """
     if signature is None:
         raise SignatureInvalid(
-            f"{selection.label} in {where} has no {SIGNATURE}: nobody vouches for it",
+            f"{selection.label} in {where} has no {SIGNATURE}: it is not signed",
             do="Do not serve it: ingest the model again",
         )
     signed = signed_files(signature, policy, f"{selection.label} in {where}")
@@ -234,7 +234,7 @@ def _known(uri: str, sizes: Mapping[str, int], selection: Selection, policy: Pol
     known = {name: signed[name] for name in large if told[name] == stored.get(name, signed[name])}
     silent = [name for name in large if not told[name]]
     other = [name for name in large if name not in known and told[name]]
-    reasons = {"the store keeps no checksum": silent, "the store keeps them by a checksum that nobody signed": other}
+    reasons = {"the store keeps no checksum": silent, "the store keeps them by a checksum that is not signed": other}
     return known, "; ".join(f"{_some(names)}: {reason}" for reason, names in reasons.items() if names)
 
 
@@ -263,7 +263,7 @@ def _read(uri: str, names: Collection[str], meter: Meter) -> tuple[dict[str, str
 
 
 def _look_into_image(selection: Selection, policy: Policy, verify: Verify) -> Found:
-    """Read the layers of an image but those whose digests are signed, which nobody can pull with other content."""
+    """Read the layers of an image except those whose digests are signed: their content cannot differ."""
     from helpers.ingestion.archives import Reading
     from helpers.ingestion.oci import Image, Reference, Registry
     from helpers.ingestion.oci.blob import Blob
@@ -298,7 +298,7 @@ def _look_into_image(selection: Selection, policy: Policy, verify: Verify) -> Fo
 
 
 def tokenizer_of(selection: Selection, policy: Policy) -> Path:
-    """Return a folder with the version's tokenizer, of which every file is a signed one; nobody looks at the weights.
+    """Return a folder with the version's tokenizer, of which every file is a signed one; the weights are not read.
 
     For what is served from elsewhere. Raises as `verified` does.
     """

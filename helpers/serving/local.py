@@ -84,7 +84,7 @@ def _python() -> Path:
 
 
 def _handle(selection: Selection, settings: Settings) -> str:
-    """Name the deployment after what it serves and who asked: a load sweep shares its server with nobody."""
+    """Name the deployment after what it serves and who asked: a load test needs its server for itself."""
     identity = "\n".join([selection.digest, settings.model_dump_json(), str(Path.cwd())])
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", f"{selection.name}-{selection.version}")
     return f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"

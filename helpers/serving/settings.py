@@ -162,6 +162,6 @@ class Settings(Place):
             raise ValueError(f"ENDPOINT_URL is set, and TARGET is {self.target}: set TARGET=existing")
         if self.target == "existing" and not self.require_approval:
             raise ValueError(
-                "TARGET is existing, whose weights nobody knows, so that it cannot be a baseline: run ai-engineer"
+                "TARGET is existing, whose weights are unknown, so that it cannot be a baseline: run ai-engineer"
             )
         return self

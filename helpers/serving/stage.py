@@ -138,7 +138,7 @@ def remove_deployed(settings: Place | None = None, folder: Path = FOLDER) -> lis
     if endpoint.target == "existing":
         return [remove(endpoint)]
     removed = remove_run(endpoint.run, settings)
-    # Files of before name no run, and TARGET need not say where the endpoint is.
+    # Files of version 1 name no run, and TARGET need not say where the endpoint is.
     return removed if removed else [remove(endpoint)]
 
 

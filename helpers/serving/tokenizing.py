@@ -1,4 +1,4 @@
-"""The server's own tokenizer, where nobody has its files: vLLM answers /tokenize."""
+"""The server's own tokenizer, where its files are not at hand: vLLM answers /tokenize."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ServedTokenizer:
             return tuple(int(token) for token in answer.body["tokens"])
         except (KeyError, TypeError, ValueError) as error:
             raise NotMeasurable(
-                f"Log-likelihoods need a tokenizer: nobody knows the one of {self._model}, and {self._url} answers "
+                f"Log-likelihoods need a tokenizer: that of {self._model} is unknown, and {self._url} answers "
                 f"{answer.status} for {PATH}",
                 do=f"Set TASK to one that generates text, or serve a registered version, then {anew()}",
             ) from error

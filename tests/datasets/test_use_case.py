@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from helpers import evaluation, load_test
-from helpers.datasets import load_prompts, load_questions, load_use_case
+from helpers.datasets import load_prompts, load_questions, load_use_case, stated
 from helpers.datasets.making import make_use_case
 from helpers.datasets.use_case import Evaluation, Workload
 from helpers.errors import InvalidDataset, InvalidInput
@@ -160,6 +160,17 @@ def test_what_is_shipped_can_be_measured(name):
         load_test.Settings(**use_case.workload(each))
     for each in use_case.evaluations:
         assert check_task(Settings(**use_case.evaluation(each))).questions
+
+
+def test_the_digest_of_each_file_follows_the_file(written):
+    folder = written()
+    (folder / "tasks" / "mine.yaml").write_text("task: mine\n")
+    first = load_use_case(folder).digests()
+    assert set(first) == {"use-case.yaml", "prompts.jsonl", "criteria.yaml", "tasks/mine.yaml"}
+    (folder / "tasks" / "mine.yaml").write_text("task: mine\ntag: other\n")
+    second = load_use_case(folder).digests()
+    assert {name for name, value in second.items() if value != first[name]} == {"tasks/mine.yaml"}
+    assert stated.digests("a-mere-label") == {}
 
 
 def test_both_groups_ask_what_lies_in_one_place():

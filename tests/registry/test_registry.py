@@ -525,7 +525,7 @@ def test_a_persons_decision_needs_a_reason(registry):
 def test_a_selection_is_held_against_what_the_registry_says_now(registry):
     selection = candidate(registry)
     registry.confirm(selection, require_approval=False)
-    with pytest.raises(NotApproved, match=r"alpha 1\.0 is candidate, not approved: nobody has decided on it"):
+    with pytest.raises(NotApproved, match=r"alpha 1\.0 is candidate, not approved: there is no decision on it"):
         registry.confirm(selection)
     registry.set_approval(selection.model_version_id, "approved", ["good"])
     registry.confirm(selection)

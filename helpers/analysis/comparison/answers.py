@@ -81,7 +81,7 @@ def _answer(row: dict[str, Any], metric: str) -> Answer:
         expected=_expected(row["target"], choices),
         given=_given(row, choices),
         choices=0 if isinstance(row["filtered_resps"][0], str) else len(row["arguments"]),
-        score=row["score"] if "score" in row else float(row[metric]),  # logs of before have no score
+        score=row["score"] if "score" in row else float(row[metric]),  # logs of version 1 have no score
     )
 
 

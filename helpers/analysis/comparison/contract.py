@@ -47,7 +47,7 @@ class Standing(Contract):
     guessing: float | None = Field(default=None, description="one-sided p-value of being no better than guessing")
     guessing_together: float | None = Field(default=None, description="the same, for testing all versions (Holm)")
     partial: str = Field(default="", description="why this is no measurement of all questions: a trial, for example")
-    unverified: bool = Field(default=False, description="an endpoint that existed: nobody has seen the model's files")
+    unverified: bool = Field(default=False, description="an endpoint that existed: the model's files were not seen")
     requests_per_second: float | None
     output_tokens_per_second: float | None
     ttft_p95_ms: float | None

@@ -118,7 +118,7 @@ def _cost(first: Standing, second: Standing) -> list[str]:
     if not _alike(first, second):
         hidden = [row.label for row in (first, second) if row.hardware_type == UNKNOWN]
         if hidden:
-            return [f"their speed is not compared: nobody knows the hardware of {' and '.join(hidden)}"]
+            return [f"their speed is not compared: unknown is the hardware of {' and '.join(hidden)}"]
         differs = [name for name in MEASURED_BY if getattr(first, name) != getattr(second, name)]
         return [f"their speed is not compared: another {' and '.join(differs)}"]
     if not _apart(first, second) and not _apart(second, first):

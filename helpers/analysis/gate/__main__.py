@@ -57,7 +57,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--criteria", type=Path, help="YAML with the tolerances (default: that of the use case's folder)"
     )
-    parser.add_argument("--policy", help=argparse.SUPPRESS)  # of before
+    parser.add_argument("--policy", help=argparse.SUPPRESS)  # version 1
     parser.add_argument("--report", type=Path, help="write the report there too")
     parser.add_argument(
         "--accept", metavar="RECORD", default="", help="id of a record that later ones are held against"

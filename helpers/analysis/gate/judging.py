@@ -25,7 +25,7 @@ class Judgement(Artifact):
     written_by = "regression_gate"
 
     candidate: str
-    record_id: str = Field(default="", description="the candidate's record; empty in files of before")
+    record_id: str = Field(default="", description="the candidate's record; empty in files of version 1")
     baseline: str
     checks: tuple[Check, ...]
     accepted: str = Field(default="", description="who let this record be the baseline nevertheless, and why")

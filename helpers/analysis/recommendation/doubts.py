@@ -66,7 +66,7 @@ def doubts(first: Option, others: Sequence[Option], missing: Sequence[Option], k
     found += [doubt for other in others if (doubt := _between(first.label, other.label, known))]
     found += _kept_out(first, missing, known)
     if row.unverified:
-        text = f"nobody has verified which model answers as {short(first.label)}"
+        text = f"it is not verified which model answers as {short(first.label)}"
         text += ", and what guessing scores is not known" if row.chance is None else ""
         found.append(Doubt(kind="unverified", about=first.label, text=text))
     return found

@@ -28,7 +28,7 @@ TELLING: dict[str, tuple[str, Severity]] = {
     **dict.fromkeys((".so", ".dll", ".dylib", ".exe", ".pyd", ".jar", ".wasm"), (LIBRARY, "critical")),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), ("is a Keras model, which may carry code", "high")),
     **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"), ("is an archive", "high")),
-    ".gguf": ("is a GGUF model, whose chat template nobody inspected", "high"),
+    ".gguf": ("is a GGUF model, whose chat template is not inspected", "high"),
     ".onnx": ("is an ONNX model, which may load other files and libraries", "high"),
     ".pb": ("is a TensorFlow graph, which may read and write files", "high"),
 }

@@ -19,7 +19,7 @@ def kept(folder: Path, sums: Mapping[str, str], store: str) -> dict[str, Any]:
     """Return by which digests the store will keep files with these SHA-256, as far as those do not say it.
 
     For a registry of images the names of the files in each layer, by the layer's digest; for a bucket the checksum of
-    each file that comes in parts. It is signed, so that nobody has to read the files again. Raises InvalidInput for a
+    each file that comes in parts. It is signed, so that the files need not be read again. Raises InvalidInput for a
     file that changed.
     """
     scheme = urlparse(store).scheme

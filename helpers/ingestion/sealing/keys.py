@@ -24,7 +24,7 @@ TRUST = f"Give the policy's signature.public_key or the environment's {PUBLIC} t
 def private_key(policy: Policy) -> bytes:
     """Return the PEM that signs: SIGNING_KEY from the environment, or this machine's own, made on first use.
 
-    In a pod none is made: it would be gone with the pod, and nobody could verify what it signed.
+    In a pod none is made: it would be gone with the pod, and what it signed could not be verified.
     Raises InvalidInput where there is none or the policy does not trust it, before any work is done.
     """
     given = os.environ.get(PRIVATE, "")
@@ -39,7 +39,7 @@ def private_key(policy: Policy) -> bytes:
 def trusted_key(policy: Policy, *, else_: bytes | None = None) -> bytes:
     """Return the PEM of the trusted public key: the policy's, the environment's, or this machine's own.
 
-    Raises SignatureInvalid where nobody is trusted, InvalidPolicy or InvalidInput where the key is none.
+    Raises SignatureInvalid where no key is trusted, InvalidPolicy or InvalidInput where the key is none.
     """
     if policy.signature.public_key:
         return _public(policy.signature.public_key, InvalidPolicy, "The policy's signature.public_key")

@@ -110,4 +110,4 @@ def _signer_of(signature: bytes) -> str:
     try:
         return f"sha256:{json.loads(signature)['verificationMaterial']['publicKey']['hint']!s:.64}"
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "of nobody"
+        return "without a name"

@@ -1,4 +1,4 @@
-"""What is known of a source before anything is downloaded, and what is there afterwards."""
+"""What is known of a source before the download, and which files lie in the quarantine afterwards."""
 
 from __future__ import annotations
 

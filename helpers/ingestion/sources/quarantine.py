@@ -42,7 +42,7 @@ def quarantined(quarantine: Path, source: str, identity: str, hours: float) -> I
 
 
 def _sweep(quarantine: Path) -> None:
-    """Remove what nobody came back for."""
+    """Remove downloads that were never taken up again."""
     for folder in quarantine.iterdir():
         if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT:
             with held(folder.with_suffix(".lock"), wait=False) as unused:

@@ -1,7 +1,7 @@
 """`python -m helpers.local.elyra.running RUN LOGS`: Elyra's local processor, where an interrupt reaches it.
 
 `elyra-pipeline run` and JupyterLab let it work in a second thread, which goes on with the next stages when the first
-thread is interrupted. Here it works in the main thread, and ends when whoever started it is gone.
+thread is interrupted. Here it works in the main thread, and ends when the process that started it is gone.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def reason(error: BaseException, node: str) -> Reason:
 
 def _of(name: str, text: str, kind: object = None) -> Reason:
     refused = isinstance(kind, type) and issubclass(kind, DECISIONS)
-    # Stages run by hand too; here nobody can run one alone.
+    # Stages run by hand too; in a pipeline none runs alone.
     said = " ".join(text.split()).replace("run this stage again", again())
     said = said.replace("Run this stage again", again().capitalize())
     return Reason(f"{name}: {said}", refused)

@@ -93,7 +93,7 @@ def run(project: Project) -> Iterator[Line]:
 
 
 def _made(check: Check, project: Project) -> list[Line]:
-    """Make one check, which waits for nobody longer than the user wants to."""
+    """Make one check, which waits no longer than the user wants to."""
     lines: list[Line] = []
     try:
         with patience.at_most(project.seconds):

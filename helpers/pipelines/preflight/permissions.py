@@ -58,8 +58,8 @@ NEEDS = (
 
 
 DO_OPERATOR = (
-    f"The pipeline server's operator writes the Role {RUNNER} that should give this: ask whoever runs that server to "
-    "have it written anew"
+    f"The pipeline server's operator writes the Role {RUNNER} that should give this: ask the server's administrator "
+    "to have it written anew"
 )
 
 

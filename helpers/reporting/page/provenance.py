@@ -44,6 +44,7 @@ def facts(record: Record) -> dict[str, str]:
         "model's digest": selection.digest or UNKNOWN,
         "verified before serving": (endpoint.verified_by or "every byte") if endpoint.digest_verified else "not",
         "model's files": f"{selection.uri} ({selection.size_bytes:,} bytes, licence {selection.license})",
+        "use case": _listed(record.use_case_files) if record.use_case_files else record.use_case,
         "dataset's digest": evaluation.dataset_digest,
         "prompts": f"{sweep.workload}, {sweep.dataset_digest or 'made by the load generator'}",
         "hardware": f"{hardware}{memory}",

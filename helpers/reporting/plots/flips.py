@@ -77,7 +77,7 @@ def _each_kind(every: Sequence[Flip], most: int, labels: Sequence[str]) -> list[
 def _frame(axes: Axes, every: Sequence[Flip], looks: dict[str, style.Look], bottom: float, shown: int) -> None:
     for column, (label, look) in enumerate(looks.items()):
         wins = sum(flip.correct[label] for flip in every)
-        name = style.short(label, 24).replace(" (", "\n(")  # of an endpoint that nobody verified
+        name = style.short(label, 24).replace(" (", "\n(")  # the mark of an unverified endpoint
         text = f"{name}\nright on {wins} of {len(every)}"
         axes.text(
             LEFT + (column + 0.5) * WIDTH - 0.05,

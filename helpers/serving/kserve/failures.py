@@ -15,7 +15,7 @@ SERVER = "kserve-container"
 SET_UP = "runtime-images/openshift/project"
 PLATFORM = "redhat-ods-applications"  # opendatahub where Open Data Hub is installed
 MODEL_IMAGE = ("modelcar", "modelcar-init")
-DO_FREE = "Free what nobody uses any more (pipeline remove-expired), ask for less in RESOURCES, or try again later"
+DO_FREE = "Free what is no longer used (pipeline remove-expired), ask for less in RESOURCES, or try again later"
 SCALE = 1.0  # of every patience; the tests let time run faster
 DO_CONNECTION = "Check endpoint, bucket and keys of the secret in CONNECTION, then run this stage again"
 UNPULLABLE = (
@@ -30,7 +30,7 @@ SIGNATURE = r"(?i)SignatureValidationFailed|signature.*(required|valid|policy|ac
 SECOND_ATTEMPT = 75  # seconds in which it has failed too: it begins after 10 to 29 s and may wait for the DNS
 LIMIT_SECONDS = 300
 DO_NEVER = "Ask for less in RESOURCES, or for nodes that have it"
-DO_WAIT = "Free what nobody uses any more (pipeline remove-expired), ask for less in RESOURCES, or raise QUEUE_SECONDS"
+DO_WAIT = "Free what is no longer used (pipeline remove-expired), ask for less in RESOURCES, or raise QUEUE_SECONDS"
 PASSING = r"Too many pods|were unschedulable|free ports|node\.kubernetes\.io/"  # nodes that come back by themselves
 OF_THE_CLUSTER = ("node-role.kubernetes.io/", "node.kubernetes.io/")  # taints that no server should tolerate
 

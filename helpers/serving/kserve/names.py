@@ -23,7 +23,7 @@ HASH = 10
 def service_name(selection: Selection) -> str:
     """Return the InferenceService's name, which is the served model's name too: one for each version and each run.
 
-    A load sweep shares its server with nobody, so two runs at once serve the same version twice. A run that is
+    A load test needs its server for itself, so two runs at once serve the same version twice. A run that is
     retried, and the same notebook run again by hand, find their deployment again.
     """
     known = (selection.registry, selection.registered_model_id, selection.model_version_id, selection.run)

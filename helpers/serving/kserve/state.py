@@ -23,7 +23,7 @@ class Seen(NamedTuple):
     service: Object | None
     pods: list[Object]
     deployment: Object | None = None
-    events: list[Object] = []  # noqa: RUF012, a NamedTuple's default that nobody changes
+    events: list[Object] = []  # noqa: RUF012, a NamedTuple's default that is never changed
     nodes: list[Object] | None = None
     age: float = TRACKED_SECONDS  # seconds for which it has been looked at
 

@@ -108,7 +108,7 @@ class Watch:
         if not any("/" in resource for resource in failure.short):
             return ""
         found = holders(self._all("Pod") or [], failure.short)
-        return f"; {', '.join(found)} in this project hold it" if found else "; nobody in this project holds it"
+        return f"; {', '.join(found)} in this project hold it" if found else "; no run of this project holds it"
 
     def _consider(self, failure: Failure, now: float) -> None:
         """Raise the failure's error once it has held for as long as it has to."""
