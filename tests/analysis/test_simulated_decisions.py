@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 def fast(monkeypatch):
     """Leave out what only advises, and compute nothing twice: no verdict depends on it."""
     for name in ("detectable", "questions_to_settle"):
-        monkeypatch.setattr(paired, name, lambda *_: None)
+        monkeypatch.setattr(paired, name, lambda *_, **__: None)
     for name in ("mcnemar", "difference_interval"):
         monkeypatch.setattr(paired, name, cache(getattr(paired, name)))
     monkeypatch.setenv("ASSAY_GIT_COMMIT", "none")  # for which git is started with every record
