@@ -18,11 +18,11 @@ def faults(nodes: Iterable[Node], made: Callable[[Node], Iterable[Settings]]) ->
 
     `made` returns the settings that a node's notebook would make.
     """
-    measured, unknown, readers = dict[str, None](), set[str](), dict[Asking, None]()
+    measured, unknown, readers = dict[str, None](), set[str](), list[Asking]()
     try:
         for node in nodes:
             settings = list(made(node))
-            readers |= dict.fromkeys(each for each in settings if isinstance(each, Asking))
+            readers += [each for each in settings if isinstance(each, Asking) and each not in readers]
             metrics = _metrics(node, settings)
             measured |= dict.fromkeys(f"{node.name}.{metric}" for metric in metrics)
             unknown |= {node.name} if not metrics else set()
