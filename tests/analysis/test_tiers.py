@@ -65,6 +65,17 @@ def test_every_figure_of_every_measurement_has_a_row_speed_first():
     assert all(cell.value is not None for row in found for cell in row.cells)
 
 
+def test_repeats_that_differ_much_leave_no_speed_below_zero():
+    record = a_version("a", 0.5)
+    chat = record.load_tests[0]
+    quick, slow = (slowed(chat, factor).repeats[0] for factor in (0.1, 10))
+    wild = chat.model_copy(update={"repeats": (quick, slow)})
+    record = record.model_copy(update={"measurements": (wild, *record.measurements[1:])})
+    interval = rows(record)["chat", "ttft_p95_ms"].cells[0].interval
+    assert interval.low == 0
+    assert interval.high > slow.ttft_ms.p95
+
+
 def test_a_version_that_is_better_by_far_has_the_star_and_one_that_may_be_has_not():
     found = rows(a_version("a", 0.9, 0.5), a_version("b", 0.4, 0.52, slowness=2))
     assert found["facts", "acc"].best == ("a 1.0",)

@@ -111,7 +111,10 @@ class _Speeds:
             return Cell(label=label, note="no load met the SLO" if headline is None else "not measured")
         repeats = self.values[label]
         beaten = tuple(theirs for mine, theirs in better if mine == label)
-        return Cell(label=label, value=value, interval=mean_interval(repeats), n=len(repeats), better_than=beaten)
+        bounds = mean_interval(repeats)
+        if bounds:
+            bounds = bounds.model_copy(update={"low": max(bounds.low, 0.0)})  # none of these figures is below 0
+        return Cell(label=label, value=value, interval=bounds, n=len(repeats), better_than=beaten)
 
 
 def _speed_rows(found: Sequence[_Speeds], records: Sequence[Record]) -> list[Row]:
