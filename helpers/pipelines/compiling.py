@@ -44,7 +44,7 @@ def check(pipeline: Pipeline, given: Mapping[str, str], images: str, *, starts: 
             raise InvalidInput(f"Node {stage} has the image {node['runtime_image']!r}", do="Choose a runtime image")
         for secret in node["kubernetes_secrets"]:
             _check_secret(stage, secret)
-        both = {item["env_var"] for item in node["env_vars"]} & set(pipeline.parameters)
+        both = {item["env_var"] for item in node["env_vars"]} & set(node["pipeline_parameters"])
         if both:
             raise InvalidInput(
                 f"Node {stage} sets {', '.join(sorted(both))}, which silently wins over the pipeline's parameter",

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from helpers.errors import InvalidParameter
+from helpers.errors import InvalidInput, InvalidParameter
 from helpers.pipelines import Pipeline, compiling, names
 from helpers.pipelines.outputs import Node
 from helpers.pipelines.values import assigned, check_stages, check_values, stage_variables
 from helpers.runtime.workspace import ROOT
+from tests.plugins.second import with_second
 
 ENGINEER = Pipeline("ai-engineer")
 
@@ -231,3 +232,13 @@ def test_make_passes_on_what_stands_on_its_command_line_and_nothing_that_is_expo
     (line,) = [line for line in done.stdout.replace("\\\n", "").splitlines() if module in line]
     words = [word for word in line.split() if "=" in word and not word.startswith("PYTHON")]
     assert sorted(words) == ['MODEL_NAME="$MODEL_NAME"', 'TASK="$TASK"'], "the shell puts the values in, as they are"
+
+
+def test_a_second_node_has_values_of_its_own_and_a_node_that_takes_the_pipelines_has_not():
+    second = {"NAME": "examples", "TASK": "ops_assistant", "LIMIT": "40"}
+    pipeline = with_second(Pipeline("ai-engineer"), lm_eval_task=second)
+    compiling.check(pipeline, {"LIMIT": "60"}, "", starts=True)
+    node = next(each for each in pipeline.nodes if {"env_var": "LIMIT", "value": "40"} in each["env_vars"])
+    node["pipeline_parameters"].append("LIMIT")
+    with pytest.raises(InvalidInput, match="LIMIT"):
+        compiling.check(pipeline, {"LIMIT": "60"}, "", starts=True)
