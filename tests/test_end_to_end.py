@@ -121,7 +121,7 @@ def test_the_model_that_knows_the_subject_is_taken(finished):
     summary = json.loads((run / "summary.json").read_text())
     real, trained = summary["models"]
     assert real["accuracy"]["high"] < trained["accuracy"]["low"]
-    assert trained["accuracy"]["low"] > 0.7
+    assert trained["accuracy"]["low"] > 0.6
     assert summary["verdict"].startswith("ops-large 1.0.0 is more accurate than smollm2-135m-instruct 1.0.0 ")
     assert Decision.read(artifacts(run, "ai-engineer", MODELS[-1])).recommended == "ops-large 1.0.0"
 
