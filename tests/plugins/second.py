@@ -16,7 +16,8 @@ def with_second(pipeline: Pipeline, **changes: dict[str, str]) -> Pipeline:
         place = next(number for number, node in enumerate(nodes) if node["app_data"]["label"] == stage)
         second, after = copy.deepcopy(nodes[place]), nodes[place + 1]
         second["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{pipeline.name} {variables['NAME']}"))
-        second["app_data"]["label"] = f"{stage}-{variables['NAME']}"
+        for place_of_label in (second["app_data"], second["app_data"]["ui_data"]):  # Elyra reads the second
+            place_of_label["label"] = f"{stage}-{variables['NAME']}"
         parameters = second["app_data"]["component_parameters"]
         parameters["env_vars"] = [{"env_var": name, "value": value} for name, value in variables.items()]
         parameters["outputs"] = outputs(stage, variables["NAME"])
