@@ -242,3 +242,9 @@ def test_a_second_node_has_values_of_its_own_and_a_node_that_takes_the_pipelines
     node["pipeline_parameters"].append("LIMIT")
     with pytest.raises(InvalidInput, match="LIMIT"):
         compiling.check(pipeline, {"LIMIT": "60"}, "", starts=True)
+
+
+def test_a_pipeline_that_measures_nothing_may_ask_for_what_the_registry_has():
+    pipeline = Pipeline("ai-engineer")
+    pipeline.primary["nodes"][:] = pipeline.primary["nodes"][-1:]
+    check_values(pipeline, {"TARGET_RATE": "5"})
