@@ -48,15 +48,18 @@ def protected(mock_server, tmp_path, monkeypatch):
     target, seen = urlsplit(mock_server.url), []
     listener = socket.create_server(("127.0.0.1", 0))
 
+    def serve(raw):
+        with suppress(OSError), raw:  # a client that goes away, or is silent, while it shakes hands holds up no other
+            near = context.wrap_socket(raw, server_side=True)
+            far = socket.create_connection((target.hostname, target.port))
+            threading.Thread(target=carry, args=(far, near, []), daemon=True).start()
+            carry(near, far, seen)
+
     def accept():
         with suppress(OSError):
             while True:
                 raw, _ = listener.accept()
-                with suppress(OSError), raw:  # a client that goes away while it shakes hands ends no proxy
-                    near = context.wrap_socket(raw, server_side=True)
-                    far = socket.create_connection((target.hostname, target.port))
-                    threading.Thread(target=carry, args=(near, far, seen), daemon=True).start()
-                    threading.Thread(target=carry, args=(far, near, []), daemon=True).start()
+                threading.Thread(target=serve, args=(raw,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     yield f"https://127.0.0.1:{listener.getsockname()[1]}", seen
