@@ -26,7 +26,7 @@ def answers(wrong, n=1280):
 
 @pytest.fixture
 def written(tmp_path):
-    """Write a record with its per-question log and return its path."""
+    """Write a record with the samples log and return its path."""
 
     def write(name, wrong, ttft, unanswered=0):
         folder = tmp_path / name
@@ -158,7 +158,8 @@ def test_more_load_is_better_and_less_is_worse():
 
 def test_scores_between_right_and_wrong_are_held_against_each_other_too(tmp_path, capsys):
     def write(name, lost):
-        log = [row | {"score": 0.3 + 0.4 * (number % 5) / 4 - lost} for number, row in enumerate(answers(set()))]
+        scores = [{"acc": 0.3 + 0.4 * (number % 5) / 4 - lost} for number in range(1280)]
+        log = [row.model_copy(update={"scores": found}) for row, found in zip(answers(set()), scores, strict=True)]
         (tmp_path / name).mkdir()
         record = a_record(name, samples=log, sweep=sweep(*STEADY))
         evaluation = record.evaluation.model_copy(update={"score_kind": "mean", "correct": None, "score": 0.5 - lost})
