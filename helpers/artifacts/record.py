@@ -13,6 +13,7 @@ from helpers.artifacts.accuracy import Evaluation
 from helpers.artifacts.base import FOLDER, Artifact, Contract, Parameter
 from helpers.artifacts.deployment import Endpoint, Selection
 from helpers.artifacts.measurement import measurements_in
+from helpers.artifacts.names import OwnName
 from helpers.artifacts.speed import LoadTest
 from helpers.errors import ArtifactMissing, OtherRun
 
@@ -40,7 +41,7 @@ class Record(Artifact):
         pattern=r"^[0-9a-f]{16}$", description="digest of the content below: the same content, the same id"
     )
     purpose: Literal["baseline", "use-case"]
-    use_case: str
+    use_case: OwnName
     use_case_files: dict[str, str] = Field(default={}, description="digest of each of its files, by the file's path")
     selection: Selection
     endpoint: Endpoint
