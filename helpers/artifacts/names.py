@@ -8,7 +8,7 @@ from pydantic import AfterValidator, StringConstraints
 
 SHORT = r"^[a-z0-9][a-z0-9_-]{0,40}$"  # measurements and use cases: what their files are called
 OWN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"  # what Assay registers: models, versions, headings of records
-OTHERS = r"^[@A-Za-z0-9][A-Za-z0-9 ._:/@+~()-]{0,199}$"  # what other tools register, and what servers call a model
+OTHERS = r"^[@\w][\w .:/@+~()-]{0,199}$"  # what other tools register, and what servers call a model
 
 
 def _no_way_up(name: str) -> str:

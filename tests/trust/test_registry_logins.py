@@ -14,9 +14,10 @@ import pytest
 from helpers.errors import AssayError, InvalidInput, SourceUnreachable, StoreFailed
 from helpers.ingestion.oci import Reference, Registry
 from helpers.ingestion.oci.registry import _belongs
+from helpers.ingestion.policy import load_policy
 from helpers.ingestion.publication.repository import Repository
+from helpers.runtime.workspace import ROOT
 from helpers.serving.files import verified
-from tests.plugins.packages import shipped_policy
 from tests.plugins.records import a_selection
 
 LOGIN = base64.b64encode(b"reader:canary-password").decode()
@@ -137,5 +138,5 @@ def test_where_a_login_may_be(realm, registry, belongs):
 def test_an_image_of_a_registry_that_is_not_allowed_is_not_deployed(registry):
     uri = f"oci://{registry.reference.host}/team/model@sha256:{'a' * 64}"
     with pytest.raises(InvalidInput, match="does not allow"):
-        verified(a_selection(uri=uri), shipped_policy())
+        verified(a_selection(uri=uri), load_policy(ROOT / "pipelines" / "policy.yaml"))
     assert registry.seen == []
