@@ -83,5 +83,5 @@ def _has(record: AttachedRecord, task: str, trial: bool) -> bool:
 
 def _approved(registry: Registry, records: Sequence[AttachedRecord], candidate: Record) -> list[AttachedRecord]:
     own = candidate.selection.model_version_id
-    good = {v.model_version_id for v in registry.versions() if v.properties.get("approval") == "approved"}
+    good = {v.model_version_id for v in registry.judged() if v.properties.get("approval") == "approved"}
     return [record for record in records if record.model_version_id in good - {own}]

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from helpers import storage
 from helpers.errors import Forbidden, StoreFailed
-from helpers.ingestion.sealing import keys
 from helpers.pipelines.preflight.project import SET_UP, Line, Project, fix, note, ok
 from helpers.runtime.account import in_pod
+from helpers.runtime.keys import MODEL_OPS
 from helpers.serving.client import KEY, SECRET
 from helpers.storage import data_connection
 
@@ -29,7 +29,7 @@ def store_secret(project: Project) -> Iterator[Line]:
 
 def signing_secret(project: Project) -> Iterator[Line]:
     """The key pair that ingest_model signs with and deploy_model trusts."""
-    yield complete(project, keys.SECRET, (keys.PRIVATE, keys.PUBLIC))
+    yield complete(project, MODEL_OPS.secret, (MODEL_OPS.private, MODEL_OPS.public))
 
 
 def endpoint_secret(project: Project) -> Iterator[Line]:
