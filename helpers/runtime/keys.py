@@ -52,6 +52,11 @@ def given(role: Role) -> bytes | None:
     return os.environ[role.private].encode() if os.environ.get(role.private) else None
 
 
+def can_sign(role: Role) -> bool:
+    """Return whether there is a private key here, or one would be made."""
+    return bool(given(role)) or role.path.is_file() or not in_pod()
+
+
 def signing_key(role: Role) -> bytes:
     """Return the PEM that signs: the environment's, or this machine's own, made on first use.
 

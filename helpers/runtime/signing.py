@@ -9,21 +9,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from helpers.artifacts.canonical import canonical
 from helpers.errors import SignatureInvalid
 from helpers.runtime import keys
 
 FIELDS = ("signed", "signature", "key")
-
-
-def canonical(payload: Mapping[str, Any]) -> bytes:
-    """Return the one form in which a payload is hashed and signed: sorted keys, no blanks, UTF-8."""
-    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
-
-
-def digest(payload: Mapping[str, Any]) -> str:
-    """Return `sha256:` and the digest of the canonical form."""
-    return "sha256:" + hashlib.sha256(canonical(payload)).hexdigest()
 
 
 @dataclass(frozen=True)

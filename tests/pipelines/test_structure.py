@@ -33,13 +33,14 @@ STORE = {
     "STORE_AWS_BUCKET": ("assay-store", "AWS_S3_BUCKET"),
 }
 PUBLIC_KEY = {"SIGNING_PUBLIC_KEY": ("assay-signing", "SIGNING_PUBLIC_KEY")}
+MEASURERS = {"MEASURING_PUBLIC_KEY": ("assay-measuring", "MEASURING_PUBLIC_KEY")}  # whose results are taken over
 SECRETS = {
     "ingest_model": STORE | PUBLIC_KEY | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
     "registry_lookup": STORE | PUBLIC_KEY,  # data that are named as s3://…, and whose approval counts
     "deploy_model": STORE | PUBLIC_KEY,
-    "guidellm_sweep": STORE | PUBLIC_KEY,  # a server that is gone is verified and served again
-    "lm_eval_task": STORE | PUBLIC_KEY,
-    "log_results": STORE | PUBLIC_KEY,
+    "guidellm_sweep": STORE | PUBLIC_KEY | MEASURERS,  # a server that is gone is verified and served again
+    "lm_eval_task": STORE | PUBLIC_KEY | MEASURERS,
+    "log_results": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
     "compare_models": STORE,
     "regression_gate": STORE | PUBLIC_KEY,
 }
