@@ -11,12 +11,12 @@ from typing import Literal
 from pydantic import Field
 
 from helpers import storage
-from helpers.analysis.comparison import Answer, Comparison, choose, compare, narrowed, read_answers, tiers
-from helpers.analysis.comparison.answers import Key
+from helpers.analysis.comparison import Comparison, choose, compare, narrowed, tiers
 from helpers.analysis.comparison.tiers import SPEED
-from helpers.artifacts import Evaluation, Record
+from helpers.artifacts import Evaluation, Record, Sample
 from helpers.datasets.criteria import Criteria
 from helpers.errors import ArtifactMissing, InvalidCriteria, InvalidInput, NotFound
+from helpers.evaluation.samples import read_answers
 from helpers.records import reading
 from helpers.records.figures import required
 from helpers.records.logbook import SAFE_NAME
@@ -64,7 +64,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         samples = {record.record_id: log for record, log in zip(chosen, logs, strict=True)}
         comparison = compare(placed, samples, margin, own, criteria.coverage)
 
-        def read(record: Record, evaluation: Evaluation) -> dict[Key, Answer]:
+        def read(record: Record, evaluation: Evaluation) -> dict[str, Sample]:
             return read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)
 
         rows = tiers([loaded[row.record_id] for row in comparison.standings], read, own)

@@ -19,6 +19,8 @@ from .record import AnyMeasurement as AnyMeasurement
 from .record import Approval as Approval
 from .record import Record as Record
 from .record import read_measurements as read_measurements
+from .sample import Sample as Sample
+from .sample import Status as Status
 from .speed import SLO as SLO
 from .speed import Headline as Headline
 from .speed import LoadPoint as LoadPoint

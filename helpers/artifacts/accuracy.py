@@ -13,7 +13,7 @@ COVERAGE = 0.98  # share of the questions that must have been answered and score
 
 
 class Evaluation(Measurement):
-    """lm-eval's score with its uncertainty; the per-question log stays beside it.
+    """lm-eval's score with its uncertainty; the samples log stays beside it.
 
     Each question is one of `n` (scored), `failed`, `empty` and `truncated`; only the first kind counts in the score.
     """
@@ -48,7 +48,7 @@ class Evaluation(Measurement):
     limit: int = Field(default=0, ge=0, description="first questions only; 0: all")
     num_fewshot: int = Field(ge=0)
     dataset_digest: str
-    samples: str = Field(description="per-question log (JSON lines), beside this file")
+    samples: str = Field(description="samples log (JSON lines), beside this file")
     report: str = Field(description="lm-eval's results JSON, beside this file")
     request_seconds: float = Field(ge=0)
     answers_identity: str = Field(default="", description="what is the same where a single answer is: the model served")
@@ -74,7 +74,7 @@ class Evaluation(Measurement):
 
     @property
     def raw(self) -> dict[str, str]:
-        """lm-eval's results and its per-question log."""
+        """lm-eval's results and the samples log."""
         return {"results": self.report, "samples": self.samples}
 
     @property

@@ -1,6 +1,6 @@
 """Score a served model on an lm-eval task: check the task, run lm-eval in a child process, read what it left.
 
-The log-probabilities come from the server, the prompts, the scoring and the per-question log from lm-eval itself.
+The log-probabilities come from the server, the prompts and the scoring from lm-eval itself.
 """
 
 import lazy_loader

@@ -33,7 +33,7 @@ class Reply(str):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All but the text, as the journal and the per-question log keep it."""
+        """All but the text, as the journal and the samples log keep it."""
         return dict(vars(self))
 
     @property

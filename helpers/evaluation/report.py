@@ -1,4 +1,4 @@
-"""What the child leaves behind: lm-eval's report and its per-question log, with the score of each question."""
+"""What the child leaves behind: lm-eval's report and the samples log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from helpers.artifacts import write_atomic
+from helpers.artifacts import Sample, Status, write_atomic
 from helpers.evaluation import scoring
 from helpers.evaluation.completions import NO_ANSWER
 from helpers.evaluation.reply import Reply
 from helpers.evaluation.results import files
+from helpers.evaluation.samples import of_row, write_samples
 
 VERSIONS = ("lm_eval", "datasets", "transformers", "tokenizers")
 REASONS = 5
@@ -32,80 +33,76 @@ def write(
     tasks: dict[str, Any],
     measures: Sequence[scoring.Measure],
 ) -> None:
-    """Write both files; raises NotMeasurable where the scores turn out to be none.
-
-    A question without a text stands in the log with its `status`, and without `score`; one whose request failed not
-    at all. `replies` are the facts of each text.
-    """
+    """Write lm-eval's report and the samples log; raises NotMeasurable where the scores turn out to be none."""
     from lm_eval.utils import handle_non_serializable
 
-    samples = [_row(name, sample) for name, rows in results.pop("samples").items() for sample in rows]
-    answered = [sample for sample in samples if sample["status"] == "answered"]
+    rows = [{"task": name, **row} for name, found in results.pop("samples").items() for row in found]
+    answered = [row for row in rows if _status(row) == "answered"]
     measure = scoring.chosen(measures, answered) if answered else measures[0]
-    if len(answered) < len(samples):
+    if len(answered) < len(rows):
         # lm-eval's own averages count a question without an answer as wrong.
         results["results"] = {}
-    asked = [sample for sample in samples if sample["filter"] == measure.filter]
-    scored = [sample for sample in asked if sample["status"] == "answered"]
-    chances = [scoring.chance(tasks[sample["task"]], sample) for sample in scored]
-    for sample in scored:
-        sample["score"] = float(sample[measure.metric])
-        if cluster := scoring.cluster(tasks[sample["task"]], sample["doc"]):
-            sample["cluster"] = cluster
+    questions: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        questions.setdefault((row["task"], row["doc_id"]), []).append(row)
+    ordered = [measure, *(each for each in measures if each != measure)]
+    samples = [_sample(asked, tasks[name], ordered) for (name, _), asked in questions.items()]
+    asked = [row for row in rows if row["filter"] == measure.filter]
+    scored = [row for row, sample in zip(asked, samples, strict=True) if sample.scores]
+    chances = [scoring.chance(tasks[row["task"]], row) for row in scored]
     known = [chance for chance in chances if chance is not None]
     results["assay"] = {
         "api": api,
         "metric": measure.name,
         "others": [each.name for each in measures if each != measure],
-        "total": len(asked),
-        "statuses": {
-            status: sum(sample["status"] == status for sample in asked) for status in ("failed", "empty", "truncated")
-        },
         "as_lm_eval": _as_they_are(asked, measure) if len(scored) < len(asked) else None,
-        "unparsed": sum(_unparsed(sample, tasks[sample["task"]], measure) for sample in scored),
         "chance": sum(known) / len(known) if known and len(known) == len(chances) else None,
         "reasons": sorted(set(model.reasons))[:REASONS],
-        "no_answers": sorted({text.why for sample in asked for text in _texts(sample) if text.status != "answered"}),
         "dataset_digest": _digest(tasks),
         "request_seconds": model.request_seconds,
         "answers_reused": model.reused,
         "answers_from": dict(model.journal.taken),
         "versions": {name: version(name) for name in VERSIONS},
     }
-    kept = [sample for sample in samples if sample["status"] != "failed"]
-    lines = [json.dumps(sample, default=handle_non_serializable, ensure_ascii=False) for sample in kept]
     names = files(options.name)
-    write_atomic(output / names.samples, "".join(f"{line}\n" for line in lines).encode())
+    write_samples(samples, output / names.samples)
     write_atomic(output / names.results, json.dumps(results, indent=2, default=handle_non_serializable).encode())
 
 
 def _as_they_are(asked: Sequence[Row], measure: scoring.Measure) -> float | None:
     """Return lm-eval's own mean, for which each text counts, also none; None where an answer failed or has no score."""
-    scores = [sample.get(measure.metric) for sample in asked if sample["status"] != "failed"]
+    scores = [row.get(measure.metric) for row in asked if _status(row) != "failed"]
     known = [float(score) for score in scores if isinstance(score, int | float)]
     return math.fsum(known) / len(known) if len(known) == len(asked) else None
 
 
-def _row(task: str, sample: Row) -> Row:
-    about = [[text.facts for text in answers if isinstance(text, Reply)] for answers in sample["resps"]]
-    return {"task": task, **sample, "status": _status(sample), **({"replies": about} if any(about) else {})}
+def _sample(rows: Sequence[Row], task: Any, measures: Sequence[scoring.Measure]) -> Sample:
+    row = next(row for row in rows if row["filter"] == measures[0].filter)
+    status = _status(row)
+    if status == "answered" and _unparsed(row, task, measures[0]):
+        status = "unparsed"
+    why = next((text.why for text in _texts(row) if text.status != "answered"), "")
+    return of_row(rows, measures, status, why, scoring.cluster(task, row["doc"]))
 
 
-def _status(sample: Row) -> str:
-    answers = [answer for answers in sample["resps"] for answer in answers]
+def _status(row: Row) -> Status:
+    answers = [answer for answers in row["resps"] for answer in answers]
     if any(answer == NO_ANSWER or (isinstance(answer, tuple | list) and math.isnan(answer[0])) for answer in answers):
         return "failed"
-    found = {text.status for text in _texts(sample)}
-    return next((status for status in ("empty", "truncated") if status in found), "answered")
+    found = {text.status for text in _texts(row)}
+    kinds: tuple[Status, ...] = ("empty", "truncated")
+    return next((status for status in kinds if status in found), "answered")
 
 
-def _texts(sample: Row) -> list[Reply]:
-    return [answer for answers in sample["resps"] for answer in answers if isinstance(answer, Reply)]
+def _texts(row: Row) -> list[Reply]:
+    return [answer for answers in row["resps"] for answer in answers if isinstance(answer, Reply)]
 
 
-def _unparsed(sample: Row, task: Any, measure: scoring.Measure) -> bool:
-    filtered = sample["filtered_resps"]
-    return any(isinstance(answer, str) and answer in scoring.fallbacks(task, measure) for answer in filtered)
+def _unparsed(row: Row, task: Any, measure: scoring.Measure) -> bool:
+    """Return whether the filter found no answer in the text, which scores 0 then."""
+    return any(
+        isinstance(answer, str) and answer in scoring.fallbacks(task, measure) for answer in row["filtered_resps"]
+    )
 
 
 def _digest(tasks: dict[str, Any]) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json
-
-from helpers.artifacts import Endpoint, Evaluation, Interval, Parameter, now
-from helpers.errors import ArtifactMissing, EmptyAnswers, EvaluationFailed, IncompleteCoverage
+from helpers.artifacts import Endpoint, Evaluation, Interval, Parameter, Sample, now
+from helpers.errors import EmptyAnswers, EvaluationFailed, IncompleteCoverage
+from helpers.evaluation.samples import clusters, read_answers, read_samples
 from helpers.evaluation.settings import Settings
 from helpers.evaluation.tasks import Task
 from helpers.runtime import partial
@@ -37,36 +37,6 @@ def files(name: str) -> Files:
     return Files(f"{name}.lm_eval.json", f"{name}.samples.jsonl", f"{name}.lm_eval.log", journal)
 
 
-def read_samples(path: Path) -> list[dict[str, Any]]:
-    """Return lm-eval's per-question log; raises ArtifactMissing."""
-    try:
-        return [from_json(line) for line in path.read_bytes().split(b"\n") if line.strip()]
-    except FileNotFoundError as error:
-        raise ArtifactMissing(f"{path} is not there", do="Run lm_eval_task first") from error
-
-
-def first_filter(samples: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield each scored question once: a task with several answer filters logs it once for each."""
-    seen = set()
-    for sample in samples:
-        key = (sample["task"], sample["doc_id"])
-        if key not in seen and ("score" in sample or "status" not in sample):  # logs of version 1 have neither
-            seen.add(key)
-            yield sample
-
-
-def category_of(sample: dict[str, Any]) -> str:
-    """Return the category that the question's document names, else its task, which in a group is one of many."""
-    document = sample["doc"]
-    return str(document.get("category") or document.get("subject") or sample["task"])
-
-
-def clusters_of(samples: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each question's cluster, nothing where one has none: independence is assumed then."""
-    found = [str(sample.get("cluster", "")) for sample in samples]
-    return found if all(found) else []
-
-
 def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task, started: datetime) -> Evaluation:
     """Return the score with its interval, and forget the single answers where none is missing.
 
@@ -76,10 +46,11 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
     names = files(settings.name)
     report = json.loads((folder / names.results).read_text("utf-8"))
     about = report["assay"]
-    samples = list(first_filter(read_samples(folder / names.samples)))
-    scores, clusters = [float(sample["score"]) for sample in samples], clusters_of(samples)
-    _check(settings, endpoint, about, len(scores))
-    statuses: dict[str, int] = about["statuses"]
+    samples = read_samples(folder / names.samples, about["metric"])
+    scored = [sample for sample in samples if sample.scores]
+    scores, known = [sample.score for sample in scored], clusters(scored)
+    statuses = Counter(sample.status for sample in samples)
+    _check(settings, endpoint, about["reasons"], samples)
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
     yes_or_no = all(score in (0, 1) for score in scores)
@@ -91,9 +62,9 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         metric=about["metric"],
         score_kind="proportion" if yes_or_no else "mean",
         score=math.fsum(scores) / len(scores),
-        interval=mean_of_scores(scores, settings.confidence, clusters),
-        clusters=len(set(clusters)),
-        design_effect=design_effect(scores, clusters),
+        interval=mean_of_scores(scores, settings.confidence, known),
+        clusters=len(set(known)),
+        design_effect=design_effect(scores, known),
         chance=about["chance"],
         n=len(scores),
         correct=round(math.fsum(scores)) if yes_or_no else None,
@@ -101,8 +72,8 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         empty=statuses["empty"],
         truncated=statuses["truncated"],
         as_lm_eval=about["as_lm_eval"],
-        unparsed=about["unparsed"],
-        total=about["total"],
+        unparsed=statuses["unparsed"],
+        total=len(samples),
         limit=settings.limit if _cut(report) else 0,
         num_fewshot=max(report["n-shot"].values(), default=0),
         dataset_digest=task.digest or about["dataset_digest"],
@@ -121,10 +92,11 @@ def _cut(report: dict[str, Any]) -> bool:
     return any(each["effective"] < each["original"] for each in report["n-samples"].values())
 
 
-def _check(settings: Settings, endpoint: Endpoint, about: dict[str, Any], answered: int) -> None:
-    statuses, total = about["statuses"], about["total"]
+def _check(settings: Settings, endpoint: Endpoint, reasons: Sequence[str], samples: Sequence[Sample]) -> None:
+    statuses, total = Counter(sample.status for sample in samples), len(samples)
     failed, none = statuses["failed"], statuses["empty"] + statuses["truncated"]
-    why = "; ".join(about["reasons"])
+    why = "; ".join(reasons)
+    told = "; ".join(sorted({sample.why for sample in samples if sample.why}))
     if failed == total:
         raise EvaluationFailed(
             f"None of the {total} questions of {settings.task} got an answer from {endpoint.url}: {why}",
@@ -135,20 +107,19 @@ def _check(settings: Settings, endpoint: Endpoint, about: dict[str, Any], answer
             f"{failed} of {total} questions of {settings.task} have no answer from {endpoint.url}: {why}",
             do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
         )
-    if not answered or (none > MOST * total and not settings.allow_partial):
+    if failed + none == total or (none > MOST * total and not settings.allow_partial):
         raise EmptyAnswers(
             f"{none} of {total} answers of {endpoint.model} to {settings.task} are none: {statuses['empty']} without "
-            f"text, {statuses['truncated']} cut off; {'; '.join(about['no_answers'])}",
+            f"text, {statuses['truncated']} cut off; {told}",
             do="Give answers more room (GEN_KWARGS=max_gen_toks=2048), let a reasoning model be served with its "
             "reasoning parser or think less, and see that API fits the model",
         )
 
 
 def score_again(evaluation: Evaluation, folder: Path, confidence: float) -> Interval:
-    """Return the interval of the score that was measured, for another confidence; reads the per-question log."""
-    samples = list(first_filter(read_samples(folder / evaluation.samples)))
-    scores = [sample["score"] if "score" in sample else sample[evaluation.metric] for sample in samples]  # version 1
-    return mean_of_scores([float(score) for score in scores], confidence, clusters_of(samples))
+    """Return the interval of the score that was measured, for another confidence; reads the samples log."""
+    scored = read_answers(folder / evaluation.samples, evaluation.metric).values()
+    return mean_of_scores([sample.score for sample in scored], confidence, clusters(scored))
 
 
 def _elsewhere(report: dict[str, Any]) -> dict[str, Parameter]:

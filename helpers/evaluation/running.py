@@ -37,7 +37,7 @@ def evaluate(
     show: Callable[[str], object] = print,
     guard: partial.Guard | None = None,
 ) -> Evaluation:
-    """Score the endpoint's model on the task; lm-eval's report and its per-question log are left in `folder`.
+    """Score the endpoint's model on the task; lm-eval's report and the samples log are left in `folder`.
 
     What the file `known` answers (helpers.records.reuse.answers) is not asked.
     Raises UnknownTask, InvalidDataset, NotMeasurable and ArtifactMissing before the first question, and after

@@ -6,6 +6,7 @@ The signatures lie beside the record, one file for each signer, so that several 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from helpers import storage
 from helpers.artifacts import Evaluation, Record, now
 from helpers.errors import DigestMismatch, InvalidInput, NotFound, SignatureInvalid
-from helpers.evaluation.results import first_filter, read_samples
+from helpers.evaluation.samples import read_answers
 from helpers.registry import AttachedRecord
 from helpers.runtime import circumstances, keys, signing
 
@@ -71,17 +72,13 @@ def require_signed(record: Record, uri: str) -> None:
 
 
 def require_scored(evaluation: Evaluation, folder: Path) -> None:
-    """Raise DigestMismatch unless the score is what the per-question log in `folder` says."""
-    what = f"{evaluation.name}: {folder / evaluation.samples}"
-    try:
-        samples = list(first_filter(read_samples(folder / evaluation.samples)))
-        scores = [float(each["score"] if "score" in each else each[evaluation.metric]) for each in samples]
-    except (LookupError, TypeError, ValueError) as error:
-        raise InvalidInput(f"{what} is no log of its questions", do=DO_MEASURE) from error
-    score = sum(scores) / len(scores) if scores else 0.0
-    if len(scores) != evaluation.n or abs(score - evaluation.score) > 1e-9:
+    """Raise DigestMismatch unless the score is what the samples log in `folder` says, InvalidInput where it is none."""
+    log = folder / evaluation.samples
+    scores = [sample.score for sample in read_answers(log, evaluation.metric).values()]
+    score = math.fsum(scores) / len(scores) if scores else 0.0
+    if len(scores) != evaluation.n or not math.isclose(score, evaluation.score, abs_tol=1e-9):
         said = f"{score:.4f} of {len(scores)} questions, the measurement {evaluation.score:.4f} of {evaluation.n}"
-        raise DigestMismatch(f"{what} says {said}", do=DO_MEASURE)
+        raise DigestMismatch(f"{evaluation.name}: {log} says {said}", do=DO_MEASURE)
 
 
 def _payload(record: Record) -> dict[str, str]:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from helpers.analysis.comparison import Comparison, choose, compare, read_answers
+from helpers.analysis.comparison import Comparison, choose, compare
 from helpers.analysis.comparison.verdict import about as about_so_many
 from helpers.artifacts import Hardware, run
-from helpers.errors import ArtifactMissing, InvalidInput, NotFound
+from helpers.errors import NotFound
 from helpers.records import join
 from helpers.statistics import holm
 from tests.plugins.records import (
@@ -22,13 +22,11 @@ from tests.plugins.records import (
     an_endpoint,
     an_evaluation,
     questions,
-    some_samples,
-    write_samples,
 )
 
 
 def from_pattern(right):
-    """The per-question log of a model that is right where the pattern says so."""
+    """The samples log of a model that is right where the pattern says so."""
     return [
         a_sample(number, question, good) for number, (question, good) in enumerate(zip(questions(), right, strict=True))
     ]
@@ -260,7 +258,8 @@ def test_an_endpoint_that_existed_is_never_shown_as_the_registered_model():
 
 def scored(name, scores):
     """A record and its log, of a task whose questions are scored between 0 and 1."""
-    log = [row | {"score": score} for row, score in zip(from_pattern([s >= 0.5 for s in scores]), scores, strict=True)]
+    rows = from_pattern([score >= 0.5 for score in scores])
+    log = [row.model_copy(update={"scores": {"acc": score}}) for row, score in zip(rows, scores, strict=True)]
     evaluation = an_evaluation(log).model_copy(
         update={"score_kind": "mean", "correct": None, "score": sum(scores) / len(scores), "chance": None}
     )
@@ -318,37 +317,6 @@ def test_the_comparison_is_read_back_as_it_was_written(tmp_path, monkeypatch):
     comparison = compared(small=BASE, large=CLEARLY_BETTER)
     comparison.write(tmp_path)
     assert Comparison.read(tmp_path) == comparison.model_copy(update={"run": "a-run"})
-
-
-def test_answers_come_from_lm_evals_log(tmp_path):
-    path = write_samples(some_samples(0.5, 20), tmp_path / "samples.jsonl")
-    answers = read_answers(path, "acc")
-    assert len(answers) == 20
-    for answer in answers.values():
-        assert answer.correct == (answer.given == answer.expected)
-        assert answer.choices == 4
-
-
-def test_written_answers_are_read_too():
-    row = a_sample(0, questions(1)[0], True) | {
-        "arguments": [["How many?", {"until": ["."]}]],
-        "filtered_resps": ["seven"],
-        "target": "seven",
-        "exact_match": 1.0,
-    }
-    (answer,) = read_answers([row], "exact_match").values()
-    assert (answer.given, answer.expected, answer.choices) == ("seven", "seven", 0)
-    row |= {"filtered_resps": ["[invalid]"], "resps": [["I cannot count. "]], "exact_match": 0.0}
-    [answer] = read_answers([row], "exact_match").values()
-    assert answer.given == "I cannot count."
-
-
-def test_a_missing_or_foreign_log_is_named(tmp_path):
-    with pytest.raises(ArtifactMissing, match=r"nothing\.jsonl"):
-        read_answers(tmp_path / "nothing.jsonl", "acc")
-    (tmp_path / "foreign.jsonl").write_text('{"task": "t", "doc_id": 1}\n')
-    with pytest.raises(InvalidInput, match=r"foreign\.jsonl"):
-        read_answers(tmp_path / "foreign.jsonl", "acc")
 
 
 def _with_repeats(sweep, *values):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import matplotlib
 import pytest
 
-from helpers.analysis.comparison import compare, narrowed, read_answers, tiers
+from helpers.analysis.comparison import compare, narrowed, tiers
 from helpers.artifacts import Hardware
+from helpers.evaluation.samples import read_answers
 from helpers.records import join
 from helpers.reporting.plots.tiers import STAR, tiers_table, workloads
 from tests.plugins.records import (
@@ -42,7 +43,7 @@ def a_version(name, facts, sums=None, slowness=1.0, **changes):
     found = [chat, rag.model_copy(update={"name": "rag", "workload": "rag"})]
     for task, share in (("facts", facts), ("sums", sums)):
         if share is not None:
-            log = [{**row, "task": task} for row in some_samples(share)]
+            log = some_samples(share, task=task)
             scored = an_evaluation(log, task=task).model_copy(update={"name": task, "samples": f"{task}.samples.jsonl"})
             found.append(scored.model_copy(update=changes if task == "facts" else {}))
             LOGS[name, task] = log

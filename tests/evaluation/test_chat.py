@@ -11,7 +11,7 @@ from helpers.errors import EmptyAnswers, EndpointUnreachable, IncompleteCoverage
 from helpers.evaluation import Settings
 from helpers.evaluation.journal import greedy
 from helpers.evaluation.offered import GENERATED, SCORED, choose, measurable
-from helpers.evaluation.results import read_samples
+from helpers.evaluation.samples import read_samples
 from helpers.serving.offers import offers
 from tests.plugins.records import KNOWLEDGE
 
@@ -61,6 +61,10 @@ def asked(body):
     return int(body["messages"][-1]["content"].split()[2])
 
 
+def samples(measure):
+    return read_samples(measure.folder / KNOWLEDGE.samples, "exact_match")
+
+
 @pytest.fixture
 def right(server):
     """Let the server know how to add."""
@@ -100,12 +104,13 @@ def test_do_sample_alone_asks_for_the_likeliest_answer_and_a_temperature_samples
 def test_each_answer_is_kept_with_what_the_server_says_of_it(server, measure, sums):
     server.chat = lambda body: {"content": f"{asked(body) + 1}", "reasoning_content": "I count."}
     measure(sums())
-    row = read_samples(measure.folder / KNOWLEDGE.samples)[0]
-    [[reply]] = row["replies"]
+    sample = samples(measure)[0]
+    [reply] = sample.replies.values()
+    assert (reply["text"], sample.prompt.count("assistant"), sample.latency_seconds) == ("11", 2, reply["seconds"])
     assert (reply["finish_reason"], reply["reasoning"]) == ("stop", "I count.")
     assert reply["usage"]["completion_tokens"] == 3
     assert reply["seconds"] > 0
-    assert (row["score"], row["status"]) == (1.0, "answered")
+    assert (sample.score, sample.status, sample.input) == (1.0, "answered", "10 + 1")
 
 
 @pytest.mark.parametrize(
@@ -125,15 +130,16 @@ def test_what_is_no_answer_is_no_wrong_one(server, measure, sums, answer, status
     assert getattr(found, status) == 1
     assert found.empty + found.truncated == 1
     assert found.as_lm_eval == pytest.approx((ASKED - 1) / ASKED)  # which counts it as wrong
-    row = next(row for row in read_samples(measure.folder / KNOWLEDGE.samples) if row["status"] != "answered")
-    assert (row["status"], "score" in row) == (status, False)
+    [sample] = [sample for sample in samples(measure) if sample.status != "answered"]
+    assert (sample.status, sample.scores) == (status, {})
+    assert status in sample.why
 
 
 def test_a_thought_before_the_answer_is_not_the_answer(server, measure, sums):
     server.chat = lambda body: {"content": f"<think>Not 7.</think>\n{asked(body) + 1}"}
     found = measure(sums())
     assert (found.correct, found.as_lm_eval) == (ASKED, None)
-    assert read_samples(measure.folder / KNOWLEDGE.samples)[0]["replies"][0][0]["reasoning"] == "<think>Not 7."
+    assert next(iter(samples(measure)[0].replies.values()))["reasoning"] == "<think>Not 7."
 
 
 @pytest.mark.parametrize("reason", ["stop", "length"])

@@ -17,7 +17,7 @@ from helpers.analysis.comparison import compare
 from helpers.analysis.recommendation import Needs, decide, load_prices
 from helpers.errors import EndpointUnreachable
 from helpers.evaluation import Settings, evaluate
-from helpers.evaluation.results import read_samples
+from helpers.evaluation.samples import read_samples
 from helpers.runtime import patience, processes
 from helpers.runtime.workspace import ROOT
 from tests.plugins.criteria import asked
@@ -30,11 +30,11 @@ ASKED = 100
 
 
 def answers(path):
-    return {row["doc_id"]: row["acc"] for row in read_samples(path)}
+    return {sample.id: sample.score for sample in read_samples(path, "acc")}
 
 
 def by_the_command_line(endpoint, questions, folder):
-    """The per-question log of the unmodified `lm_eval` command, one request at a time."""
+    """The samples of the unmodified `lm_eval` command, one request at a time."""
     model = {"model": endpoint.model, "base_url": f"{endpoint.url}/v1/completions", "num_concurrent": 1}
     model |= {"tokenizer": str(endpoint.tokenizer_folder()), "tokenizer_backend": "huggingface"}
     command = [str(Path(sys.executable).with_name("lm_eval")), "--model", "local-completions", "--log_samples"]
@@ -43,7 +43,8 @@ def by_the_command_line(endpoint, questions, folder):
     offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(folder / "cache")}
     subprocess.run(command, check=True, env=offline, capture_output=True, timeout=300)
     (path,) = folder.rglob("samples_*.jsonl")
-    return {(row := json.loads(line))["doc_id"]: row["acc"] for line in path.read_text().splitlines()}
+    rows = map(json.loads, path.read_text().splitlines())
+    return {f"ops_assistant/{row['doc_id']}": row["acc"] for row in rows}
 
 
 @pytest.fixture(scope="module")

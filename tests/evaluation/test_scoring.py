@@ -9,7 +9,7 @@ import lm_eval
 import pytest
 
 from helpers.errors import NotMeasurable
-from helpers.evaluation.results import read_samples
+from helpers.evaluation.samples import read_samples
 from tests.plugins.records import KNOWLEDGE
 
 LM_EVAL = Path(lm_eval.__file__).parent / "tasks"
@@ -53,8 +53,11 @@ def test_gsm8k_is_scored_by_its_first_filter_or_the_one_that_is_named(server, me
     assert found.metric == ("exact_match,flexible-extract" if right else "exact_match,strict-match")
     assert (found.correct, found.n, found.score_kind, found.api) == (right, 6, "proportion", "chat")
     assert found.unparsed == 6 - right
-    scored = [row for row in read_samples(measure.folder / KNOWLEDGE.samples) if "score" in row]
-    assert len(scored) == 6
+    samples = read_samples(measure.folder / KNOWLEDGE.samples, found.metric)
+    assert [sample.status for sample in samples] == ["answered" if right else "unparsed"] * 6
+    both = {"exact_match,strict-match": 0.0, "exact_match,flexible-extract": 1.0}
+    asked = {found.metric: both[found.metric]} if "," in metric else both
+    assert all(sample.scores == asked for sample in samples), "each filter has its score"
 
 
 def test_the_number_of_worked_examples_is_the_yamls_own(server, measure, task):
@@ -204,8 +207,8 @@ def test_questions_of_one_topic_widen_the_interval_where_the_yaml_names_the_fiel
     assert (alone.clusters, alone.design_effect) == (0, 1.0)
     assert found.clusters == 4
     assert found.design_effect >= 1
-    logged = read_samples(measure.folder / KNOWLEDGE.samples)
-    assert {row["cluster"] for row in logged} == {"t0", "t1", "t2", "t3"}
+    logged = read_samples(measure.folder / KNOWLEDGE.samples, "acc")
+    assert {sample.cluster for sample in logged} == {"t0", "t1", "t2", "t3"}
 
 
 def test_what_the_yaml_says_of_guessing_wins_and_a_limit_makes_a_trial(measure, task):
@@ -222,7 +225,8 @@ def test_several_tasks_are_one_score_over_all_their_questions(measure, task, set
     found = measure(settings(task="both", include_path=made.include_path))
     assert (found.n, found.total) == (4, 4)
     assert found.chance == pytest.approx((0.25 + 0.5 + 0.25 + 0.1) / 4)
-    assert {row["task"] for row in read_samples(measure.folder / KNOWLEDGE.samples)} == {"first", "second"}
+    samples = read_samples(measure.folder / KNOWLEDGE.samples, found.metric)
+    assert {sample.id.split("/")[0] for sample in samples} == {"first", "second"}
 
 
 def test_a_group_whose_tasks_share_no_metric_is_refused_with_each_ones_own(server, measure, task, settings):

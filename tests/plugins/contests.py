@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from helpers.analysis.comparison import compare
 from helpers.analysis.recommendation import Needs, PriceList, decide
-from helpers.artifacts import Hardware, Percentiles
+from helpers.artifacts import Hardware, Percentiles, Sample
 from helpers.load_test import Settings, operating_point
 from helpers.load_test.repeating import stepped
 from helpers.load_test.saturation import marked
@@ -72,19 +72,20 @@ def answers(models, n, rng):
 
 
 def log(right, categories=1):
-    """What lm-eval would have logged."""
+    """The samples of questions with two options."""
     return [
-        {
-            "task": "t",
-            "doc_id": number,
-            "doc": {"id": f"q{number}", "category": f"c{number % categories}", "question": "?"},
-            "target": 0,
-            "arguments": [["?", " yes"], ["?", " no"]],
-            "filtered_resps": [[-1.0, False], [-2.0, False]],
-            "filter": "none",
-            "doc_hash": f"h{number}",
-            "acc": float(good),
-        }
+        Sample(
+            id=f"t/{number}",
+            digest=f"h{number}",
+            label=f"q{number}",
+            category=f"c{number % categories}",
+            input="?",
+            options=("yes", "no"),
+            expected="yes",
+            output="yes" if good else "no",
+            scores={"acc": float(good)},
+            status="answered",
+        )
         for number, good in enumerate(right)
     ]
 

@@ -1,4 +1,4 @@
-"""Records and per-question logs as a real run leaves them, made of the project's own questions."""
+"""Records and samples logs as a real run leaves them, made of the project's own questions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from helpers.artifacts import (
     LoadTest,
     OperatingPoint,
     Percentiles,
+    Sample,
     Selection,
 )
-from helpers.evaluation import results
+from helpers.evaluation import results, samples
 from helpers.load_test import command
 from helpers.records import join
 from helpers.runtime.workspace import ROOT
@@ -35,34 +36,31 @@ def questions(n=160):
 
 
 def a_sample(number, question, right, rng=None, task="ops_assistant"):
-    """One line as lm-eval logs it: log-likelihoods whose highest is the right choice, or is not."""
+    """One question, answered with the right option or with one of the others."""
     rng = rng or random.Random(number)
     wrong = rng.choice([index for index in range(4) if index != question["answer"]])
-    likelihoods = [[-rng.uniform(8, 20), False] for _ in range(4)]
-    likelihoods[question["answer"] if right else wrong] = [-rng.uniform(1, 4), False]
-    prompt = f"Question: {question['question']}\nAnswer:"
-    return {
-        "task": task,
-        "doc_id": number,
-        "doc": question,
-        "target": question["answer"],
-        "arguments": [[prompt, f" {choice}"] for choice in question["choices"]],
-        "resps": [[item] for item in likelihoods],
-        "filtered_resps": likelihoods,
-        "filter": "none",
-        "metrics": ["acc"],
-        "doc_hash": f"hash-{question['id']}",
-        "acc": 1.0 if right else 0.0,
-    }
+    choices = question["choices"]
+    return Sample(
+        id=f"{task}/{number}",
+        digest=f"hash-{question['id']}",
+        label=question["id"],
+        category=question["category"],
+        input=question["question"],
+        options=tuple(choices),
+        expected=choices[question["answer"]],
+        output=choices[question["answer"] if right else wrong],
+        scores={"acc": float(right)},
+        status="answered",
+    )
 
 
-def some_samples(share, n=160, seed=1):
+def some_samples(share, n=160, seed=1, task="ops_assistant"):
     rng = random.Random(seed)
-    return [a_sample(number, question, rng.random() < share, rng) for number, question in enumerate(questions(n))]
+    return [a_sample(number, row, rng.random() < share, rng, task) for number, row in enumerate(questions(n))]
 
 
-def write_samples(samples, path: Path) -> Path:
-    path.write_text("".join(json.dumps(sample) + "\n" for sample in samples), "utf-8")
+def write_samples(log, path: Path) -> Path:
+    samples.write_samples(log, path)
     return path
 
 
@@ -128,7 +126,7 @@ def a_sweep(slowness=1.0, *, rates=(1, 2, 4, 6, 8, 12, 16, 19), limit=100.0, non
 
 
 def an_evaluation(samples, *, digest="sha256:" + "d" * 64, task="ops_assistant", shots=0, when=START, failed=0):
-    correct = sum(int(sample["acc"]) for sample in samples)
+    correct = sum(int(sample.score) for sample in samples)
     return Evaluation(
         name="knowledge",
         task=task,

@@ -150,11 +150,8 @@ def test_where_it_is_from_is_there_and_closed(usual):
 
 def test_names_and_answers_from_strangers_are_text(tmp_path):
     def poison(log):
-        for sample in log:
-            sample["doc"] = sample["doc"] | {"question": HOSTILE, "category": HOSTILE[:20]}
-            sample["arguments"] = [
-                [prompt, f" {HOSTILE} {place}"] for place, (prompt, _) in enumerate(sample["arguments"])
-            ]
+        hostile = {"input": HOSTILE, "category": HOSTILE[:20], "expected": f"{HOSTILE} 0", "output": f"{HOSTILE} 1"}
+        log[:] = [sample.model_copy(update=hostile) for sample in log]
 
     _, _, page = written(tmp_path, names=("a<b>&\"' $\\frac{$", "$x$ </script>"), change=poison)
     assert HOSTILE in page.text

@@ -1,5 +1,3 @@
-from .answers import Answer as Answer
-from .answers import read_answers as read_answers
 from .comparing import compare as compare
 from .contract import MOST as MOST
 from .contract import Category as Category

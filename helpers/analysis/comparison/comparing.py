@@ -5,36 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from helpers.analysis.comparison.answers import Answer, Key, chance, clusters, read_answers
 from helpers.analysis.comparison.contract import Category, Comparison, Flip, Pair, Standing
 from helpers.analysis.comparison.grouping import choose
 from helpers.analysis.comparison.pairing import all_pairs
 from helpers.analysis.comparison.speed import speed
 from helpers.analysis.comparison.verdict import overall, standing_verdict
-from helpers.artifacts import Record
+from helpers.artifacts import Record, Sample
 from helpers.artifacts.accuracy import COVERAGE
 from helpers.errors import NotFound
+from helpers.evaluation.samples import chance, clusters, read_answers
 from helpers.statistics import above_chance, holm, mean_of_scores
 
-Answers = dict[Key, Answer]
+Answers = dict[str, Sample]
 
 
 def compare(
     records: Sequence[Record],
-    samples: Mapping[str, Path | Iterable[dict[str, Any]]],
+    samples: Mapping[str, Path | Iterable[Sample]],
     margin: float = 0.0,
     own: str = "",
     coverage: float = COVERAGE,
 ) -> Comparison:
-    """Compare the records that `choose` takes; `samples` gives each one's per-question log by record id.
+    """Compare the records that `choose` takes; `samples` gives each one's samples, or the log of them, by record id.
 
     Differences in accuracy of less than `margin` do not matter to the reader. `own` is the record of this run, if any,
     `coverage` the share of its questions that a version has to have answered.
 
     Every other record is listed in `not_compared` with the reason.
-    Raises NotFound where there is no record, ArtifactMissing where a per-question log is.
+    Raises NotFound where there is no record, ArtifactMissing where a samples log is.
     """
     if not records:
         raise NotFound(
@@ -104,15 +103,15 @@ def _standing(record: Record, answers: Answers, coverage: float) -> Standing:
     )
 
 
-def by_category(answers: Iterable[Answer], confidence: float = 0.95) -> list[Category]:
+def by_category(answers: Iterable[Sample], confidence: float = 0.95) -> list[Category]:
     """Return the score on each category with its interval, in the order of the names."""
-    groups: dict[str, list[Answer]] = {}
+    groups: dict[str, list[Sample]] = {}
     for answer in answers:
         groups.setdefault(answer.category, []).append(answer)
     return [_category(name, found, confidence) for name, found in sorted(groups.items())]
 
 
-def _category(name: str, answers: Sequence[Answer], confidence: float) -> Category:
+def _category(name: str, answers: Sequence[Sample], confidence: float) -> Category:
     scores = [answer.score for answer in answers]
     interval = mean_of_scores(scores, confidence, clusters(answers))
     return Category(name=name, score=min(math.fsum(scores) / len(scores), 1.0), n=len(scores), interval=interval)
@@ -123,15 +122,15 @@ def _flips(labels: Sequence[str], answers: Mapping[str, Answers]) -> Iterable[Fl
     if len(labels) < 2:
         return
     common = set.intersection(*(set(answers[label]) for label in labels))
-    rows = [{label: answers[label][key] for label in labels} for key in sorted(common)]
+    rows = [{label: answers[label][key] for label in labels} for key in answers[labels[0]] if key in common]
     differing = [row for row in rows if len({answer.correct for answer in row.values()}) > 1]
     for row in sorted(differing, key=lambda row: [not answer.correct for answer in row.values()]):
         question = row[labels[0]]
         yield Flip(
-            question=question.question,
+            question=question.label,
             category=question.category,
-            text=question.text,
+            text=question.input,
             expected=question.expected,
-            answers={label: answer.given for label, answer in row.items()},
+            answers={label: answer.output for label, answer in row.items()},
             correct={label: answer.correct for label, answer in row.items()},
         )

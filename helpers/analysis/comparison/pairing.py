@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from helpers.analysis.comparison.answers import Answer, Key, clusters
 from helpers.analysis.comparison.contract import MOST, Pair, Standing
 from helpers.analysis.comparison.verdict import detail, sentence
-from helpers.artifacts import Contract
+from helpers.artifacts import Contract, Sample
 from helpers.errors import NotFound
+from helpers.evaluation.samples import clusters
 from helpers.statistics import Paired, adjusted, effect_of, from_counts, from_scores
 
-Answers = Mapping[Key, Answer]
+Answers = Mapping[str, Sample]
 
 
 class Questions(NamedTuple):
@@ -74,7 +74,7 @@ def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], mar
 
 def _marks(answers: Mapping[str, Answers]) -> tuple[dict[str, Marks], Questions]:
     """Return how each version answered, and what was asked; the same question has the same text, too."""
-    found: dict[tuple[Key, str], Answer] = {}
+    found: dict[tuple[str, str], Sample] = {}
     for key, answer in (item for mine in answers.values() for item in mine.items()):
         if answer.cluster or (key, answer.digest) not in found:
             found[key, answer.digest] = answer

@@ -8,18 +8,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from helpers.analysis.comparison.answers import Answer, Key, clusters
 from helpers.analysis.comparison.grouping import asked_of, most_alike
-from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Record
+from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Record, Sample
 from helpers.artifacts.deployment import UNKNOWN
 from helpers.artifacts.record import AnyMeasurement
 from helpers.artifacts.speed import FIGURES, figures
+from helpers.evaluation.samples import clusters
 from helpers.statistics import Paired, adjusted, compare, holm, mean_interval, welch
 
 ORDER = ("performance", "format", "accuracy", "tools", "safety", "application")
 CONFIDENCE = 0.95  # of the tests of a tier together
 SPEED = ("requests_per_second", "ttft_p95_ms", "itl_p95_ms")
-Read = Callable[[Record, Evaluation], Mapping[Key, Answer]]
+Read = Callable[[Record, Evaluation], Mapping[str, Sample]]
 
 
 class Cell(Contract):
@@ -161,7 +161,7 @@ class _Scores:
         self.pairs: dict[tuple[str, str], Paired] = {pair: result for pair, result in tried.items() if result}
 
     @staticmethod
-    def _paired(mine: Mapping[Key, Answer], theirs: Mapping[Key, Answer]) -> Paired | None:
+    def _paired(mine: Mapping[str, Sample], theirs: Mapping[str, Sample]) -> Paired | None:
         common = [key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest]
         scores = [mine[key].score for key in sorted(common)], [theirs[key].score for key in sorted(common)]
         return compare(*scores, CONFIDENCE, clusters=clusters(mine[key] for key in sorted(common))) if common else None

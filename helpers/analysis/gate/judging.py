@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from helpers.analysis.comparison.answers import Answer, Key, clusters
 from helpers.analysis.gate.checks import Check, State, accuracy, speed
-from helpers.artifacts import Artifact, Evaluation, LoadTest, Record
+from helpers.artifacts import Artifact, Evaluation, LoadTest, Record, Sample
 from helpers.datasets.criteria import Criteria, Criterion, better
+from helpers.evaluation.samples import clusters
 from helpers.records.figures import Figure, figures, required
 from helpers.statistics import compare
 
 CONFIDENCE = 0.9  # of a two-sided interval, of which one end is looked at
-Answers = Mapping[Key, Answer]
+Answers = Mapping[str, Sample]
 AllAnswers = Mapping[str, Answers]  # by the evaluation's name
 
 
@@ -96,7 +96,7 @@ def _name(record: Record) -> str:
     return f"{record.selection.label} (record {record.record_id})"
 
 
-def _common(answers: tuple[Answers, Answers]) -> list[Key]:
+def _common(answers: tuple[Answers, Answers]) -> list[str]:
     """Return the questions that both answered, and that are the same for both."""
     mine, theirs = answers
     return [key for key in mine.keys() & theirs.keys() if mine[key].digest == theirs[key].digest]

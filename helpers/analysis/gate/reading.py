@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 from helpers import storage
-from helpers.analysis.comparison.answers import read_answers
 from helpers.analysis.gate.judging import AllAnswers, Answers
 from helpers.artifacts import Evaluation, Record
 from helpers.errors import ArtifactMissing
+from helpers.evaluation.samples import read_answers
 
 
 def read_record(path: Path) -> Record:

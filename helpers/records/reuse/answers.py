@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import Evaluation
 from helpers.errors import AssayError
-from helpers.evaluation.journal import greedy, kept_of, name_of
-from helpers.evaluation.results import read_samples
+from helpers.evaluation.samples import read_samples
 from helpers.evaluation.settings import Settings
 from helpers.records.reuse import files
 from helpers.records.reuse.archive import Archive
@@ -26,21 +24,24 @@ def collect(alike: str, settings: Settings, archive: Archive, folder: Path, scra
     The working folder's own evaluation counts too. Of two answers to one question the newer one is taken.
     """
     known: dict[str, list[Any]] = {}
-    for log, origin in _logs(alike, settings, archive, folder, scratch):
-        for name, answer in _answers(log):
+    for log, metric, origin in _logs(alike, settings, archive, folder, scratch):
+        for name, answer in _answers(log, metric):
             known.setdefault(name, [name, answer, origin])
     path = scratch / KNOWN
     path.write_text("".join(f"{json.dumps(item)}\n" for item in known.values()), "utf-8")
     return path
 
 
-def _logs(alike: str, settings: Settings, archive: Archive, folder: Path, scratch: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each log once, the newest first, with what its evaluation is called."""
+Log = tuple[Path, str, str]  # the file, its metric, what its evaluation is called
+
+
+def _logs(alike: str, settings: Settings, archive: Archive, folder: Path, scratch: Path) -> Iterator[Log]:
+    """Yield each log once, the newest first."""
     seen: set[str] = set()
     asked = {"answers_identity": alike, "subject": settings.task}
     if (own := _own(alike, settings.name, folder)) and not archive.withdrew(**asked):
         seen.add(own.files[own.samples])
-        yield folder / own.samples, f"the evaluation in {folder}"
+        yield folder / own.samples, own.metric, f"the evaluation in {folder}"
     for record in archive.records(**asked):
         for found in record.evaluations:
             digest = found.files.get(found.samples, "")
@@ -56,7 +57,7 @@ def _logs(alike: str, settings: Settings, archive: Archive, folder: Path, scratc
                 archive.note(error)
                 continue
             seen.add(digest)
-            yield scratch / found.samples, f"record {record.record_id} ({record.selection.label})"
+            yield scratch / found.samples, found.metric, f"record {record.record_id} ({record.selection.label})"
 
 
 def _own(alike: str, name: str, folder: Path) -> Evaluation | None:
@@ -69,14 +70,8 @@ def _own(alike: str, name: str, folder: Path) -> Evaluation | None:
     return found if found.answers_identity == alike and digest and digest == found.files.get(found.samples) else None
 
 
-def _answers(log: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the name of every question that was asked once and answered, as the journal names it, and the answer."""
-    for sample in read_samples(log):
-        facts = sample.get("replies") or [[]] * len(sample["resps"])
-        for arguments, answers, about in zip(sample["arguments"], sample["resps"], facts, strict=False):
-            if len(arguments) != 2 or len(answers) != 1 or not greedy(arguments):
-                continue
-            if isinstance(answers[0], list) and len(answers[0]) == 2 and not math.isnan(answers[0][0]):
-                yield name_of("loglikelihood", arguments), answers[0]
-            elif isinstance(answers[0], str) and about and sample["status"] != "empty":
-                yield name_of("generate_until", arguments), kept_of(answers[0], about[0])
+def _answers(log: Path, metric: str) -> Iterator[tuple[str, Any]]:
+    """Yield every request that was answered and would be answered the same again, as the journal names it."""
+    for sample in read_samples(log, metric):
+        if sample.reusable and sample.status != "empty":
+            yield from sample.replies.items()

@@ -6,10 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helpers.analysis.comparison.answers import read_answers
 from helpers.analysis.comparison.comparing import by_category
 from helpers.artifacts import FOLDER, Evaluation, Interval
-from helpers.evaluation.results import category_of, read_samples
+from helpers.evaluation.samples import read_samples
 from helpers.evaluation.told import NOT_SCORED, headline, not_scored
 from helpers.reporting.plots import style
 
@@ -28,7 +27,7 @@ class Row(NamedTuple):
 
 
 def accuracy_by_category(evaluation: Evaluation, folder: Path = FOLDER) -> Figure:
-    """Score with its interval, overall and by category, weakest category last; reads the per-question log."""
+    """Score with its interval, overall and by category, weakest category last; reads the samples log."""
     from matplotlib import pyplot
 
     rows = _rows(evaluation, folder / evaluation.samples)
@@ -53,13 +52,11 @@ def accuracy_by_category(evaluation: Evaluation, folder: Path = FOLDER) -> Figur
 
 def _rows(evaluation: Evaluation, log: Path) -> list[Row]:
     missing: dict[str, Counter[str]] = {}
-    for category, status in {
-        (sample["task"], sample["doc_id"]): (category_of(sample), sample.get("status", "answered"))
-        for sample in read_samples(log)
-    }.values():
-        missing.setdefault(category, Counter())[status] += 1
-    answers = read_answers(log, evaluation.metric).values()
-    parts = sorted(by_category(answers, evaluation.interval.confidence), key=lambda part: -part.score)
+    samples = read_samples(log, evaluation.metric)
+    for sample in samples:
+        missing.setdefault(sample.category, Counter())[sample.status] += 1
+    scored = [sample for sample in samples if sample.scores]
+    parts = sorted(by_category(scored, evaluation.interval.confidence), key=lambda part: -part.score)
     rows = [Row("all questions", evaluation.score, evaluation.interval, f"n = {evaluation.n}")]
     return rows + [Row(part.name, part.score, part.interval, _label(part.n, missing[part.name])) for part in parts]
 

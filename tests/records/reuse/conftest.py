@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,17 @@ from helpers.records import logbook, reuse
 from helpers.records.reuse import files, identity
 from helpers.registry import Registry, connect
 from tests.evaluation.conftest import little_patience, questions, server, settings, tokenizer
-from tests.plugins.records import CHAT, CHAT_REPEATS, KNOWLEDGE, a_sample, a_sweep, about, an_endpoint, an_evaluation
+from tests.plugins.records import (
+    CHAT,
+    CHAT_REPEATS,
+    KNOWLEDGE,
+    a_sample,
+    a_sweep,
+    about,
+    an_endpoint,
+    an_evaluation,
+    write_samples,
+)
 from tests.plugins.records import questions as rows
 
 __all__ = ["little_patience", "questions", "server", "settings", "tokenizer"]
@@ -60,7 +69,7 @@ def measured(folder: Path, selection: Selection, endpoint: Endpoint, load, task,
     for name in (*LOADS, KNOWLEDGE.results):
         (folder / name).write_text(f"{name} of {folder}\n")
     samples = [a_sample(number, row, number < share * 10) for number, row in enumerate(rows(10))]
-    (folder / KNOWLEDGE.samples).write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    write_samples(samples, folder / KNOWLEDGE.samples)
     sweep = a_sweep().model_copy(
         update={
             "identity": identity.of_sweep(load, endpoint),
