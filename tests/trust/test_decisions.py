@@ -15,8 +15,9 @@ from helpers.registry import connect
 from helpers.registry.history import Decision
 from helpers.runtime import keys, signing
 from helpers.runtime.workspace import ROOT
-from tests.trust.conftest import DIGEST, OTHER, a_version, other_key, text
+from tests.plugins.attackers import DIGEST, OTHER, a_version, attacker, other_key, registry, text
 
+__all__ = ["attacker", "registry"]
 REJECTED = "a flaw was found"
 
 

@@ -12,11 +12,11 @@ from helpers.artifacts import Record
 from helpers.errors import AssayError, DigestMismatch, EndpointUnreachable, InvalidInput, SignatureInvalid
 from helpers.records import reading, reuse
 from helpers.runtime import keys, signing
+from tests.plugins.attackers import other_key
 from tests.plugins.models import POLICY
 from tests.plugins.records import KNOWLEDGE
 from tests.records.reuse.conftest import little_patience, measured, one_run, questions, recorded, server, settings
 from tests.records.reuse.conftest import tokenizer as tokenizer
-from tests.trust.conftest import other_key
 
 __all__ = ["little_patience", "one_run", "questions", "recorded", "server", "settings", "tokenizer"]
 BETTER = 0.99
