@@ -18,11 +18,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientError, ClientResponseError, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientConnectionError,
+    ClientError,
+    ClientResponse,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    TCPConnector,
+)
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from helpers.errors import EndpointUnreachable
 from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, away, reason
+from helpers.evaluation.forwarding import FAILED
 from helpers.evaluation.journal import Journal, greedy, name_of
 from helpers.evaluation.reply import replies
 from helpers.evaluation.tokenizer import load_tokenizer
@@ -42,22 +51,25 @@ Answer = Any
 class Completions(LocalCompletionsAPI):
     """`local-completions` that survives single failures and keeps what was answered.
 
-    Without a tokenizer it generates only. Texts come back as `Reply`.
+    Without a tokenizer it generates only. Texts come back as `Reply`. It asks the server at `url` by way of `through`.
     """
 
     path = PATH
 
     def __init__(
-        self, *, url: str, tokenizer: Path | ServedTokenizer | None, journal: Journal, workers: int, **settings: Any
-    ) -> None:
+        self, *, url: str, through: str, tokenizer: Path | ServedTokenizer | None, journal: Journal, workers: int,
+        **settings: Any,
+    ) -> None:  # fmt: skip
         # More than one in flight selects lm-eval's asynchronous path, the only one overridden here.
         super().__init__(
-            base_url=url + self.path, tokenizer_backend=None, num_concurrent=max(workers, 2), max_retries=1, **settings
-        )
+            base_url=through + self.path, tokenizer_backend=None, num_concurrent=max(workers, 2), max_retries=1,
+            **settings,
+        )  # fmt: skip
         if tokenizer:
             self.tokenizer = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
             self.tokenizer_backend = "huggingface"
-        self.models_url, self.journal, self.workers = f"{url}/v1/models", journal, workers
+        self.models_url, self.journal, self.workers = f"{through}/v1/models", journal, workers
+        self.asked = url + self.path
         self.reasons: list[str] = []
         self.reused = 0
         self.request_seconds = 0.0
@@ -168,11 +180,12 @@ class Completions(LocalCompletionsAPI):
             return await self._post(session, payload), time.monotonic() - began
 
         return await patiently_async(
-            once, what=f"the server at {self.base_url}", do="See in its log why it does not answer", again=Passing()
+            once, what=f"the server at {self.asked}", do="See in its log why it does not answer", again=Passing()
         )
 
     async def _post(self, session: ClientSession, payload: Mapping[str, Any]) -> Any:
         async with session.post(self.base_url, json=payload, headers=self.header) as response:
+            _reached(response)
             if response.ok:
                 return await response.json()
             said = "" if response.status in (401, 403) else masked(await response.text())
@@ -188,23 +201,30 @@ class Completions(LocalCompletionsAPI):
         """Raise EndpointUnreachable where not this request but the server is at fault."""
         if isinstance(error, ClientResponseError) and error.status in (401, 403, 404):
             raise EndpointUnreachable(
-                f"The endpoint {self.base_url} answers {error.status} ({error.message}) for model {self.model}",
+                f"The endpoint {self.asked} answers {error.status} ({error.message}) for model {self.model}",
                 do=f"Check ENDPOINT_API_KEY and the served model name, then {partial.again()}",
             )
         gone: BaseException | None = error if away(error) else None
         try:
             if gone is None:
                 async with session.get(self.models_url, headers=self.header, timeout=ClientTimeout(total=5)) as found:
-                    gone = None if found.status < 500 else Unusable(f"HTTP {found.status} for {self.models_url}")
+                    _reached(found)
+                    gone = None if found.status < 500 else Unusable(f"HTTP {found.status} for /v1/models")
         except (ClientError, TimeoutError) as silent:
             gone = silent
         if gone is not None:
             crowded = isinstance(gone, ClientResponseError) and gone.status == 429
             do = "Lower NUM_CONCURRENT or wait for the quota" if crowded else "See in the server's log why"
             raise EndpointUnreachable(
-                f"The endpoint {self.base_url} stopped answering: {reason(gone)}",
+                f"The endpoint {self.asked} stopped answering: {reason(gone)}",
                 do=f"{do}, then {partial.again()}: it goes on from what was answered",
             ) from gone
+
+
+def _reached(response: ClientResponse) -> None:
+    """Raise ClientConnectionError where who forwards the requests did not reach the server."""
+    if told := response.headers.get(FAILED):
+        raise ClientConnectionError(told)
 
 
 def _texts(output: Any, seconds: float) -> list[Answer | None]:

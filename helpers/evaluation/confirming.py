@@ -9,6 +9,7 @@ from helpers.errors import ServerChanged, StoreFailed
 from helpers.evaluation.results import Files
 from helpers.runtime import partial
 from helpers.runtime.partial import Guard
+from helpers.runtime.sandbox import read_left
 
 SECONDS = 5.0  # between two looks at the server
 
@@ -28,7 +29,7 @@ class Confirming:
 
     def look(self) -> None:
         """Bring over what was answered up to now. Raises ServerChanged, and withholds what came since the last look."""
-        content = self.fresh.read_bytes()[self.done :] if self.fresh.exists() else b""
+        content = read_left(self.fresh, self.done) or b""
         whole = content[: content.rfind(b"\n") + 1]
         try:
             self.guard.check()

@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--num-fewshot", type=int, help="as the task says where not given")
     parser.add_argument("--tokenizer", type=Path, help="folder; for log-likelihoods, without it the server's own")
+    parser.add_argument("--through", help="who forwards the requests to that URL; without it they go there directly")
     parser.add_argument("--api", default="auto")
     parser.add_argument("--offers", type=json.loads, help="JSON: what the server has, and why not (serving.Offers)")
     parser.add_argument("--patience", type=float, default=patience.SECONDS, help="seconds for a server that is away")
@@ -107,7 +108,7 @@ def _measure(options: argparse.Namespace, handed: dict[str, Any], watch: Watch) 
     tokenizer: Path | ServedTokenizer | None = None
     if likelihoods:
         check_tokenizer(options.tokenizer, options.model)
-        tokenizer = options.tokenizer or ServedTokenizer(options.url, options.model)
+        tokenizer = options.tokenizer or ServedTokenizer(options.url, options.model, options.through)
     print(f"{options.task} is asked through {api} and scored by {measures[0].name}", flush=True)
     if any(_unheard(task.get_config("generation_kwargs") or {}) for task in tasks.values()):
         print("do_sample without a temperature asks for the likeliest answer: temperature 0 is sent", flush=True)
@@ -117,6 +118,7 @@ def _measure(options: argparse.Namespace, handed: dict[str, Any], watch: Watch) 
     ):
         model = (Chat if api == "chat" else Completions)(
             url=options.url,
+            through=options.through or options.url,
             tokenizer=tokenizer,
             journal=journal,
             workers=options.num_concurrent,
@@ -164,5 +166,5 @@ def _load(options: argparse.Namespace) -> Any:
 
 
 if __name__ == "__main__":
-    hold(sys.stdin.readline())  # the endpoint's key
+    hold(sys.stdin.readline())  # what lets this process ask
     sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from helpers.artifacts import now, write_atomic
 from helpers.errors import AssayError, InvalidInput, RegistryUnreachable
 from helpers.local.registry.listening import address, listen
 from helpers.registry import AttachedRecord, connect, housekeeping
+from helpers.registry.address import LOCAL_TOKEN
 from helpers.runtime import interrupts, processes, runs
 from helpers.runtime.environment import without_secrets
 from helpers.runtime.polling import wait_for
@@ -86,6 +88,15 @@ def _listener(port: int) -> socket.socket:
     raise RegistryUnreachable(f"Port {port or PORT} is not free on 127.0.0.1", do="Name another with --port")
 
 
+def _token() -> Path:
+    """Return the file with the registry's token, made where it is missing: for this account's eyes only."""
+    path = home() / LOCAL_TOKEN
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    return path
+
+
 def _start(port: int) -> processes.Running:
     log = home() / "logs" / "registry.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +104,7 @@ def _start(port: int) -> processes.Running:
     # then another's registry answers in its place.
     with log.open("ab") as file, _listener(port) as listener:
         url, given = address(listener), listener.fileno()
-        command = [sys.executable, "-m", "helpers.local.registry", "--fd", str(given)]
+        command = [sys.executable, "-m", "helpers.local.registry", "--fd", str(given), "--token-file", str(_token())]
         process = subprocess.Popen(
             [*command, "--database", str(home() / "registry.db")], stdout=file, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, pass_fds=[given], start_new_session=True,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from helpers.cluster import Cluster
 
 LOCAL, AUTO, SERVICE = "local", "auto", "service:"
+LOCAL_FILE, LOCAL_TOKEN = "registry.json", "registry.token"  # where `make up` says address and token
 PORTS = {"http": 80, "https": 443}
 NAMED = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # a Service
 DO_ADDRESS = "Give the registry as auto, local, https://host, http://host:port or service:NAME"
@@ -86,7 +87,7 @@ def check_form(address: str) -> None:
 def _local() -> str:
     if address := os.environ.get("REGISTRY_ADDRESS_LOCAL"):
         return address
-    path = home() / "registry.json"
+    path = home() / LOCAL_FILE
     try:
         return str(json.loads(path.read_text())["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -116,9 +117,12 @@ def _normal(address: str) -> str:
 def token_for(address: str) -> str:
     """Return the bearer token, or "" where there is none; raises InvalidParameter for an unreadable file.
 
-    REGISTRY_TOKEN, else the file named by REGISTRY_TOKEN_FILE, else the one named by KF_PIPELINES_SA_TOKEN_PATH, else
-    the service account's own. The last two are the pod's identity, so they never go over plain http.
+    The registry of this machine has its own, which goes nowhere else. For others: REGISTRY_TOKEN, else the file named
+    by REGISTRY_TOKEN_FILE, else the one named by KF_PIPELINES_SA_TOKEN_PATH, else the service account's own. The last
+    two are the pod's identity, so they never go over plain http.
     """
+    if _is_local(address):
+        return _read(home() / LOCAL_TOKEN, LOCAL_FILE)
     if token := os.environ.get("REGISTRY_TOKEN", "").strip():
         return token
     if path := os.environ.get("REGISTRY_TOKEN_FILE"):
@@ -129,6 +133,15 @@ def token_for(address: str) -> str:
     if in_pod() and account.token_file() and address.startswith("https://"):
         return account.service_account_token()
     return ""
+
+
+def _is_local(address: str) -> bool:
+    """Return whether this is the registry that `make up` started, with a token."""
+    try:
+        known = str(json.loads((home() / LOCAL_FILE).read_text())["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return known == address and (home() / LOCAL_TOKEN).is_file()
 
 
 def _read(path: Path, variable: str) -> str:

@@ -21,9 +21,12 @@ class ServedTokenizer:
 
     eos_token = eos_token_id = None
 
-    def __init__(self, url: str, model: str) -> None:
-        """Raises NotMeasurable where the server tokenizes nothing, EndpointUnreachable where it does not answer."""
-        self._url, self._model = url, model
+    def __init__(self, url: str, model: str, through: str | None = None) -> None:
+        """Ask by way of `through`, where requests are forwarded.
+
+        Raises NotMeasurable where the server tokenizes nothing, EndpointUnreachable where it does not answer.
+        """
+        self._url, self._model, self._through = url, model, through or url
         self._http = httpx.Client(headers=client.headers(), timeout=60)
         self._known = lru_cache(MOST_TEXTS)(self._ask)
         self("a")
@@ -42,7 +45,7 @@ class ServedTokenizer:
     def _ask(self, text: str, special: bool) -> tuple[int, ...]:
         body = {"model": self._model, "prompt": text, "add_special_tokens": special}
         answer = patiently(
-            lambda: client.post(self._url, PATH, body, http=self._http),
+            lambda: client.post(self._through, PATH, body, http=self._http),
             what=f"the server at {self._url}",
             do="Check that it runs",
             again=lambda error: isinstance(error, EndpointUnreachable),

@@ -34,7 +34,7 @@ def written(tmp_path):
         log = answers(set(wrong), 1280 - unanswered)
         record = a_record(name, samples=log, sweep=sweep(*ttft))
         evaluation = record.evaluation.model_copy(update={"failed": unanswered, "total": 1280})
-        record = holding(record, evaluation)
+        record = holding(record, evaluation).sealed()
         write_samples(log, folder / record.evaluation.samples)
         record.write(folder)
         return str(folder / "record.json")
@@ -67,7 +67,7 @@ def test_questions_that_the_candidate_was_never_asked_are_no_pass(written):
     path = Path(written("candidate", range(100), STEADY, 880))
     record = Record.model_validate_json(path.read_bytes())
     asked = record.evaluation.model_copy(update={"failed": 0, "total": 400})
-    path.write_text(holding(record, asked).model_dump_json())
+    path.write_text(holding(record, asked).sealed().model_dump_json())
     assert main([str(path), written("baseline", range(100), STEADY)]) == 2
 
 
@@ -103,7 +103,7 @@ def test_other_hardware_is_no_comparison_of_speed(written, capsys):
     path = Path(written("baseline", range(100), STEADY))
     record = Record.model_validate_json(path.read_bytes())
     elsewhere = record.endpoint.model_copy(update={"hardware": Hardware(type="H100", count=1)})
-    path.write_text(record.model_copy(update={"endpoint": elsewhere}).model_dump_json())
+    path.write_text(record.model_copy(update={"endpoint": elsewhere}).sealed().model_dump_json())
     assert main([written("candidate", range(100), STEADY), str(path)]) == 2
     assert "measured under another hardware" in capsys.readouterr().out
 
@@ -163,7 +163,7 @@ def test_scores_between_right_and_wrong_are_held_against_each_other_too(tmp_path
         (tmp_path / name).mkdir()
         record = a_record(name, samples=log, sweep=sweep(*STEADY))
         evaluation = record.evaluation.model_copy(update={"score_kind": "mean", "correct": None, "score": 0.5 - lost})
-        record = holding(record, evaluation)
+        record = holding(record, evaluation).sealed()
         write_samples(log, tmp_path / name / record.evaluation.samples)
         record.write(tmp_path / name)
         return str(tmp_path / name / "record.json")

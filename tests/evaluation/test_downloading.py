@@ -15,11 +15,11 @@ from tests.plugins.records import KNOWLEDGE
 
 TOKEN = "hf_canary-of-the-hub"
 NOSY = """
-import os, pathlib
+import os, sys
 
 def first(docs):
     from huggingface_hub import get_token
-    pathlib.Path("SEEN").write_text(f"{dict(os.environ)} {get_token()}")
+    print("SEEN", dict(os.environ), get_token(), file=sys.stderr)
     return docs
 """
 
@@ -59,22 +59,23 @@ def test_a_group_of_local_and_downloaded_data_is_asked_and_its_code_gets_no_toke
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     (tmp_path / "hub").mkdir()
     (tmp_path / "hub" / "token").write_text(TOKEN)
-    folder, seen = tmp_path / "group", tmp_path / "seen"
+    folder = tmp_path / "group"
     address = f"http://127.0.0.1:{web.server_address[1]}/rows.jsonl"
     written(
         folder,
         {
             "near.yaml": of({"test": "near.jsonl"}).replace("mine", "near") + "process_docs: !function nosy.first\n",
             "near.jsonl": rows(2),
-            "nosy.py": NOSY.replace("SEEN", str(seen)),
+            "nosy.py": NOSY,
             "far.yaml": of({"test": address}).replace("mine", "far") + "process_docs: !function nosy.first\n",
             "both.yaml": "group: both\ntask: [near, far]\naggregate_metric_list: [{metric: acc}]\n",
         },
     )
     found = evaluate(settings(task="both", include_path=folder), endpoint(), tmp_path / "artifacts")
     assert (found.n, found.failed) == (5, 0)
-    assert "PYTHONPATH" in seen.read_text()
-    assert TOKEN not in seen.read_text()
+    said = (tmp_path / "artifacts" / KNOWLEDGE.log).read_text()
+    assert "SEEN {'PATH'" in said
+    assert TOKEN not in said
     assert web.requests
     assert {authorization for _, authorization in web.requests} == {None}
     report = json.loads((tmp_path / "artifacts" / KNOWLEDGE.results).read_text())

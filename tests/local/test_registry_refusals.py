@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 def http() -> Iterator[httpx.Client]:
     """A registry with model 1, its version 2, and model artifact 1 of that version."""
     app = create_app(MEMORY)
-    with TestClient(app, base_url=f"http://registry{PREFIXES[0]}", raise_server_exceptions=False) as session:
+    with TestClient(app, base_url=f"http://127.0.0.1{PREFIXES[0]}", raise_server_exceptions=False) as session:
         session.post("/registered_models", json={"name": "a", "externalId": "e"})
         session.post("/model_versions", json={"name": "1", "registeredModelId": "1"})
         session.post("/model_versions/2/artifacts", json={"artifactType": "model-artifact", "name": "w", "uri": "u"})

@@ -6,10 +6,11 @@ import argparse
 import socket
 import sqlite3
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from helpers.errors import AssayError, InvalidInput, StoreFailed
-from helpers.local.registry.listening import address, listen
+from helpers.local.registry.listening import LOOPBACK, address, listen
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -39,14 +40,14 @@ def _read_token(path: Path | None) -> str:
     return token
 
 
-def serve(listener: socket.socket, database: Path, token: str) -> None:
+def serve(listener: socket.socket, database: Path, token: str, hosts: Collection[str]) -> None:
     """Serve until a signal ends it; raises StoreFailed for an unusable file."""
     import uvicorn
 
     from helpers.local.registry.app import create_app
 
     try:
-        app = create_app(database, token)
+        app = create_app(database, token, hosts=hosts)
     except (sqlite3.Error, OSError) as error:
         raise StoreFailed(f"Registry database {database}: {error}", do="Name another file with --database") from error
     # Requests that come before the loop runs wait in the socket's queue, so this is early enough.
@@ -62,7 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         given = None if arguments.fd is None else socket.socket(fileno=arguments.fd)
         listener = given or listen(arguments.host, arguments.port)
-        serve(listener, arguments.database, _read_token(arguments.token_file))
+        # Who listens on every address is known under names that nobody told.
+        hosts = () if arguments.host in ("0.0.0.0", "::") else (*LOOPBACK, arguments.host)
+        serve(listener, arguments.database, _read_token(arguments.token_file), hosts)
     except AssayError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,11 +1,16 @@
-"""The HTTP side: one set of routes under both prefixes, a bearer token where one is set, errors as JSON."""
+"""The HTTP side: one set of routes under both prefixes, a bearer token where one is set, errors as JSON.
+
+A web page that is open on the same machine gets nothing: what a browser sends on its behalf has an `Origin`, a foreign
+`Host` where a name was pointed here, or a body that is no application/json.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -20,14 +25,17 @@ from helpers.local.registry.bodies import (
     ARTIFACTS,
     MODEL,
     MODEL_ARTIFACT,
+    PACKET,
     VERSION,
     ApiError,
     Resource,
     bad_request,
     parse,
     parse_id,
+    too_large,
     validate,
 )  # fmt: skip
+from helpers.local.registry.listening import LOOPBACK
 from helpers.local.registry.store import Condition, Store, of_kinds, render
 
 HEALTH = "/readyz/health"
@@ -38,7 +46,15 @@ Query = Mapping[str, str]
 
 
 async def _read(request: Request) -> bytes:
-    return await request.body()
+    """Return the body, of which no more is read than MySQL would take."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a body has to be application/json")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > PACKET:
+            raise too_large()
+    return bytes(body)
 
 
 def _asked(request: Request) -> Query:
@@ -52,8 +68,13 @@ Body = Annotated[bytes, Depends(_read)]
 Asked = Annotated[Query, Depends(_asked)]
 
 
-def create_app(database: Path, token: str = "", prefixes: Sequence[str] = PREFIXES) -> FastAPI:
-    """Return the registry over `database`; with a token, everything but `HEALTH` asks for it."""
+def create_app(
+    database: Path, token: str = "", prefixes: Sequence[str] = PREFIXES, hosts: Collection[str] = LOOPBACK
+) -> FastAPI:
+    """Return the registry over `database`; with a token, everything but `HEALTH` asks for it.
+
+    `hosts` are the names under which it is known, none for any.
+    """
     store = Store(database)
 
     @asynccontextmanager
@@ -70,6 +91,7 @@ def create_app(database: Path, token: str = "", prefixes: Sequence[str] = PREFIX
     app.add_exception_handler(Exception, lambda _, error: _refuse(500, f"internal error: {type(error).__name__}"))
     if token:
         app.add_middleware(_BearerToken, token=token)
+    app.add_middleware(_NoPage, hosts=hosts)  # added last, asked first
     return app
 
 
@@ -232,3 +254,23 @@ class _BearerToken:
             await self.app(scope, receive, send)
         else:
             await _refuse(401, "a valid bearer token is needed")(scope, receive, send)
+
+
+class _NoPage:
+    """Refuses what a browser sends for a page, whoever's it is."""
+
+    def __init__(self, app: Asgi, hosts: Collection[str]) -> None:
+        self.app, self.hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if b"origin" in headers:
+            await _refuse(403, "no web page may use this registry")(scope, receive, send)
+        elif self.hosts and re.sub(r":\d+$", "", host) not in self.hosts:
+            await _refuse(421, "this registry is not known under that name")(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)

@@ -41,6 +41,11 @@ def too_long(column: str) -> ApiError:
     return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, message)
 
 
+def too_large() -> ApiError:
+    """Return the error for a body that MySQL does not take."""
+    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "Got a packet bigger than 'max_allowed_packet' bytes")
+
+
 @lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """Return the text without case and accents: equal results are one name for MySQL."""
@@ -89,7 +94,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     if b"\x00" in raw or b"\\u0000" in raw:
         raise bad_request("Request body contains null bytes which are not allowed")
     if len(raw) > PACKET:
-        raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "Got a packet bigger than 'max_allowed_packet' bytes")
+        raise too_large()
     try:
         body = json.loads(raw.decode(), parse_constant=_refuse_constant)
         json.dumps(body, ensure_ascii=False).encode()  # raises for half a character

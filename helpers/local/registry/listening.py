@@ -6,6 +6,8 @@ import socket
 
 from helpers.errors import InvalidInput
 
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 picks a free one. Raises InvalidInput where the address cannot be had."""

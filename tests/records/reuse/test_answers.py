@@ -181,14 +181,13 @@ def test_a_task_of_which_not_everything_is_known_is_taken_over_by_its_answers_al
     assert str(code) in said[0]
 
 
-def test_a_result_whose_code_looked_elsewhere_is_never_taken_over(stage, questions, tmp_path):
-    outside, code = tmp_path / "outside.txt", questions / "questions.py"
-    outside.write_text("first")
-    code.write_text(code.read_text() + f"open({str(outside)!r}).read()\n")
+def test_a_result_whose_code_used_the_network_is_never_taken_over(stage, questions, server):
+    code = questions / "questions.py"
+    code.write_text(code.read_text() + f"import urllib.request\nurllib.request.urlopen('{server.url}/').read()\n")
     found, _, said = stage()
     assert found.identity == ""
-    assert found.settings[ELSEWHERE] == str(outside)
-    assert str(outside) in said[-1]
+    assert found.settings[ELSEWHERE] == "the network"
+    assert "the network" in said[-1]
     assert stage("elsewhere")[0].taken_from == ""
 
 
