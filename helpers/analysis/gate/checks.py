@@ -9,7 +9,7 @@ from typing import Literal
 
 from helpers.analysis.comparison.common_load import AtLoad
 from helpers.artifacts import Contract
-from helpers.statistics import Paired
+from helpers.statistics import Paired, questions_within
 
 State = Literal["pass", "fail", "inconclusive"]
 
@@ -28,6 +28,9 @@ def accuracy(name: str, pair: Paired, allowed: float) -> Check:
     bounds = pair.interval
     seen = f"{pair.difference:+.3f} ({bounds.low:+.3f} to {bounds.high:+.3f}), {pair.n} questions, {pair.flips} flips"
     state = _state(-bounds.low, -bounds.high, allowed)
+    needed = questions_within(pair.error, pair.n, allowed, bounds.confidence) if state == "inconclusive" else None
+    if needed and needed > pair.n:
+        seen += f"; about {needed - pair.n:,} more questions would decide"
     return Check(name=name, allowed=f"at most {allowed:g} lost", seen=seen, state=state)
 
 
