@@ -25,7 +25,7 @@ pytest_plugins = [
 ]
 
 OURS = (
-    "REGISTRY", "STORE", "SOURCE_AWS", "OCI_", "HF_ENDPOINT", "HF_TOKEN", "SIGNING_", "SIGSTORE_",
+    "REGISTRY", "STORE", "SOURCE_AWS", "OCI_", "HF_ENDPOINT", "HF_TOKEN", "SIGNING_", "MEASURING_", "SIGSTORE_",
     "ENDPOINT_API_KEY", "KF_PIPELINES_SA_TOKEN_PATH", "KUBE",
 )  # fmt: skip
 

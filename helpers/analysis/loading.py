@@ -18,6 +18,7 @@ from helpers.artifacts.names import OWN
 from helpers.datasets.criteria import Criteria
 from helpers.errors import ArtifactMissing, InvalidCriteria, InvalidInput, NotFound
 from helpers.evaluation.samples import read_answers
+from helpers.records import reading
 from helpers.records.figures import required
 from helpers.registry import AttachedRecord, Registry
 from helpers.runtime import parameters
@@ -116,5 +117,5 @@ def load(comparison: Comparison, registry: Registry, shown: Collection[str] = ()
 
 def _load(attached: AttachedRecord) -> Record:
     """Return the record with its own address among those of its raw files."""
-    record = Record.model_validate_json(storage.get(attached.uri))
+    record = reading.read(attached)
     return record.model_copy(update={"raw": {**record.raw, Record.filename: attached.uri}})

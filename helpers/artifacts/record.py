@@ -8,15 +8,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from helpers.artifacts import upgrading
+from helpers.artifacts import canonical, upgrading
 from helpers.artifacts.accuracy import Evaluation
 from helpers.artifacts.base import FOLDER, Artifact, Contract, Parameter
 from helpers.artifacts.deployment import Endpoint, Selection
-from helpers.artifacts.measurement import measurements_in
+from helpers.artifacts.measurement import DERIVED, measurements_in
 from helpers.artifacts.names import OwnName
 from helpers.artifacts.speed import LoadTest
 from helpers.errors import ArtifactMissing, OtherRun
 
+# What is no content: where it lies, which run hands it on, and what was decided on it, which is signed for itself.
+OUTSIDE = ("record_id", "digest", "raw", "run", "approval")
 UNVERIFIED = " (unverified)"  # behind the name of an endpoint that existed before
 
 
@@ -38,7 +40,12 @@ class Record(Artifact):
 
     schema_version: Literal[2] = 2
     record_id: str = Field(
-        pattern=r"^[0-9a-f]{16}$", description="digest of the content below: the same content, the same id"
+        pattern=r"^[0-9a-f]{16}$", description="the first digits of `digest`: the same content, the same id"
+    )
+    digest: str = Field(
+        default="",
+        pattern=r"^(sha256:[0-9a-f]{64})?$",
+        description="over all of it but `OUTSIDE`, recomputed by whoever reads it; empty in records of before",
     )
     purpose: Literal["baseline", "use-case"]
     use_case: OwnName
@@ -54,6 +61,7 @@ class Record(Artifact):
     versions: dict[str, str]
     settings: dict[str, Parameter]
     raw: dict[str, str] = Field(description="raw file -> its URI in the store")
+    raw_digests: dict[str, str] = Field(default={}, description="raw file -> its sha256; empty in records of before")
 
     @model_validator(mode="before")
     @classmethod
@@ -66,6 +74,24 @@ class Record(Artifact):
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"measurements: two are called {', '.join(sorted(twice))}")
         return self
+
+    @model_validator(mode="after")
+    def _is_what_its_digest_says(self) -> Self:
+        if self.digest and (self.digest, self.record_id) != self._known_by():
+            raise ValueError(f"somebody changed it: its content is {self._known_by()[0]}, not {self.digest}")
+        return self
+
+    def sealed(self) -> Self:
+        """Return the record with the digest and the id of its content."""
+        digest, record_id = self._known_by()
+        return self.model_copy(update={"digest": digest, "record_id": record_id})
+
+    def _known_by(self) -> tuple[str, str]:
+        # Without what is left at its default: a field that is added later changes no digest of before.
+        left_out: dict[str, Any] = {**dict.fromkeys(OUTSIDE, True), "measurements": {"__all__": set(DERIVED)}}
+        content = self.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+        digest = canonical.digest(content)
+        return digest, digest.removeprefix("sha256:")[:16]
 
     @property
     def load_tests(self) -> tuple[LoadTest, ...]:

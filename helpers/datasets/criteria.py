@@ -40,7 +40,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     QUALITY: {"tolerance": 0.02, "weight": 4},
     LATENCY: {"tolerance": "10%", "weight": 1},
     "chat.itl_p95_ms": {"tolerance": "10%"},
-    "chat.requests_per_second": {"tolerance": "10%"},
+    "chat.requests_per_second": {"tolerance": "10%", "weight": 1},
     COST: {"weight": 1},
 }
 
@@ -171,6 +171,7 @@ class Criteria(Contract):
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Criterion]
     coverage: float = Field(default=COVERAGE, gt=0, le=1, description="share of the questions that must be answered")
+    least: int = Field(default=1, ge=1, description="answered questions of each evaluation that an approval needs")
     _digest: str = PrivateAttr(default="")
     _places: dict[str, str] = PrivateAttr(default={})
     _default: bool = PrivateAttr(default=False)
@@ -180,7 +181,7 @@ class Criteria(Contract):
     def _named(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        return {name: said if name == "coverage" else (str(name), said) for name, said in given.items()}
+        return {name: said if name in ("coverage", "least") else (str(name), said) for name, said in given.items()}
 
     @property
     def lines(self) -> tuple[Criterion, ...]:

@@ -50,6 +50,12 @@ def digests(use_case: str) -> dict[str, str]:
     return found.digests() if found else {}
 
 
+def tasks(use_case: str) -> dict[str, str]:
+    """Return the task of each evaluation that the use case names, none for a word that names no folder."""
+    found = find_use_case(use_case)
+    return {name: each.task for name, each in found.evaluations.items()} if found else {}
+
+
 def workload(use_case: str, name: str, **given: Any) -> dict[str, Any]:
     """Return a load test's settings: what is given and not `auto`, and for the rest what the use case says of `name`.
 

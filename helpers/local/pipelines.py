@@ -16,13 +16,12 @@ from typing import Any
 import psutil
 
 from helpers.errors import StageFailed
-from helpers.ingestion.sealing.keys import make_own_key
 from helpers.local import pages
 from helpers.local.watching import Watch
 from helpers.pipelines import Pipeline
 from helpers.pipelines.data import Data
 from helpers.pipelines.values import check_values, stage_variables
-from helpers.runtime import interrupts, processes, runs
+from helpers.runtime import interrupts, keys, processes, runs
 from helpers.runtime.polling import wait_for
 from helpers.runtime.workspace import ROOT
 from helpers.serving.local import remove_owned
@@ -70,10 +69,9 @@ def short(folder: Path) -> Path:
 def local_environment(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters with this machine in the place of `auto`, which in a workbench would be the cluster.
 
-    A key to sign with is made where none is given.
+    Keys to sign with are made where none are given.
     """
-    if "SIGNING_KEY" not in os.environ:
-        make_own_key()
+    keys.make_own_keys()
     here = {name: "local" for name in PLACES if parameters.get(name) == "auto"}
     return {**parameters, **here}
 

@@ -1,4 +1,4 @@
-from .joining import decide as decide
+from .approving import decide as decide
 from .joining import git_commit as git_commit
 from .joining import join as join
 from .joining import same_results as same_results

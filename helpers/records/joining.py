@@ -1,9 +1,7 @@
-"""Join a measured version's results with their circumstances, and decide on it."""
+"""Join a measured version's results with their circumstances."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 import platform
@@ -12,20 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from helpers.artifacts import AnyMeasurement, Approval, Endpoint, Evaluation, LoadTest, Parameter, Record, Selection
+from helpers.artifacts import AnyMeasurement, Endpoint, Evaluation, LoadTest, Parameter, Record, Selection
 from helpers.artifacts.measurement import DERIVED
-from helpers.datasets.criteria import Criteria, Criterion
 from helpers.errors import DigestMismatch, OtherRun
-from helpers.records.figures import Figure, required
 from helpers.runtime import circumstances
 from helpers.runtime.workspace import ROOT
 
-# Where a thing lies or what a registry calls it does not change what was measured.
-_VARIES = {
-    "selection": {"uri", "registry", "registered_model_id", "model_version_id", "model_artifact_id", "reason", "run"},
-    "endpoint": {"url", "tokenizer", "expires", "handle", "auth", "kv_cache_gib", "run", "server", "settings"},
-}
-# The same of a measurement; and what follows from its other fields.
+# Of a measurement: where it lies and what it is called there do not change what was measured; nor what follows from it.
 _ASIDE = {
     *("run", "digest", "report", "repeats_report", "samples", "files", "identity", "answers_identity", "taken_from"),
     *DERIVED,
@@ -41,9 +32,10 @@ def join(
     use_case: str,
     use_case_files: dict[str, str] | None = None,
     raw: dict[str, str] | None = None,
+    raw_digests: dict[str, str] | None = None,
     settings: dict[str, Parameter] | None = None,
 ) -> Record:
-    """Return the record; the same measurements get the same id.
+    """Return the record; the same content gets the same id.
 
     Raises DigestMismatch where a file is about another model than the selection, OtherRun where another run wrote it.
     """
@@ -52,7 +44,7 @@ def join(
     ordered = tuple(sorted(measurements, key=lambda each: each.name))
     return Record(
         run=selection.run,
-        record_id=_identify(selection, endpoint, ordered, purpose, use_case),
+        record_id="0" * 16,
         purpose=purpose,
         use_case=use_case,
         use_case_files=use_case_files or {},
@@ -65,7 +57,8 @@ def join(
         versions=_versions(endpoint, ordered),
         settings=settings or {},
         raw=raw or {},
-    )
+        raw_digests=raw_digests or {},
+    ).sealed()
 
 
 def _require_same(selection: Selection, found: Endpoint | AnyMeasurement) -> None:
@@ -77,20 +70,6 @@ def _require_same(selection: Selection, found: Endpoint | AnyMeasurement) -> Non
         )
     if found.run != selection.run:
         raise OtherRun(f"{found.file} is of run {found.run}, selection.json of run {selection.run}", do=do)
-
-
-def _identify(
-    selection: Selection, endpoint: Endpoint, measurements: Sequence[AnyMeasurement], purpose: str, use_case: str
-) -> str:
-    content = {
-        "purpose": purpose,
-        "use_case": use_case,
-        "selection": selection.model_dump(mode="json", exclude=_VARIES["selection"]),
-        "endpoint": endpoint.model_dump(mode="json", exclude=_VARIES["endpoint"]),
-        "measurements": _measured(measurements),
-    }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _measured(measurements: Sequence[AnyMeasurement]) -> list[dict[str, Any]]:
@@ -129,6 +108,7 @@ def summary(record: Record) -> dict[str, Parameter]:
     return _known(
         {
             "record_id": record.record_id,
+            "digest": record.digest or None,
             "purpose": record.purpose,
             "use_case": record.use_case,
             "measurements": ",".join(each.name for each in record.measurements),
@@ -182,39 +162,3 @@ def _properties(record: Record, measurement: AnyMeasurement) -> Iterator[tuple[s
         yield "answers_identity", measurement.answers_identity or None
     if isinstance(measurement, LoadTest):
         yield "operating_point", measurement.operating_point.reason
-
-
-def decide(record: Record, criteria: Criteria) -> Approval:
-    """Return approved or rejected with a reason for each `must`; the value decides, its interval is told too.
-
-    Without an operating point nothing is approved. Raises InvalidCriteria for a line about what nothing measures.
-    """
-    found = required(criteria, record)
-    checks = [_must(line, found[line.name]) for line in criteria.musts]
-    checks += [
-        (False, f"No operating point: {each.operating_point.reason}") for each in record.load_tests if not each.headline
-    ]
-    passed = all(good for good, _ in checks)
-    return Approval(state="approved" if passed else "rejected", reasons=tuple(reason for _, reason in checks))
-
-
-def _must(line: Criterion, figure: Figure) -> tuple[bool, str]:
-    assert line.must, "asked of lines with a must only"
-    if figure.value is None:
-        return False, f"{line.name} was not measured at an operating point, so {line.must} cannot be checked"
-    good, reaches = line.must.holds(figure.value), ""
-    if isinstance(figure.measurement, LoadTest):
-        shown, about = f"{figure.value:.4g}", _load(figure.measurement)
-    else:
-        shown, about = f"{figure.value:.3f}", f"{figure.measurement.subject}, n = {figure.n}"
-    if bounds := figure.interval:
-        about += f", {bounds.confidence:.0%} interval {bounds.low:.3f} to {bounds.high:.3f}"
-        if good and not (line.must.holds(bounds.low) and line.must.holds(bounds.high)):
-            reaches = ", though the interval reaches beyond it"
-    return good, f"{line.name} is {shown} ({about}) and {'meets' if good else 'misses'} {line.must}{reaches}"
-
-
-def _load(load_test: LoadTest) -> str:
-    headline = load_test.headline
-    mean = f"mean of {headline.n} measurements " if headline and headline.n > 1 else ""
-    return f"{mean}at {headline.requests_per_second:.2f} requests/s" if headline else ""

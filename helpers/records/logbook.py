@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from helpers import records, storage
-from helpers.artifacts import Endpoint, Evaluation, Record, Selection, read_measurements
+from helpers.artifacts import AnyMeasurement, Endpoint, Evaluation, Record, Selection, read_measurements
 from helpers.artifacts.names import OWN
 from helpers.datasets.criteria import QUALITY, Criteria, load_criteria
-from helpers.errors import InvalidCriteria, InvalidInput
+from helpers.errors import DigestMismatch, InvalidCriteria, InvalidInput
 from helpers.ingestion.policy import Policy, load_policy
+from helpers.records import reading
+from helpers.records.approving import require_measured
 from helpers.records.catalog import pack_catalog, write_catalog
+from helpers.records.reuse.files import digests
 from helpers.records.standing import find_standing
 from helpers.registry import Registry
-from helpers.runtime import parameters
+from helpers.runtime import keys, parameters
 
 
 class Settings(parameters.Asking):
@@ -29,6 +32,7 @@ class Settings(parameters.Asking):
     use_case: str = Field(default="ops-assistant", pattern=OWN)
     use_case_files: dict[str, str] = Field(default={}, description="digest of each file of the use case, by its path")
     store: Annotated[str, parameters.held_by(storage.check_form)] = "local"
+    asked: dict[str, str] = Field(default={}, description="task of each evaluation that the use case names")
     decide_approval: bool = False
     policy: Path = Field(default=Path("policy.yaml"), description="known by its digest beside a decision")
     criteria: Path = Field(default=Path("datasets/baseline/criteria.yaml"), description="decide on the approval")
@@ -41,6 +45,9 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     A decision on the approval is made in any case, but by all of the questions only.
     """
     rules = _rules(settings) if settings.decide_approval else None
+    signs = keys.can_sign(keys.MEASURING)
+    if signs or settings.purpose == "baseline":
+        keys.signing_key(keys.MEASURING)  # what nobody signs is no baseline: told before anything is written
     joined = _join(settings, folder, rules)
     if joined.endpoint.target == "existing" and (rules or settings.purpose == "baseline"):
         raise InvalidInput(
@@ -50,18 +57,20 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     if rules and (why := ", ".join(_partial(joined, rules.criteria.coverage))):
         print(f"{joined.selection.label} is neither approved nor rejected: {why} decides nothing.")
         rules = None
+    if rules:
+        require_measured(joined, settings.asked, folder)
     record = find_standing(joined, registry) or joined
     if rules:
         record = record.model_copy(update={"approval": records.decide(record, rules.criteria)})
     if record.record_id == joined.record_id:
-        record = _write(record, settings, registry, folder)
+        record = _write(record, settings, registry, folder, signs)
     else:
         print(f"Record {record.record_id} of {record.selection.label} holds these results already and stands.")
         write_catalog(record, folder / "catalog")
     pack_catalog(folder / "catalog")
     if rules and record.approval:
         decided = (joined.selection.model_version_id, record.approval.state, record.approval.reasons)
-        registry.set_approval(*decided, **rules.digests)
+        registry.set_approval(*decided, record=record.record_id, record_digest=record.digest, **rules.digests)
     return record
 
 
@@ -103,6 +112,7 @@ def _join(settings: Settings, folder: Path, rules: Rules | None) -> Record:
         Selection.read(folder),
         Endpoint.read(folder),
         measurements,
+        raw_digests=_raw_digests(measurements, folder),
         purpose=settings.purpose,
         use_case=settings.use_case,
         use_case_files=settings.use_case_files,
@@ -110,7 +120,16 @@ def _join(settings: Settings, folder: Path, rules: Rules | None) -> Record:
     )
 
 
-def _write(record: Record, settings: Settings, registry: Registry, folder: Path) -> Record:
+def _raw_digests(measurements: Sequence[AnyMeasurement], folder: Path) -> dict[str, str]:
+    """Return the digest of each raw file. Raises DigestMismatch for one that changed since it was measured."""
+    found = digests(folder, [name for each in measurements for name in each.raw.values()])
+    for name, known in ((name, known) for each in measurements for name, known in each.files.items()):
+        if found.get(name) != known:
+            raise DigestMismatch(f"{folder / name} is not the file that was measured", do="Run its stage again")
+    return found
+
+
+def _write(record: Record, settings: Settings, registry: Registry, folder: Path, signs: bool) -> Record:
     """Write the record with its raw files; the registry comes last, so that a record which can be found is complete."""
     selection = record.selection
     place = f"{storage.resolve(settings.store)}/records/{selection.name}/{selection.version}/{record.record_id}"
@@ -121,6 +140,10 @@ def _write(record: Record, settings: Settings, registry: Registry, folder: Path)
     for path in write_catalog(record, folder / "catalog"):
         storage.put(path, f"{place}/catalog/{path.name}")
     uri = storage.put(record.model_dump_json(indent=2).encode(), f"{place}/{Record.filename}")
+    if signs:
+        reading.sign(record, uri)
+    else:
+        print(f"Nobody signed record {record.record_id}: there is no {keys.MEASURING.private}. It is never taken over.")
     found = (records.summary(record), records.summaries(record))
     registry.attach_record(selection.model_version_id, record.record_id, uri, *found)
     return record

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-
 from helpers import records, storage
 from helpers.artifacts import Record
 from helpers.errors import AssayError
+from helpers.records.reading import read_signed
 from helpers.registry import Registry
 
 
 def find_standing(joined: Record, registry: Registry) -> Record | None:
-    """Return this version's newest complete record with the same results, None where there is none to be had."""
+    """Return this version's newest complete and signed record with the same results, None where there is none."""
     identities = {each.identity for each in joined.measurements}
     if "" in identities:
         return None
@@ -21,9 +20,9 @@ def find_standing(joined: Record, registry: Registry) -> Record | None:
         if {figures.get("identity", "") for figures in entry.measurements.values()} != identities:
             continue
         try:
-            found = Record.model_validate_json(storage.get(entry.uri))
+            found = read_signed(entry)
             if records.same_results(found, joined) and all(map(storage.exists, found.raw.values())):
                 return found
-        except (AssayError, ValidationError):
+        except AssayError:
             continue  # what cannot be read does not stand
     return None

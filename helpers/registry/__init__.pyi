@@ -1,9 +1,10 @@
 from .client import Registry as Registry
 from .client import connect as connect
-from .decisions import Decision as Decision
 from .decisions import Verdict as Verdict
 from .decisions import Withdrawal as Withdrawal
 from .documents import Version as Version
+from .history import Decision as Decision
+from .history import History as History
 from .records import AttachedRecord as AttachedRecord
 from .selection import Candidate as Candidate
 from .shortlist import Constraints as Constraints

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers.errors import AssayError, InvalidInput, NotFound
+from helpers.errors import AssayError, InvalidInput, NotFound, SignatureInvalid
 from helpers.registry import AttachedRecord, Decision, Registry, Version, connect, housekeeping
+from helpers.registry.history import do_sign
 from helpers.runtime import interrupts, processes, runs
 from helpers.runtime.circumstances import account
 from helpers.runtime.workspace import ROOT
@@ -29,7 +30,10 @@ DECISIONS = {
 
 def main() -> int:
     """Do one thing and return the exit code: 0 done, 1 refused."""
-    arguments = _parser().parse_args()
+    words = sys.argv[1:]
+    if "--audit" in words:  # MODEL --audit, as one asks of a model
+        words = ["audit", *(word for word in words if word != "--audit")]
+    arguments = _parser().parse_args(words)
     try:
         registry = connect(arguments.registry, author=account())
         for line in arguments.do(registry, arguments):
@@ -64,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         own.set_defaults(do=do)
 
     command("list", _list, "all of it, or only models, records, runs or servers", more="*")
+    command("audit", _audit, "verify every signed decision on a model; 1 where one does not hold", "model")
     command("show", _show, "one thing with all that belongs to it", more="+")
     for name, told in DECISIONS.items():
         command(name, _decide, told, "model", "version")
@@ -79,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
     kinds: dict[str, Callable[[], Iterable[str]]] = {
-        "models": lambda: map(housekeeping.version_line, registry.versions()),
+        "models": lambda: map(housekeeping.version_line, registry.judged()),
         "records": lambda: map(housekeeping.record_line, registry.records(also_withdrawn=True)),
         "runs": lambda: [housekeeping.run_line(folder, run) for folder, run in runs.of(arguments.runs)],
         "servers": lambda: map(housekeeping.server_line, housekeeping.servers()),
@@ -117,10 +122,30 @@ def _show(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
 def _history(registry: Registry, version: Version) -> Iterable[str]:
     approval = version.properties.get("approval", "unknown")
     yield f"{version.name} {version.version} is {approval}{' and archived' if version.archived else ''}"
-    yield from (f"  {_decision_line(decision)}" for decision in registry.decisions(version.model_version_id))
+    history = registry.history(version.model_version_id)
+    yield from ([f"  doubtful: {history.doubt}"] if history.doubt else [])
+    yield from (f"  {_decision_line(link.decision)}" for link in history.decided if link.decision)
     yield from (f"  {part.line}" for part in housekeeping.parts(registry, [version]))
     for record in registry.records(version.name, version.version, also_withdrawn=True):
         yield f"  {housekeeping.record_line(record)}"
+
+
+def _audit(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    """Yield the chain of each version of a model. Raises SignatureInvalid at the end where one does not hold."""
+    registry.find(arguments.model, "")
+    doubtful = []
+    for version in (each for each in registry.versions() if each.name == arguments.model):
+        history, doubt = registry.audit(version)
+        yield f"{version.name} {version.version}: {len(history.links)} decisions{', doubtful' if doubt else ''}"
+        for link in history.links:
+            said = _decision_line(link.decision) if link.decision else link.fault
+            held = "  <- holds" if link is history.standing else ""
+            yield f"  {link.document}  {link.digest[:19] or 'no digest':<19}  {said}{held}"
+        if doubt:
+            doubtful.append(f"{version.name} {version.version}: {doubt}")
+            yield f"  {do_sign(version)}"
+    if doubtful:
+        raise SignatureInvalid("; ".join(doubtful), do="No stage uses such a version")
 
 
 def _decision_line(decision: Decision) -> str:

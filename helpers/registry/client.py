@@ -7,12 +7,21 @@ from typing import Any
 
 from helpers.artifacts import Selection
 from helpers.artifacts.deployment import UNKNOWN
-from helpers.errors import InvalidInput
-from helpers.registry import records
+from helpers.errors import InvalidInput, SignatureInvalid
+from helpers.registry import records, witness
 from helpers.registry import shortlist as _shortlist
 from helpers.registry.connection import Connection, open_connection
-from helpers.registry.decisions import Decision, Verdict, Withdrawal, add_verdict, list_decisions, list_verdicts
-from helpers.registry.documents import Version, list_versions, set_state
+from helpers.registry.decisions import Verdict, Withdrawal, add_verdict, list_verdicts
+from helpers.registry.documents import (
+    DOCUMENT,
+    VERSION_ID,
+    Version,
+    list_artifacts,
+    list_versions,
+    read_version,
+    set_state,
+)
+from helpers.registry.history import Decision, History, by_version, do_sign, judged, read_history
 from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
 from helpers.registry.selection import DO_INGEST, Candidate, confirm, read_selection, register_candidate
@@ -75,9 +84,14 @@ class Registry:
         """Return every version of every model with its properties."""
         return list_versions(self._connection)
 
+    def judged(self) -> list[Version]:
+        """Return every version with the approval that ModelOps has signed; `doubt` says why there is none."""
+        documents = by_version(list_artifacts(self._connection, DOCUMENT), VERSION_ID)
+        return [judged(version, documents.get(version.model_version_id, [])) for version in self.versions()]
+
     def shortlist(self, constraints: Constraints | None = None) -> list[Row]:
         """Return a row per version, the best first; `excluded` says why one does not meet the constraints."""
-        return _shortlist.shortlist(self.versions(), constraints or Constraints())
+        return _shortlist.shortlist(self.judged(), constraints or Constraints())
 
     def select(self, rows: Sequence[Row], name: str = "", version: str = "") -> Selection:
         """Return the named model or else the best match; raises ModelNotFound or NoMatch with the reasons."""
@@ -85,6 +99,8 @@ class Registry:
         found = read_selection(self._connection, row.name, row.model_version_id, reason)
         if found is None:
             raise InvalidInput(f"{row.label} has no model artifact", do=DO_INGEST)
+        if row.approval == "approved":
+            self.confirm(found, store=False)
         return found
 
     def attach_record(
@@ -111,19 +127,57 @@ class Registry:
         records.withdraw(self._connection, record.model_version_id, Withdrawal(record.record_id, by, reason))
 
     def set_approval(
-        self, version_id: str, state: str, reasons: Sequence[str], *, by: str = "", **digests: str
+        self,
+        version_id: str,
+        state: str,
+        reasons: Sequence[str],
+        *,
+        by: str = "",
+        policy_digest: str = "",
+        criteria_digest: str = "",
+        record: str = "",
+        record_digest: str = "",
     ) -> None:
-        """Set a version to candidate, approved or rejected, with the reasons for it.
+        """Sign that a version is candidate, approved or rejected, with the reasons for it.
 
-        `by` names the person who decides; empty, files do, known by `policy_digest` and `criteria_digest`. A person's
-        decision stands until a person decides "candidate", which hands back to the files. Raises InvalidInput for a
-        person's decision without a reason.
+        `by` names the person who decides; empty, files do, known by `policy_digest` and `criteria_digest`, on the
+        `record` of that `record_digest`. A person's decision stands until a person decides "candidate", which hands
+        back to the files. Raises InvalidInput for a person's decision without a reason and for a key that is not
+        trusted, SignatureInvalid where files would decide over a history that somebody else wrote.
         """
-        records.set_approval(self._connection, version_id, Decision(state, "; ".join(reasons), by, **digests))
+        decision = Decision(
+            state, "; ".join(reasons), by=by, policy_digest=policy_digest, criteria_digest=criteria_digest,
+            record=record, record_digest=record_digest,
+        )  # fmt: skip
+        records.set_approval(self._connection, version_id, decision)
+        version = read_version(self._connection, version_id)
+        if why := witness.keep(version, self._uri(version), self.history(version_id)):
+            print(f"The decision on {version.name} {version.version} is in the registry and not in the store: {why}")
+
+    def _uri(self, version: Version) -> str:
+        """Return where the version's files lie, "" where the registry says too little."""
+        try:
+            found = self.selection(version)
+        except InvalidInput:  # another tool's
+            return ""
+        return found.uri if found else ""
+
+    def audit(self, version: Version) -> tuple[History, str]:
+        """Return the history of a version and why it approves nothing, "" where it is whole, in its store too.
+
+        Raises StoreUnreachable or StoreFailed where the store cannot be asked.
+        """
+        history = self.history(version.model_version_id)
+        return history, history.doubt or witness.missing(version, self._uri(version), history)
+
+    def history(self, version_id: str) -> History:
+        """Return the decisions on a version as they are signed, and what is wrong with them."""
+        documents = list_artifacts(self._connection, DOCUMENT, version_id)
+        return read_history(read_version(self._connection, version_id), documents)
 
     def decisions(self, version_id: str) -> list[Decision]:
-        """Return every decision on a version, oldest first."""
-        return list_decisions(self._connection, version_id)
+        """Return every decision on a version that ModelOps has signed, oldest first."""
+        return [link.decision for link in self.history(version_id).decided if link.decision]
 
     def add_verdict(self, version_id: str, verdict: Verdict) -> None:
         """Keep what the regression gate found of a record, or that a person accepts it. Raises InvalidInput."""
@@ -149,6 +203,15 @@ class Registry:
         """Bring an archived version back into use."""
         set_state(self._connection, version.model_version_id, "LIVE")
 
-    def confirm(self, selection: Selection, *, require_approval: bool = True) -> None:
-        """Hold a selection against what the registry says now. Raises NotApproved, DigestMismatch or ModelNotFound."""
-        confirm(self.find(selection.name, selection.version), selection, require_approval=require_approval)
+    def confirm(self, selection: Selection, *, require_approval: bool = True, store: bool = True) -> None:
+        """Hold a selection against what the registry says now, and the approval against ModelOps' signature.
+
+        Without `store`, the registry's decisions are not held against those that the model's store has. Raises
+        NotApproved, SignatureInvalid, DigestMismatch, ModelNotFound, or what the store raises.
+        """
+        version = self.find(selection.name, selection.version)
+        if require_approval and not selection.is_endpoint:
+            doubt = self.audit(version)[1] if store else self.history(version.model_version_id).doubt
+            if doubt:
+                raise SignatureInvalid(f"{selection.label} is not approved: {doubt}", do=do_sign(version))
+        confirm(version, selection, require_approval=require_approval)

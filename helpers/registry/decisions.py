@@ -1,18 +1,18 @@
 """What people and policies decide: on a version, on a record (verdicts), and that a record was wrong (withdrawals).
 
-Every decision is kept as a document of its own, and a person's outlives the policy's.
+Every decision is signed and kept as a document of its own (`history`), and a person's outlives the policy's.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from helpers.artifacts import now
 from helpers.artifacts.deployment import UNKNOWN
-from helpers.errors import InvalidInput
+from helpers.errors import InvalidInput, SignatureInvalid, StoreFailed
 from helpers.registry.connection import Connection
 from helpers.registry.documents import (
     DECISION,
@@ -20,34 +20,22 @@ from helpers.registry.documents import (
     VERDICT,
     WITHDRAWAL,
     Document,
+    Version,
     list_artifacts,
     of_kind,
     post,
     properties_of,
-)  # fmt: skip
-from helpers.registry.properties import Property, decode, storable
+    read_version,
+)
+from helpers.registry.history import Decision, History, Link, do_sign, document_name, named, read_history
+from helpers.registry.properties import Property, ascii_text, storable
+from helpers.runtime import keys, signing
+from helpers.runtime.circumstances import account
 
 STATES = ("candidate", "approved", "rejected")
-SHOWN = ("approval", "approval_reasons", "approval_by")
+ROUNDS = 50
 VERDICTS = ("pass", "fail", "inconclusive", "first", "accepted")
 GOOD = ("pass", "first", "accepted")  # what later records are held against
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One decision on one version. `by` is a person's name; empty where files decided, whose digests it then has."""
-
-    state: str
-    reasons: str
-    by: str = ""
-    policy_digest: str = ""
-    criteria_digest: str = ""
-    decided_at: str = ""
-
-    def properties(self) -> dict[str, Property]:
-        """Return the decision as a document's properties; those of `SHOWN` appear on the version too."""
-        shown = dict(zip(SHOWN, (self.state, self.reasons, self.by), strict=True))
-        return storable({**shown, "policy_digest": self.policy_digest, "criteria_digest": self.criteria_digest})
 
 
 @dataclass(frozen=True)
@@ -80,50 +68,70 @@ def check(decision: Decision) -> None:
         raise InvalidInput(f"{decision.by}'s decision has no reason", do="Say why, in one sentence")
 
 
-def standing(documents: Sequence[Document]) -> Document | None:
-    """Return the decision that holds: a person's newest, unless it hands back to the policy by "candidate"."""
-    decisions = of_kind(documents, DECISION)
-    persons = [document for document in decisions if properties_of(document).get("approval_by")]
-    if persons and properties_of(persons[-1])["approval"] != "candidate":
-        return persons[-1]
-    return decisions[-1] if decisions else None
-
-
 def add_decision(connection: Connection, version_id: str, decision: Decision) -> None:
-    """Attach the decision, unless the newest one of the same kind says the same and still holds.
+    """Sign the decision and attach it, unless the newest one of the same kind says the same and still holds.
 
-    Raises InvalidInput for the approval of an endpoint.
+    Raises InvalidInput for the approval of an endpoint or a key that is not trusted, SignatureInvalid where files would
+    decide over a doubtful history: a person has to look into that.
     """
     check(decision)
-    shown = decode(connection.get("model_versions", version_id).get("customProperties"))
-    if decision.state == "approved" and shown.get("digest") == UNKNOWN:
-        raise InvalidInput(
-            f"Version {version_id} is the endpoint {shown.get('endpoint')}, whose weights are unknown",
-            do="Approve a version that came in through ingest_model",
-        )
-    if not _repeats(decision, list_artifacts(connection, DOCUMENT, version_id), shown):
-        _post(connection, version_id, f"{DECISION}{uuid.uuid4().hex}", decision.properties())
+    for _ in range(ROUNDS):  # again where another process was faster
+        version = read_version(connection, version_id)
+        if decision.state == "approved" and version.properties.get("digest") == UNKNOWN:
+            raise InvalidInput(
+                f"Version {version_id} is the endpoint {version.properties.get('endpoint')}, whose weights are unknown",
+                do="Approve a version that came in through ingest_model",
+            )
+        private = keys.signing_key(keys.MODEL_OPS)
+        history = read_history(version, list_artifacts(connection, DOCUMENT, version_id))
+        if history.faults and not decision.by:
+            what = f"{version.name} {version.version} cannot be decided on by files: {'; '.join(history.faults)}"
+            raise SignatureInvalid(what, do=do_sign(version))
+        said = _completed(decision, version, history)
+        if _repeats(said, history):
+            return
+        name, document = document_name(said.serial), signing.sign(said.payload(), private)
+        if post(connection, version_id, name, "", {**said.shown(), **document.fields()}):
+            return
+    raise StoreFailed(f"Others decide on version {version_id} all the time", do="Run this stage again")
 
 
-def _repeats(decision: Decision, documents: Sequence[Document], shown: dict[str, Property]) -> bool:
-    said, holds = decision.properties(), standing(documents)
-    same_kind = [
-        found for found in map(properties_of, of_kind(documents, DECISION))
-        if bool(found.get("approval_by")) == bool(decision.by)
-    ]  # fmt: skip
-    if holds is None or not same_kind or any(same_kind[-1].get(key, "") != value for key, value in said.items()):
+def _completed(decision: Decision, version: Version, history: History) -> Decision:
+    """Return the decision as it is signed: about this version, after the last one, over what is doubtful."""
+    before = history.decided[-1:]
+    model, number, digest = named(version)
+    return replace(
+        decision,
+        reasons=_kept("reasons", decision.reasons),
+        by=_kept("by", decision.by),
+        model=model,
+        version=number,
+        digest=digest,
+        account=ascii_text(account()),
+        decided_at=f"{now():%Y-%m-%dT%H:%M:%SZ}",
+        serial=1 + max((_number(link) for link in history.links), default=0),
+        previous=before[0].digest if before else "",
+        aside=tuple(link.document for link in history.links) if history.faults else (),
+    )
+
+
+def _kept(name: str, text: str) -> str:
+    """Return a text as the registry keeps it, so that what is signed is what is read back."""
+    return str(storable({name: text})[name])
+
+
+def _number(link: Link) -> int:
+    number = link.document.removeprefix(DECISION)
+    return int(number) if number.isdecimal() and len(number) == len("000001") else 0  # names of before are longer
+
+
+def _repeats(said: Decision, history: History) -> bool:
+    alike = [link.decision for link in history.chain if link.decision and bool(link.decision.by) == bool(said.by)]
+    standing = history.standing
+    if history.faults or not (standing and standing.decision and alike and alike[-1].says(said)):
         return False
-    overruled = bool(properties_of(holds).get("approval_by")) and not decision.by
-    return overruled or all(shown.get(key) == said[key] for key in SHOWN)
-
-
-def list_decisions(connection: Connection, version_id: str) -> list[Decision]:
-    """Return all decisions on a version, oldest first."""
-    documents = of_kind(list_artifacts(connection, DOCUMENT, version_id), DECISION)
-    return [
-        Decision(*_texts(document, (*SHOWN, "policy_digest", "criteria_digest", "decided_at")))
-        for document in documents
-    ]
+    overruled = bool(standing.decision.by) and not said.by
+    return not history.shown and (overruled or standing.decision.says(said))
 
 
 def add_verdict(connection: Connection, version_id: str, verdict: Verdict) -> None:

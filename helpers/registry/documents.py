@@ -25,6 +25,7 @@ class Version:
     model_version_id: str
     archived: bool
     properties: dict[str, Property]
+    doubt: str = ""  # why the approval that it shows is none, where that was looked into
 
 
 def list_versions(connection: Connection) -> list[Version]:
@@ -45,6 +46,12 @@ def _version(item: dict[str, Any], model: dict[str, Any]) -> Version:
         archived="ARCHIVED" in (item.get("state"), model.get("state")),
         properties=decode(item.get("customProperties")),
     )
+
+
+def read_version(connection: Connection, version_id: str) -> Version:
+    """Return one version. Raises NotFound."""
+    item = connection.get("model_versions", version_id)
+    return _version(item, connection.get("registered_models", item["registeredModelId"]))
 
 
 def list_artifacts(connection: Connection, kind: str, version_id: str = "") -> list[dict[str, Any]]:
@@ -71,9 +78,9 @@ def of_kind(documents: Sequence[Document], kind: str) -> list[Document]:
     return sorted(found, key=lambda document: int(document["id"]))
 
 
-def post(connection: Connection, version_id: str, name: str, uri: str, properties: Mapping[str, Property]) -> None:
-    """Attach a document to the version; the same name twice is one document."""
+def post(connection: Connection, version_id: str, name: str, uri: str, properties: Mapping[str, Property]) -> bool:
+    """Attach a document to the version; the same name twice is one document: return whether it was not there."""
     # A list of all artifacts does not say whose they are, so the document says it.
     marked = encode({**properties, VERSION_ID: version_id})
     body = {"artifactType": DOCUMENT, "name": name, "uri": uri, "state": "LIVE", "customProperties": marked}
-    connection.post("model_versions", version_id, "artifacts", body=body)
+    return connection.post("model_versions", version_id, "artifacts", body=body) is not None

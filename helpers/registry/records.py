@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from helpers.artifacts import upgrading
 from helpers.errors import InvalidInput, StoreFailed
 from helpers.registry.connection import Connection
-from helpers.registry.decisions import SHOWN, Decision, Withdrawal, add_decision, add_withdrawal, standing, withdrawn
+from helpers.registry.decisions import Withdrawal, add_decision, add_withdrawal, withdrawn
 from helpers.registry.documents import (
+    DECISION,
     DOCUMENT,
     MEASUREMENT,
     RECORD,
@@ -27,7 +28,9 @@ from helpers.registry.documents import (
     of_kind,
     post,
     properties_of,
+    read_version,
 )
+from helpers.registry.history import APPLIED, Decision, read_history
 from helpers.registry.properties import (
     LONGEST_URI,
     Property,
@@ -166,7 +169,7 @@ def converge(connection: Connection, version_id: str) -> None:
         current = connection.get("model_versions", version_id)
         raw = current.get("customProperties") or {}
         have = decode(raw)
-        wanted = derive(documents, have)
+        wanted = derive(documents, have) | _decided(connection, version_id, documents, have)
         if wanted == have:
             return
         changed = {name for name in {*wanted, *have} if wanted.get(name) != have.get(name)}
@@ -186,13 +189,22 @@ def derive(documents: Sequence[Document], properties: Mapping[str, Property]) ->
         wanted = {name: value for name, value in wanted.items() if not _derived(name)}
     newest = _newest([record for record in records if record["record_id"] not in gone], measured)
     wanted |= {f"{place}{key}": value for place, found in newest.items() for key, value in found.items()}
-    decision = standing(documents)
-    # Once applied, a decision is not applied again: a person may have changed it in the dashboard since.
-    if decision and wanted.get("approval_decision") != decision["name"]:
-        decided = properties_of(decision)
-        wanted |= {key: decided.get(key, "") for key in SHOWN}
-        wanted["approval_decision"] = decision["name"]
     return wanted
+
+
+def _decided(
+    connection: Connection, version_id: str, documents: Sequence[Document], have: Mapping[str, Property]
+) -> dict[str, Property]:
+    """Return what the version is to show of the decision that holds; nothing where the history is doubtful.
+
+    Once applied, a decision is not applied again: what somebody changed since stays to be seen, and approves nothing.
+    """
+    if not of_kind(documents, DECISION):
+        return {}
+    link = read_history(read_version(connection, version_id), documents).standing
+    if link is None or link.decision is None or have.get(APPLIED) == link.document:
+        return {}
+    return {**link.decision.shown(), APPLIED: link.document}
 
 
 def _derived(name: str) -> bool:

@@ -160,13 +160,13 @@ def _row(version: Version, constraints: Constraints) -> Row:
         model_version_id=version.model_version_id,
         excluded="archived" if version.archived else "",
     )
-    reasons = (row.excluded, *_reasons(row, constraints))
+    reasons = (row.excluded, *_reasons(row, constraints, version.doubt))
     return Row(**{**asdict(row), "excluded": "; ".join(filter(None, reasons))})
 
 
-def _reasons(row: Row, wanted: Constraints) -> Iterator[str]:
+def _reasons(row: Row, wanted: Constraints, doubt: str) -> Iterator[str]:
     if wanted.only_approved and row.approval != "approved":
-        yield f"not approved ({row.approval})"
+        yield f"not approved ({doubt or row.approval})"
     if wanted.licenses and row.license.lower() not in {name.lower() for name in wanted.licenses}:
         yield f"license {row.license} not allowed"
     least = wanted.min_baseline_accuracy

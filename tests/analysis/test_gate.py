@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from numpy.random import default_rng
 
 from helpers.analysis.gate.__main__ import NOT_JUDGED, main
-from helpers.analysis.gate.checks import speed
+from helpers.analysis.gate.checks import accuracy, speed
 from helpers.artifacts import Hardware, Record
+from helpers.statistics import from_counts
 from tests.plugins.records import a_record, a_sample, a_sweep, holding, questions, write_samples
 
 
@@ -34,7 +37,7 @@ def written(tmp_path):
         log = answers(set(wrong), 1280 - unanswered)
         record = a_record(name, samples=log, sweep=sweep(*ttft))
         evaluation = record.evaluation.model_copy(update={"failed": unanswered, "total": 1280})
-        record = holding(record, evaluation)
+        record = holding(record, evaluation).sealed()
         write_samples(log, folder / record.evaluation.samples)
         record.write(folder)
         return str(folder / "record.json")
@@ -67,7 +70,7 @@ def test_questions_that_the_candidate_was_never_asked_are_no_pass(written):
     path = Path(written("candidate", range(100), STEADY, 880))
     record = Record.model_validate_json(path.read_bytes())
     asked = record.evaluation.model_copy(update={"failed": 0, "total": 400})
-    path.write_text(holding(record, asked).model_dump_json())
+    path.write_text(holding(record, asked).sealed().model_dump_json())
     assert main([str(path), written("baseline", range(100), STEADY)]) == 2
 
 
@@ -77,6 +80,22 @@ def test_a_mistyped_line_is_no_verdict(given, capsys):
         main(given)
     assert ended.value.code == NOT_JUDGED not in (0, 1, 2)
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("share", "allowed"), [(0.1, 0.02), (0.3, 0.05)])
+def test_an_open_check_says_how_many_more_questions_decide_it_four_times_in_five(share, allowed):
+    """Two equally good models that differ on a share of the questions; the published formula is 6.18 share / loss^2."""
+    few = from_counts(0, round(100 * share), round(100 * share), 200, 0.9)
+    told = accuracy("acc", few, allowed)
+    assert told.state == "inconclusive"
+    needed = 200 + int(re.search(r"about ([\d,]+) more", told.seen)[1].replace(",", ""))
+    assert needed == pytest.approx(6.18 * share / allowed**2, rel=0.12), "the error of few questions is a little wider"
+    rng, passed = default_rng(8), 0
+    for _ in range(400):
+        flips = rng.binomial(needed, share)
+        first = int(rng.binomial(flips, 0.5))
+        passed += accuracy("acc", from_counts(0, first, int(flips) - first, needed, 0.9), allowed).state == "pass"
+    assert 0.74 <= passed / 400 <= 0.88
 
 
 def test_lost_accuracy_fails(written, capsys):
@@ -103,7 +122,7 @@ def test_other_hardware_is_no_comparison_of_speed(written, capsys):
     path = Path(written("baseline", range(100), STEADY))
     record = Record.model_validate_json(path.read_bytes())
     elsewhere = record.endpoint.model_copy(update={"hardware": Hardware(type="H100", count=1)})
-    path.write_text(record.model_copy(update={"endpoint": elsewhere}).model_dump_json())
+    path.write_text(record.model_copy(update={"endpoint": elsewhere}).sealed().model_dump_json())
     assert main([written("candidate", range(100), STEADY), str(path)]) == 2
     assert "measured under another hardware" in capsys.readouterr().out
 
@@ -163,7 +182,7 @@ def test_scores_between_right_and_wrong_are_held_against_each_other_too(tmp_path
         (tmp_path / name).mkdir()
         record = a_record(name, samples=log, sweep=sweep(*STEADY))
         evaluation = record.evaluation.model_copy(update={"score_kind": "mean", "correct": None, "score": 0.5 - lost})
-        record = holding(record, evaluation)
+        record = holding(record, evaluation).sealed()
         write_samples(log, tmp_path / name / record.evaluation.samples)
         record.write(tmp_path / name)
         return str(tmp_path / name / "record.json")

@@ -39,7 +39,7 @@ def logged(registry, tmp_path):
         )
         log = write_samples(samples, folder / record.evaluation.samples)
         raw = {record.evaluation.samples: log.as_uri()}
-        record = record.model_copy(update={"raw": raw, "selection": selection})
+        record = record.model_copy(update={"raw": raw, "selection": selection}).sealed()
         uri = storage.put(record.model_dump_json().encode(), (folder / "record.json").as_uri())
         registry.attach_record(selection.model_version_id, record.record_id, uri, summary(record), summaries(record))
         if approved:

@@ -33,6 +33,7 @@ SECRETS = {
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "AWS_S3_BUCKET"), "none"
     ),
     "assay-signing": {"SIGNING_PUBLIC_KEY": "none"},
+    "assay-measuring": dict.fromkeys(("MEASURING_KEY", "MEASURING_PUBLIC_KEY"), "none"),
 }
 
 

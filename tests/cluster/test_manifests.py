@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from helpers.cluster.client import SET_UP
-from helpers.ingestion.sealing import keys
+from helpers.ingestion.sealing.keys import private_key
+from helpers.runtime.keys import MODEL_OPS
 from helpers.runtime.workspace import ROOT
 from helpers.storage.data_connection import KEYS
 from helpers.storage.data_connection import SECRET as STORE
@@ -54,7 +55,7 @@ def test_no_role_has_a_wildcard_and_none_may_watch_or_update(path):
             assert "*" not in rule["resources"] + rule["apiGroups"]
             if "secrets" in rule["resources"]:
                 assert rule["verbs"] == ["get"]
-                assert keys.SECRET not in rule["resourceNames"]
+                assert MODEL_OPS.secret not in rule["resourceNames"]
 
 
 # What a real API server said of the pipelines' account (Kubernetes 1.34, the operator's Role of August 2026).
@@ -118,7 +119,7 @@ def replace(item: dict, path: list[str], options: dict, value: str) -> None:
 
 
 def test_the_readme_names_each_secret_with_each_of_its_keys():
-    for name in (STORE, *KEYS.values(), keys.SECRET, keys.PRIVATE, keys.PUBLIC):
+    for name in (STORE, *KEYS.values(), *MODEL_OPS[1:4]):
         assert name in README
 
 
@@ -130,4 +131,4 @@ def test_the_readmes_key_pair_is_one_that_signs(tmp_path, monkeypatch):
         subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, check=True, capture_output=True)
     monkeypatch.setenv("SIGNING_KEY", (tmp_path / "signing.key").read_text())
     monkeypatch.setenv("SIGNING_PUBLIC_KEY", (tmp_path / "signing.pub").read_text())
-    assert keys.private_key(shipped_policy()).startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert private_key(shipped_policy()).startswith(b"-----BEGIN PRIVATE KEY-----")

@@ -16,6 +16,7 @@ from helpers.errors import InvalidInput, InvalidPolicy, SignatureInvalid, StageF
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.sealing import BOM, DOCUMENTS, FACTS, SUMS, keys, seal
 from helpers.ingestion.sealing.signing import SIGNATURE, sign, signed_files, signer_name
+from helpers.runtime.keys import fingerprint, new_key, public_half
 from helpers.runtime.workspace import home
 from tests.plugins.packages import FACTS as KNOWN
 from tests.plugins.packages import model_folder, package, shipped_policy
@@ -24,8 +25,8 @@ FILES = {"model.safetensors": "a" * 64}
 
 
 def new_pair():
-    private = keys._new_key()
-    return private.decode(), keys._public_half(private).decode()
+    private = new_key()
+    return private.decode(), public_half(private).decode()
 
 
 def stock_verify(folder, public):
@@ -67,7 +68,7 @@ def test_the_key_pair_is_made_on_first_use_for_its_owner_alone():
     path = home() / "keys" / "signing.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert name == keys.fingerprint((home() / "keys" / "signing.pub").read_bytes()) == signer_name(shipped_policy())
+    assert name == fingerprint((home() / "keys" / "signing.pub").read_bytes()) == signer_name(shipped_policy())
     assert {item.name for item in path.parent.iterdir()} == {"signing.key", "signing.pub"}
 
 
@@ -103,7 +104,7 @@ def test_a_pod_makes_no_key_and_says_which_secret_is_missing(monkeypatch):
 def test_the_environments_key_signs_where_its_public_half_is_trusted(monkeypatch, tmp_path):
     private, public = new_pair()
     monkeypatch.setenv("SIGNING_KEY", private)
-    with pytest.raises(SignatureInvalid, match="No signature is trusted on this machine"):
+    with pytest.raises(SignatureInvalid, match="No signature of ModelOps is trusted on this machine"):
         signer_name(shipped_policy())
     monkeypatch.setenv("SIGNING_PUBLIC_KEY", public)
     assert signed_files(sign("tiny", FILES, shipped_policy()), shipped_policy(), "tiny") == FILES
@@ -139,7 +140,7 @@ def test_keys_that_are_none_are_named_without_being_shown(monkeypatch):
 
 
 def test_a_machine_that_only_serves_needs_a_public_key_and_makes_none():
-    with pytest.raises(SignatureInvalid, match="No signature is trusted on this machine"):
+    with pytest.raises(SignatureInvalid, match="No signature of ModelOps is trusted on this machine"):
         signed_files(b"{}", shipped_policy(), "tiny")
     assert not (home() / "keys").exists()
 

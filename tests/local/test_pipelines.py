@@ -12,10 +12,11 @@ from helpers.datasets import load_use_case
 from helpers.datasets.criteria import LATENCY, load_criteria
 from helpers.errors import InvalidInput
 from helpers.ingestion.policy import load_policy
-from helpers.ingestion.sealing.keys import make_own_key, private_key
+from helpers.ingestion.sealing.keys import private_key
 from helpers.local.pipelines import local_environment
 from helpers.local.run_pipeline import headline
 from helpers.pipelines import Pipeline, names
+from helpers.runtime.keys import make_own_keys
 from helpers.runtime.workspace import ROOT
 from tests.plugins.models import BASELINE, POLICY
 from tests.plugins.records import a_record
@@ -42,7 +43,7 @@ def test_a_local_run_in_a_workbench_signs_with_the_workbenchs_own_key(monkeypatc
     policy = load_policy(POLICY)
     with pytest.raises(InvalidInput, match="This pod has no SIGNING_KEY"):
         private_key(policy)
-    make_own_key()
+    make_own_keys()
     assert private_key(policy).startswith(b"-----BEGIN")
 
 

@@ -69,11 +69,11 @@ class Finished:
     canaries: dict[str, str]
 
 
-def key_pair():
+def key_pair(name):
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()).decode()
     public = key.public_key().public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo).decode()
-    return {"SIGNING_KEY": private, "SIGNING_PUBLIC_KEY": public}
+    return {f"{name}_KEY": private, f"{name}_PUBLIC_KEY": public}
 
 
 def connection(bucket):
@@ -105,7 +105,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
     sample = ensure_samples(ROOT / ".assay" / "samples", [SMALL])[MODEL]  # a volume that is mounted in the node
     pipelines, store = new_bucket(s3_server), new_bucket(s3_server)
     data, secret = connection(store)
-    signing = key_pair()
+    signing = key_pair("SIGNING")
     pods = harness.Pods(
         image_environment,
         {
@@ -115,6 +115,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
             },
             "assay-store": data,
             "assay-signing": signing,
+            "assay-measuring": key_pair("MEASURING"),
         },
     )
     with (

@@ -293,7 +293,10 @@ def run_in_pods(write_runtime, s3_bucket, image_environment, tmp_path):
         "AWS_S3_ENDPOINT": s3_bucket.endpoint, "AWS_DEFAULT_REGION": KEYS["REGION"], "AWS_S3_BUCKET": s3_bucket.name
     }  # fmt: skip
     signing = dict.fromkeys(("SIGNING_KEY", "SIGNING_PUBLIC_KEY"), "not used")
-    secrets = {"pipelines-store": store, "assay-store": data, "assay-signing": signing}
+    measuring = dict.fromkeys(("MEASURING_KEY", "MEASURING_PUBLIC_KEY"), "not used")
+    secrets = {
+        "pipelines-store": store, "assay-store": data, "assay-signing": signing, "assay-measuring": measuring,
+    }  # fmt: skip
     pods = harness.Pods(lambda name: image_environment("stage"), secrets)
 
     def run(values, changed=None):

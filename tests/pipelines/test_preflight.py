@@ -78,6 +78,7 @@ def ready(kubernetes_api, s3_bucket: Bucket, registry_server, pipeline_server, m
     secret(api, "assay-store", connection)
     secret(api, "storage-config", {"assay-store": "{}"})
     secret(api, "assay-signing", {"SIGNING_KEY": CANARY, "SIGNING_PUBLIC_KEY": CANARY})
+    secret(api, "assay-measuring", {"MEASURING_KEY": CANARY, "MEASURING_PUBLIC_KEY": CANARY})
     secret(api, "assay-endpoint", {"ENDPOINT_API_KEY": CANARY})
     secret(api, "pipelines", {"AWS_ACCESS_KEY_ID": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY})
     storage = {"objectStorage": {"externalStorage": {"host": "s3"}}}
@@ -170,6 +171,19 @@ def test_what_is_read_is_one_line_each(ready, registry_server, capsys):
     ) in lines
 
 
+def test_a_project_of_ai_engineers_that_holds_the_key_of_model_ops_is_told_how_to_move_it(ready, check):
+    _, lines = check("--role", "ai-engineers")
+    told = lines["signing secret"]
+    assert [line.split()[0] for line in told] == ["fix", "ok"]
+    assert "SIGNING_KEY, which every node of this project can read" in told[0]
+    assert "oc create secret generic assay-signing -n evaluation" in told[0]
+    api_only = {"SIGNING_PUBLIC_KEY": CANARY}
+    ready.remove("Secret", "assay-signing")
+    secret(ready, "assay-signing", api_only)
+    assert [line.split()[0] for line in check("--role", "ai-engineers")[1]["signing secret"]] == ["ok"]
+    assert [line.split()[0] for line in check()[1]["signing secret"]] == ["fix"]
+
+
 def no_namespace(api: KubernetesApi) -> None:
     api.remove("Namespace", NAMESPACE)
 
@@ -202,6 +216,10 @@ def store_secret_without_a_region(api: KubernetesApi) -> None:
 
 def signing_key_empty(api: KubernetesApi) -> None:
     api.change("Secret", "assay-signing", {"data": {"SIGNING_KEY": ""}})
+
+
+def no_measuring_key(api: KubernetesApi) -> None:
+    api.remove("Secret", "assay-measuring")
 
 
 def wrong_bucket(api: KubernetesApi) -> None:
@@ -299,6 +317,7 @@ FAILURES = [
     (no_store_secret, "models' store", "KServe has no assay-store"),
     (store_secret_without_a_region, "store's secret", "lacks AWS_DEFAULT_REGION"),
     (signing_key_empty, "signing secret", "lacks SIGNING_KEY,"),
+    (no_measuring_key, "measuring key", "There is no Secret assay-measuring"),
     (wrong_bucket, "store", "Could not write s3://no-such-bucket/assay/preflight/"),
     (store_is_silent, "store", "Could not write s3://"),
     (not_labelled, "models' store", "oc label secret assay-store -n evaluation opendatahub.io/dashboard=true"),

@@ -22,6 +22,7 @@ SECRETS = {
     "pipelines-store": STORE,
     "assay-store": STORE | dict.fromkeys(("AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "AWS_S3_BUCKET"), "not used"),
     "assay-signing": dict.fromkeys(("SIGNING_KEY", "SIGNING_PUBLIC_KEY"), "not used"),
+    "assay-measuring": dict.fromkeys(("MEASURING_KEY", "MEASURING_PUBLIC_KEY"), "not used"),
 }
 SELECT = """
 import json, os, pathlib

@@ -33,16 +33,18 @@ STORE = {
     "STORE_AWS_BUCKET": ("assay-store", "AWS_S3_BUCKET"),
 }
 PUBLIC_KEY = {"SIGNING_PUBLIC_KEY": ("assay-signing", "SIGNING_PUBLIC_KEY")}
+MEASURERS = {"MEASURING_PUBLIC_KEY": ("assay-measuring", "MEASURING_PUBLIC_KEY")}  # whose results are taken over
 SECRETS = {
     "ingest_model": STORE | PUBLIC_KEY | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
-    "registry_lookup": STORE,  # data that are named as s3://…
+    "registry_lookup": STORE | PUBLIC_KEY,  # data that are named as s3://…, and whose approval counts
     "deploy_model": STORE | PUBLIC_KEY,
-    "guidellm_sweep": STORE | PUBLIC_KEY,  # a server that is gone is verified and served again
-    "lm_eval_task": STORE | PUBLIC_KEY,
-    "log_results": STORE,
+    "guidellm_sweep": STORE | PUBLIC_KEY | MEASURERS,  # a server that is gone is verified and served again
+    "lm_eval_task": STORE | PUBLIC_KEY | MEASURERS,
+    "log_results": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
     "compare_models": STORE,
-    "regression_gate": STORE,
+    "regression_gate": STORE | PUBLIC_KEY,
 }
+SIGNS = {("model-ops", "log_results"): {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")}}  # the approval
 
 
 EVALUATES = ("registry_lookup", "lm_eval_task")  # the first packs the files for the second
@@ -156,7 +158,8 @@ def test_outputs_are_single_files_with_names_of_their_own(path):
 def test_nodes_get_the_secrets_they_need_and_no_other(path):
     for node, parameters in nodes(path):
         given = {item["env_var"]: (item["name"], item["key"]) for item in parameters["kubernetes_secrets"]}
-        assert given == SECRETS.get(node["app_data"]["label"], {})
+        stage = Path(node["app_data"]["component_parameters"]["filename"]).stem
+        assert given == SECRETS.get(stage, {}) | SIGNS.get((path.stem, stage), {})
         # Elyra's own keys, from the runtime's secret, have these names.
         assert not given.keys() & {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 

@@ -58,7 +58,13 @@ def test_the_run_that_starts_is_the_pipeline_with_the_parameters(pipelines_api, 
     assert started.body["runtime_config"]["parameters"] == {"MODEL_NAME": "granite", "MIN_BASELINE_ACCURACY": 0.5}
     assert lines[0].startswith("MODEL_NAME=granite MIN_BASELINE_ACCURACY=0.5 (and as shipped: MODEL_VERSION=auto ")
     told = " ".join(lines)
-    for word in ("7 stages", "assay-signing, assay-store", "takes the token", "pipeline compiled", "pipeline uploaded"):
+    for word in (
+        "7 stages",
+        "assay-measuring, assay-signing, assay-store",
+        "takes the token",
+        "pipeline compiled",
+        "pipeline uploaded",
+    ):
         assert word in told
 
 
@@ -266,5 +272,5 @@ def test_what_was_uploaded_names_its_secrets_and_holds_none(pipelines_api, runti
         for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
         for item in executor["secretAsEnv"]
     }
-    assert names == {"pipelines-store", "assay-store", "assay-signing"}
+    assert names == {"pipelines-store", "assay-store", "assay-signing", "assay-measuring"}
     assert "cos-user" not in json.dumps(spec)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 
 import pytest
 
 from helpers.artifacts import Record
-from helpers.errors import DigestMismatch, OtherRun
+from helpers.errors import DigestMismatch, InvalidInput, OtherRun
 from helpers.records import decide, git_commit, join, summaries, summary
 from helpers.runtime.workspace import ROOT
 from tests.plugins.criteria import thresholds
@@ -32,13 +33,10 @@ def joined(selection=None, endpoint=None, sweep=None, evaluation=None, **more):
     return join(selection, endpoint or an_endpoint(selection), measured, **known | more)
 
 
-def test_the_same_measurements_get_the_same_id_wherever_they_lie(monkeypatch):
-    selection = a_selection()
-    first = joined(selection, raw={"a.json": "file:///here/a.json"})
-    monkeypatch.setenv("ASSAY_GIT_COMMIT", "0123abc")
-    moved = a_selection(uri="s3://bucket/model", registry="https://elsewhere", model_version_id="77")
-    second = joined(moved, an_endpoint(selection, url="http://other:1", tokenizer="/x", handle="pod"), raw={})
-    assert first.record_id == second.record_id
+def test_the_same_content_gets_the_same_id_wherever_its_raw_files_lie():
+    first, second = joined(raw={"a.json": "file:///here/a.json"}), joined(raw={})
+    assert (first.record_id, first.digest) == (second.record_id, second.digest)
+    assert first.digest.startswith(f"sha256:{first.record_id}")
 
 
 @pytest.mark.parametrize(
@@ -49,11 +47,25 @@ def test_the_same_measurements_get_the_same_id_wherever_they_lie(monkeypatch):
         {"sweep": a_sweep(1.01)},
         {"evaluation": an_evaluation(some_samples(0.6))},
         {"endpoint": an_endpoint(a_selection(), engine_args=("--dtype", "float32"))},
+        {"endpoint": an_endpoint(a_selection(), digest_verified=False)},
+        {"raw_digests": {"chat.json": "0" * 64}},
+        {"use_case_files": {"prompts.jsonl": "sha256:0"}},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_other_measurements_get_another_id(change):
     assert joined().record_id != joined(**change).record_id
+
+
+def test_one_edited_number_is_no_record_any_more(tmp_path):
+    path = joined().write(tmp_path)
+    content = json.loads(path.read_text())
+    content["measurements"][1]["score"] = 0.99
+    path.write_text(json.dumps(content))
+    with pytest.raises(InvalidInput, match="somebody changed it"):
+        Record.read(tmp_path)
+    content["digest"] = ""
+    assert Record.model_validate(content).digest == "", "of before: no registry names it so, and nobody signed it"
 
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path):
@@ -108,7 +120,7 @@ def test_a_record_knows_who_wrote_it_and_who_started_the_run(monkeypatch):
     assert (told.account, told.started_by) == ("grace", "ada")
     assert {"account": "grace", "started_by": "ada"}.items() <= summary(told).items()
     monkeypatch.delenv("ASSAY_STARTED_BY")
-    assert joined().record_id == told.record_id, "who asked does not change what was measured"
+    assert joined().record_id != told.record_id, "the id covers who measured too"
     assert "started_by" not in summary(joined())
 
 

@@ -15,6 +15,7 @@ from helpers.records.reuse import known
 from helpers.records.reuse.archive import Archive
 from helpers.registry import connect
 from helpers.registry.documents import post
+from helpers.runtime.keys import make_own_keys
 from helpers.runtime.workspace import ROOT
 from tests.plugins.models import CRITERIA
 from tests.plugins.records import a_record, some_samples
@@ -62,9 +63,9 @@ def test_a_new_record_is_compared_with_it(registry, tmp_path):
     assert all(cell.value is not None for cell in rows["knowledge", "acc"].cells)
 
 
-def test_its_evaluation_is_taken_over_under_todays_names(registry, tmp_path):
-    wanted = known.evaluation("facts", "e" * 64)
-    record, taken = known.recorded(wanted, Archive(registry.address), tmp_path / "here")
-    assert (taken.name, taken.samples) == ("facts", "facts.samples.jsonl")
-    assert (tmp_path / "here" / taken.samples).read_bytes() == (FACTS / "lm_eval_samples.jsonl").read_bytes()
-    assert record.record_id == json.loads((FACTS / "record.json").read_text())["record_id"]
+def test_its_evaluation_which_nobody_signed_is_measured_again(registry, tmp_path):
+    make_own_keys()
+    wanted, archive, said = known.evaluation("facts", "e" * 64), Archive(registry.address), []
+    assert known.recorded(wanted, archive, tmp_path / "here") is None
+    assert archive.tell(said.append)
+    assert "has no signature of a trusted key" in said[0]

@@ -28,10 +28,11 @@ from helpers.errors import (
     NotFound,
     RegistryUnreachable,
 )
-from helpers.registry import Constraints, Registry, connect, connection, shortlist_table
+from helpers.registry import Constraints, Decision, Registry, connect, connection, shortlist_table
 from helpers.registry.documents import post
 from helpers.registry.properties import decode, encode
 from helpers.registry.records import attach_record, converge
+from helpers.runtime import keys, signing
 from helpers.runtime.circumstances import account
 from helpers.runtime.workspace import ROOT
 from tests.plugins.registry import MEMORY, RegistryServer, serving
@@ -95,6 +96,17 @@ def change(registry: Registry, key: str, **given: dict) -> None:
     body = {"customProperties": {**raw(registry, key), **given}, "state": "LIVE"}
     url = f"{registry.address}/api/model_registry/v1alpha3/model_versions/{key}"
     assert httpx.patch(url, json=body).status_code == 200
+
+
+NAMED = {"id": "1", "name": "1.0", "registeredModelId": "1"}  # of a version, and of a model as far as that is read
+
+
+def signed_decision(**about: str) -> dict[str, object]:
+    """A document with the first decision on 1.0 of the model 1.0, as ModelOps' key signs it."""
+    decision = Decision("approved", "", model="1.0", version="1.0", serial=1, **about)
+    document = signing.sign(decision.payload(), keys.signing_key(keys.MODEL_OPS))
+    said = encode({**decision.shown(), **document.fields()})
+    return {"id": "1", "name": "approval-000001", "customProperties": said}
 
 
 # Registration
@@ -609,13 +621,15 @@ def test_a_registry_that_keeps_the_first_spelling_of_a_property_settles_too():
 
     class Mysql:
         properties = {"Approval": text("candidate"), "kept": text("yes")}  # noqa: RUF012
-        decision = {"id": "1", "name": "approval-1", "customProperties": {"approval": text("approved")}}  # noqa: RUF012
+
+        def __init__(self) -> None:
+            self.decision = signed_decision()
 
         def pages(self, *path: str, **query: str) -> list[dict]:
             return [self.decision]
 
         def get(self, *path: str) -> dict:
-            return {"customProperties": self.properties, "state": "LIVE"}
+            return {"customProperties": self.properties, "state": "LIVE", **NAMED}
 
         def patch(self, *path: str, body: dict) -> dict:
             sent = [name.casefold() for name in body["customProperties"]]
@@ -641,12 +655,12 @@ def test_what_other_tools_wrote_goes_back_as_it_came(registry):
 
     class Real:
         def pages(self, *path: str, **query: str) -> list[dict]:
-            return [{"id": "1", "name": "approval-1", "customProperties": {"approval": text("approved")}}]
+            return [signed_decision()]
 
         def get(self, *path: str) -> dict:
-            ours = {"approval": text("approved"), "approval_decision": text("approval-1")} if sent else {}
+            ours = {"approval": text("approved"), "approval_decision": text("approval-000001")} if sent else {}
             blank = {"approval_reasons": text(""), "approval_by": text("")} if sent else {}
-            return {"customProperties": {**theirs, **ours, **blank}, "state": "ARCHIVED"}
+            return {"customProperties": {**theirs, **ours, **blank}, "state": "ARCHIVED", **NAMED}
 
         def patch(self, *path: str, body: dict) -> dict:
             sent.append(body)

@@ -11,8 +11,8 @@ from helpers.artifacts import Hardware, Selection
 from helpers.errors import DigestMismatch, NotFound, SignatureInvalid
 from helpers.ingestion.digests import hash_folder
 from helpers.ingestion.publication import publish
-from helpers.ingestion.sealing import keys
 from helpers.ingestion.sealing.signing import SIGNATURE, sign, signer_name
+from helpers.runtime import keys
 from helpers.runtime.workspace import home
 from helpers.serving import files
 from helpers.serving.files import fitting, verified_folder
@@ -101,8 +101,8 @@ def resign(folder, policy):
 
 
 def test_a_change_that_somebody_else_signed_is_refused_by_the_signer(selection, folder, monkeypatch):
-    private, trusted = keys._new_key(), signer_name(shipped_policy())
-    public = keys._public_half(private)
+    private, trusted = keys.new_key(), signer_name(shipped_policy())
+    public = keys.public_half(private)
     write(folder / "config.json", b'{"changed": true}')
     with monkeypatch.context() as stranger:
         stranger.setenv("SIGNING_KEY", private.decode())
@@ -151,7 +151,7 @@ def test_a_signature_that_covers_less_than_there_is_is_refused(selection, folder
 
 
 def test_a_policy_that_trusts_another_key_refuses_what_this_machine_signed(selection):
-    public = keys._public_half(keys._new_key())
+    public = keys.public_half(keys.new_key())
     with pytest.raises(SignatureInvalid, match=f"only {keys.fingerprint(public)} is trusted"):
         verified_folder(selection, shipped_policy(public_key=public.decode()))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
-from helpers import storage
 from helpers.artifacts import Record
 from helpers.errors import NotFound
+from helpers.records import reading
 from helpers.registry import AttachedRecord, Registry, Verdict
 from helpers.registry.decisions import GOOD
 
@@ -29,7 +29,7 @@ def find_baseline(registry: Registry, candidate: Record, name: str = "", version
     verdicts = registry.verdicts()
     found = next((record for pool in pools if (record := standing(pool, verdicts))), None)
     if found:
-        return Record.model_validate_json(storage.get(found.uri))
+        return reading.read(found)
     asked = " ".join(filter(None, (model, version or "in an approved or earlier version")))
     what = f"{asked} for {candidate.use_case} and {candidate.evaluation.task} is older than {candidate.record_id}"
     if refused := [record.record_id for pool in pools for record in pool]:
@@ -83,5 +83,5 @@ def _has(record: AttachedRecord, task: str, trial: bool) -> bool:
 
 def _approved(registry: Registry, records: Sequence[AttachedRecord], candidate: Record) -> list[AttachedRecord]:
     own = candidate.selection.model_version_id
-    good = {v.model_version_id for v in registry.versions() if v.properties.get("approval") == "approved"}
+    good = {v.model_version_id for v in registry.judged() if v.properties.get("approval") == "approved"}
     return [record for record in records if record.model_version_id in good - {own}]

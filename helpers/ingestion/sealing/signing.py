@@ -15,7 +15,8 @@ from helpers.errors import SignatureInvalid, StageFailed
 from helpers.ingestion.digests import PROVENANCE
 from helpers.ingestion.policy import Policy
 from helpers.ingestion.sealing import keyless
-from helpers.ingestion.sealing.keys import fingerprint, private_key, trusted_key
+from helpers.ingestion.sealing.keys import private_key, trusted_key
+from helpers.runtime.keys import fingerprint
 
 if TYPE_CHECKING:
     from model_signing._signing.signing import Payload, Signature, Signer, Verifier

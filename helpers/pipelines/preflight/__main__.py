@@ -10,10 +10,11 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext, redirect_stdout
+from typing import get_args
 
 from helpers.errors import AssayError, ClusterUnreachable, Forbidden
 from helpers.pipelines.preflight import permissions, pipelines, places, serving
-from helpers.pipelines.preflight.project import Line, Project, State, fix, note
+from helpers.pipelines.preflight.project import Line, Project, Role, State, fix, note
 from helpers.runtime import interrupts, patience
 
 READY, TO_DO, NOT_CHECKED = 0, 1, 2
@@ -28,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "runtime's secret": pipelines.runtime_secret,
     "store's secret": places.store_secret,
     "signing secret": places.signing_secret,
+    "measuring key": places.measuring_secret,
     "endpoint secret": places.endpoint_secret,
     "store": places.store,
     "registry": places.registry,
@@ -42,7 +44,7 @@ CHECKS: dict[str, Check] = {
 def main(arguments: list[str] | None = None) -> int:
     """Print a line for everything that was checked, as it comes, and return the exit code."""
     given = _parser().parse_args(arguments)
-    project = Project(given.namespace, given.registry, given.store, given.runtime, given.seconds)
+    project = Project(given.namespace, given.registry, given.store, given.runtime, given.role, given.seconds)
     lines = []
     with redirect_stdout(sys.stderr) if given.json else nullcontext():  # who is waited for is told beside the JSON
         for line in run(project):
@@ -68,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--registry", default="auto", help="auto, https://… or service:NAME (default: auto)")
     parser.add_argument("--store", default="auto", help="auto or s3://bucket/prefix (default: auto)")
     parser.add_argument("--runtime", default="odh_dsp", help="Elyra's runtime configuration (default: odh_dsp)")
+    roles = get_args(Role)
+    parser.add_argument("--role", choices=roles, default=roles[0], help=f"whose project it is (default: {roles[0]})")
     parser.add_argument("--seconds", type=float, default=15, help="how long to wait for what does not answer")
     parser.add_argument("--json", action="store_true", help="print JSON, for machines")
     return parser

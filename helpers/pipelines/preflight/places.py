@@ -10,13 +10,18 @@ from uuid import uuid4
 
 from helpers import storage
 from helpers.errors import Forbidden, StoreFailed
-from helpers.ingestion.sealing import keys
 from helpers.pipelines.preflight.project import SET_UP, Line, Project, fix, note, ok
 from helpers.runtime.account import in_pod
+from helpers.runtime.keys import MEASURING, MODEL_OPS
 from helpers.serving.client import KEY, SECRET
 from helpers.storage import data_connection
 
 DO_SEE = "The first node that writes shows it; an administrator of the project can try it here"
+DO_MOVE = (
+    "Make a new pair in ModelOps' project and sign the models and decisions there anew; here, "
+    "oc create secret generic assay-signing -n {namespace} --from-file=SIGNING_PUBLIC_KEY=signing.pub "
+    "--dry-run=client -o yaml | oc replace -f -"
+)
 HERE = "is this machine's own and no pod reaches it"
 STORAGE = "storage-config"
 LABELS = ("opendatahub.io/dashboard", "opendatahub.io/managed")
@@ -28,8 +33,20 @@ def store_secret(project: Project) -> Iterator[Line]:
 
 
 def signing_secret(project: Project) -> Iterator[Line]:
-    """The key pair that ingest_model signs with and deploy_model trusts."""
-    yield complete(project, keys.SECRET, (keys.PRIVATE, keys.PUBLIC))
+    """ModelOps' key pair; only its public half where AI engineers work, whose every node can read every Secret."""
+    if project.role == "model-ops":
+        yield complete(project, MODEL_OPS.secret, (MODEL_OPS.private, MODEL_OPS.public))
+        return
+    held = (project.cluster.get("Secret", MODEL_OPS.secret) or {}).get("data") or {}
+    if held.get(MODEL_OPS.private):
+        text = f"{MODEL_OPS.secret} holds ModelOps' {MODEL_OPS.private}, which every node of this project can read"
+        yield fix(text, DO_MOVE.format(namespace=project.namespace))
+    yield complete(project, MODEL_OPS.secret, (MODEL_OPS.public,))
+
+
+def measuring_secret(project: Project) -> Iterator[Line]:
+    """The key pair that log_results signs records with, and the public keys whose records are taken over."""
+    yield complete(project, MEASURING.secret, (MEASURING.private, MEASURING.public))
 
 
 def endpoint_secret(project: Project) -> Iterator[Line]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from helpers.errors import ClusterUnreachable
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from helpers.cluster import Cluster
 
 RUNNER = "pipeline-runner-dspa"
+Role = Literal["model-ops", "ai-engineers"]
 SET_UP = "runtime-images/openshift/project/README.md says how"
 DO_ASK = "Run this as an administrator of the project, who may ask for another account"
 
@@ -24,6 +25,7 @@ class Project:
     registry: str = "auto"
     store: str = "auto"
     runtime: str = "odh_dsp"
+    role: Role = "model-ops"
     seconds: float = 15  # how long something that does not answer is asked again
     connected: Cluster | None = None
     account: str = ""

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
-from pydantic import ValidationError
-
-from helpers import storage
 from helpers.artifacts import Record
-from helpers.errors import AssayError, DigestMismatch, InvalidInput
+from helpers.errors import AssayError
+from helpers.records.reading import read_signed
 from helpers.registry import AttachedRecord, connect
-
-DO_MEASURE = "Measure again"
 
 
 class Archive:
@@ -24,7 +20,7 @@ class Archive:
         self._told = False
 
     def records(self, **properties: str) -> Iterator[Record]:
-        """Yield every record with a measurement of these properties in the registry that the store has."""
+        """Yield every record with a measurement of these properties that the store has and somebody trusted signed."""
         for entry in self._entries:
             wanted = entry.withdrawal is None and entry.has(**properties)
             if wanted and (record := self._read(entry)):
@@ -56,13 +52,7 @@ class Archive:
 
     def _read(self, entry: AttachedRecord) -> Record | None:
         try:
-            record = Record.model_validate_json(storage.get(entry.uri))
-            if record.record_id == entry.record_id:
-                return record
-            raise DigestMismatch(f"{entry.uri} is record {record.record_id}, not {entry.record_id}", do=DO_MEASURE)
-        except ValidationError as error:
-            what = f"record {entry.record_id} at {entry.uri} cannot be read ({error.error_count()} errors)"
-            self.note(InvalidInput(what, do=DO_MEASURE))
+            return read_signed(entry)
         except AssayError as error:
             self.note(error)
         return None

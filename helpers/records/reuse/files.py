@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from helpers import storage
@@ -25,10 +25,15 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def fetch(wanted: Mapping[str, str], raw: Mapping[str, str], folder: Path = FOLDER) -> None:
+def fetch(
+    wanted: Mapping[str, str],
+    raw: Mapping[str, str],
+    folder: Path = FOLDER,
+    check: Callable[[Path], None] = lambda _: None,
+) -> None:
     """Bring each wanted file (name -> sha256) from the store into `folder`, all of them or none.
 
-    Raises NotFound, DigestMismatch, StoreFailed or StoreUnreachable.
+    `check` looks at the folder in which they arrive. Raises NotFound, DigestMismatch, StoreFailed or StoreUnreachable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,6 +42,7 @@ def fetch(wanted: Mapping[str, str], raw: Mapping[str, str], folder: Path = FOLD
                 if name not in raw:
                     raise NotFound(f"The record names no place for {name}", do=DO_MEASURE)
                 _download(raw[name], digest, Path(draft, name))
+            check(Path(draft))
             for name in wanted:
                 os.replace(Path(draft, name), folder / name)
     except OSError as error:

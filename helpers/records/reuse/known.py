@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,6 +12,7 @@ from helpers.artifacts.measurement import rename
 from helpers.errors import AssayError
 from helpers.evaluation import results
 from helpers.load_test import command
+from helpers.records.reading import require_scored
 from helpers.records.reuse import files
 from helpers.records.reuse.archive import Archive
 
@@ -65,6 +67,11 @@ def here(wanted: Wanted[Result], folder: Path) -> Result | None:
     return found if found.identity == wanted.identity and whole else None
 
 
+def _check(taken: LoadTest | Evaluation, folder: Path) -> None:
+    if isinstance(taken, Evaluation):
+        require_scored(taken, folder)
+
+
 def recorded(wanted: Wanted[Result], archive: Archive, folder: Path) -> tuple[Record, Result] | None:
     """Return the newest record with this identity whose raw files could be had; they lie in `folder` then."""
     for record in archive.records(identity=wanted.identity):
@@ -73,7 +80,7 @@ def recorded(wanted: Wanted[Result], archive: Archive, folder: Path) -> tuple[Re
             continue
         taken = wanted.named(found)
         try:
-            files.fetch(taken.files, rename(record.raw, found.raw, wanted.raw), folder)
+            files.fetch(taken.files, rename(record.raw, found.raw, wanted.raw), folder, partial(_check, taken))
         except AssayError as error:
             archive.note(error)
         else:

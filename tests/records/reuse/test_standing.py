@@ -42,11 +42,12 @@ def test_the_record_stands_and_nothing_is_written(recorded, again, capsys):
 
 
 def test_a_decision_is_made_all_the_same(recorded, again):
-    record = recorded.log(again, decide_approval=True, policy=POLICY)
-    assert record.record_id == recorded.record.record_id
+    baseline = recorded.log(again, purpose="baseline")
+    record = recorded.log(again, purpose="baseline", decide_approval=True, policy=POLICY)
+    assert record.record_id == baseline.record_id
     (decision,) = recorded.registry.decisions(recorded.selection.model_version_id)
-    assert record.approval.state == decision.state
-    assert len(recorded.registry.records()) == 1
+    assert (decision.state, decision.record_digest) == (record.approval.state, baseline.digest)
+    assert len(recorded.registry.records()) == 2
 
 
 @pytest.mark.parametrize(
