@@ -40,7 +40,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     QUALITY: {"tolerance": 0.02, "weight": 4},
     LATENCY: {"tolerance": "10%", "weight": 1},
     "chat.itl_p95_ms": {"tolerance": "10%"},
-    "chat.requests_per_second": {"tolerance": "10%"},
+    "chat.requests_per_second": {"tolerance": "10%", "weight": 1},
     COST: {"weight": 1},
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.analysis.comparison import Comparison, Pair, Standing
+from helpers.analysis.comparison.common_load import Measured
 from helpers.analysis.recommendation import Needs, PriceList, decide, load_prices
 from helpers.analysis.recommendation.headline import LONGEST
 from helpers.analysis.recommendation.options import replicas_for
@@ -15,6 +16,7 @@ from tests.plugins.criteria import asked
 from tests.plugins.models import PRICES as PRICES_FILE
 
 PRICES = PriceList(date="2026-11-01", source="a quote", currency="EUR", per_hour={"gpu-a": 4.0, "gpu-b": None})
+TTFT = "ttft_p95_ms"
 N, TOO_SLOW = 208, "TTFT p95 over 500 ms at any load"
 
 
@@ -36,7 +38,13 @@ def standing(name, right, *, rate=10.0, ttft=100.0, hardware="gpu-a", n=N, **abo
         slo="{}", workload="chatbot", hardware=f"1 x {hardware}", hardware_type=hardware, hardware_count=1,
         startup_seconds=60.0, next_load=rate and 1.2 * rate, repeats=repeated(rate, ttft), guessing=guessing,
     )  # fmt: skip
-    return made.model_copy(update=about)
+    return made.model_copy(update={"curve": flat(rate, ttft)} | about)
+
+
+def flat(rate, ttft):
+    """A time to first token that is the same under every load."""
+    loads = ((rate / 1e12, True), (rate, False)) if rate else ()
+    return tuple(Measured(requests_per_second=r, latencies={TTFT: ttft}, alone=alone) for r, alone in loads)
 
 
 def comparison(answers, margin=0.0, **about):

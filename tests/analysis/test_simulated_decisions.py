@@ -2,8 +2,8 @@
 
 What is best stands in `helpers.analysis.recommendation.decide`. Here it is taken strictly: the recommended model truly
 meets the SLO and the must-have, and truly answers better than guessing; no other one that does is more accurate by the
-margin or more; and none has a higher score by its true accuracy, latency and cost: its price over the highest load that
-truly meets the SLO, not that was measured.
+margin or more; and none has a higher score by its true accuracy, its true latency at the load that is compared, and its
+true cost: its price over the highest load that truly meets the SLO, not that was measured.
 """
 
 from __future__ import annotations
@@ -43,33 +43,32 @@ def compared(logs):
     return compare(list(records.values()), {record.record_id: logs[name] for name, record in records.items()})
 
 
-def figures(model, sweep):
-    """The true latency of a model at its operating point, and the true cost of a request."""
-    load = sweep.chosen.rate if sweep.chosen else model.loads[0]
+def figures(model, load):
+    """The true latency of a model at a load, and the true cost of a request."""
     return model.ttft(load), (model.hourly or 0.0) / max(model.capacity, model.loads[0])
 
 
-def scores(model, sweeps, rivals, criteria, chance):
+def scores(model, load, rivals, criteria, chance):
     """The true score of a model among its rivals, and the part of it that is not accuracy."""
     quality, latency, cost = (criteria.weights.get(line, 0.0) for line in (QUALITY, LATENCY, COST))
-    known = [figures(each, sweeps[each.name]) for each in rivals]
-    slow, dear = figures(model, sweeps[model.name])
+    known = [figures(each, load) for each in rivals]
+    slow, dear = figures(model, load)
     rest = latency * utility(slow, min(ttft for ttft, _ in known))
     if all(model.hourly for model in rivals):
         rest += cost * utility(dear, min(price for _, price in known))
     return quality * max(model.accuracy - chance, 0) / (1 - chance) + rest, rest
 
 
-def mistake(models, sweeps, recommended, criteria, margin, chance):
-    """Return what is wrong with recommending this model, "" where nothing is."""
+def mistake(models, decision, sweeps, criteria, margin, chance):
+    """Return what is wrong with a recommendation, "" where nothing is."""
     least = max([chance + 1e-9, *(line.must.value for line in criteria.musts)])
     rivals = [each for each in models if each.meets_slo and each.accuracy >= least]
-    (mine,) = [model for model in models if f"{model.name} 1" == recommended]
+    (mine,) = [model for model in models if f"{model.name} 1" == decision.recommended]
     if mine not in rivals or mine.ttft(sweeps[mine.name].chosen.rate) > LIMIT:
         return "misses a must-have"
-    score, rest = scores(mine, sweeps, rivals, criteria, chance)
+    score, rest = scores(mine, decision.common_load, rivals, criteria, chance)
     for other in rivals:
-        theirs, their_rest = scores(other, sweeps, rivals, criteria, chance)
+        theirs, their_rest = scores(other, decision.common_load, rivals, criteria, chance)
         alike = abs(other.accuracy - mine.accuracy) < margin
         if other.accuracy > mine.accuracy + 1e-9 and not alike:
             return "less accurate"
@@ -87,7 +86,7 @@ def held(draw, contests, seed, chance=0.0):
         tally["taken"] += decision.recommended is not None
         if decision.sure:
             tally["sure"] += 1
-            tally[mistake(models, sweeps, decision.recommended, criteria, margin, chance)] += 1
+            tally[mistake(models, decision, sweeps, criteria, margin, chance)] += 1
     tally["wrong"] = tally["sure"] - tally[""]
     return tally
 
@@ -222,3 +221,35 @@ def test_where_one_knows_something_it_is_taken_and_the_fast_one_that_guesses_is_
     print(dict(tally))
     assert tally["sure"] >= 0.8 * contests
     assert tally["wrong"] <= 0.05 * contests
+
+
+def slower_everywhere(rng):
+    """Two models of one accuracy, of which the second is slower at every load and bears no more."""
+    base, most = float(rng.choice([60, 100, 180])), float(rng.choice([10, 20, 40]))
+    quick = Model("quick", 0.8, base, most)
+    slow = Model("slow", 0.8, base * float(rng.uniform(1.05, 1.8)), most * float(rng.uniform(0.5, 1.0)))
+    models = [(quick, slow)[place] for place in rng.permutation(2)]
+    return models, 600, float(rng.choice([0.02, 0.05, 0.1])), asked(cost=0), 0.06
+
+
+def test_a_model_that_is_slower_at_every_load_is_not_taken_for_its_latency():
+    """Each at its own operating point, where the quicker one bears more, the slower one was taken in 29 of 100."""
+    rng, tally = default_rng(11), Counter()
+    for _ in range(200):
+        models, n, noise, criteria, margin = slower_everywhere(rng)
+        _, decision, _ = contest(models, n, noise, rng, criteria, margin)
+        tally[decision.recommended, decision.sure] += 1
+    print(dict(tally))
+    assert tally["slow 1", True] <= 0.02 * 200
+    assert tally["slow 1", False] + tally["slow 1", True] <= 0.15 * 200
+    assert tally["quick 1", True] >= 0.2 * 200
+
+
+def test_of_two_that_bear_the_same_the_one_with_the_shorter_wait_is_taken():
+    models, rng, tally = [Model("slow", 0.8, 100), Model("quick", 0.8, 70)], default_rng(7), Counter()
+    for _ in range(60):
+        _, decision, _ = contest(models, 600, 0.02, rng, asked(cost=0), 0.06)
+        tally[decision.recommended, decision.sure] += 1
+    print(dict(tally))
+    assert tally["quick 1", True] + tally["quick 1", False] >= 57
+    assert tally["slow 1", True] == 0

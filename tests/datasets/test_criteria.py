@@ -33,9 +33,9 @@ def faults(load, *lines):
     return {(int(line), field): said for line, field, said in found}
 
 
-def test_the_shipped_criteria_weigh_and_tolerate_as_ever():
+def test_the_shipped_criteria_weigh_quality_latency_capacity_and_cost():
     shipped = load_criteria(CRITERIA)
-    assert shipped.weights == {QUALITY: 4.0, LATENCY: 1.0, COST: 1.0}
+    assert shipped.weights == {QUALITY: 4.0, LATENCY: 1.0, "chat.requests_per_second": 1.0, COST: 1.0}
     assert (shipped.margin("knowledge"), shipped.coverage) == (0.0, 0.98)
     assert {line.name: line.tolerance for line in shipped.tolerances} == {
         QUALITY: 0.02, LATENCY: 0.1, "chat.itl_p95_ms": 0.1, "chat.requests_per_second": 0.1,

@@ -39,8 +39,8 @@ class Model:
 
     @property
     def loads(self):
-        """What a sweep measures, requests/s: from one request at a time to all at once."""
-        return linspace(self.most / 10, self.most, LOADS)
+        """What a sweep measures, requests/s: one request at a time, then rates up to all at once."""
+        return [self.most / 20, *linspace(self.most / 10, self.most, LOADS - 1)]
 
     @property
     def capacity(self):
@@ -90,18 +90,19 @@ def log(right, categories=1):
     ]
 
 
-def measured(model, load, noise, rng):
+def measured(model, load, noise, rng, *, alone=False):
     """One measurement of a load."""
     load, p95 = float(load), float(model.ttft(load) * exp(rng.normal(0, noise)))
     rate = float(min(load, 0.97 * model.most) * exp(rng.normal(0, noise / 10)))
     known = {"strategy": f"constant@{load:.3g}", "rate": load, "requests_per_second": rate, "meets_slo": p95 <= LIMIT}
+    known |= {"concurrency": 1.0 if alone else 1.5 + load * p95 / 1000}
     ttft = Percentiles(mean=p95 / 2, p50=p95 / 2, p90=p95, p95=p95, p99=p95)
     return TEMPLATE.points[0].model_copy(update=known | {"ttft_ms": ttft, "output_tokens_per_second": 32 * rate})
 
 
 def swept(model, noise, rng):
     """A sweep with its repeats."""
-    points = marked([measured(model, load, noise, rng) for load in model.loads])
+    points = marked([measured(model, load, noise, rng, alone=not place) for place, load in enumerate(model.loads)])
     chosen = operating_point(points, TEMPLATE.slo)
 
     def again(point, step):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from helpers.analysis.comparison.common_load import LATENCIES, AtLoad, Measured, at_load, common_load
 from helpers.analysis.comparison.tiers import Row
 from helpers.artifacts import FOLDER, Artifact, Contract, Interval, Probability, write_atomic
 from helpers.statistics import Paired
@@ -55,6 +56,7 @@ class Standing(Contract):
     e2e_p95_ms: float | None
     goodput: float | None = None
     slo_attainment: Probability | None = None
+    curve: tuple[Measured, ...] = Field(default=(), description="latencies by load, up to the operating point")
     next_load: float | None = Field(default=None, description="lowest higher load that missed the SLO, requests/s")
     repeats: dict[str, tuple[float, ...]] = Field(
         default={}, description="figures at the operating point, each repeat's"
@@ -73,6 +75,12 @@ class Standing(Contract):
     startup_seconds: float | None
     categories: tuple[Category, ...] = ()
     verdict: str = ""
+
+    def at(self, load: float | None) -> dict[str, AtLoad]:
+        """Return the latencies at a load (requests/s) by name, without those that are not known there."""
+        names = LATENCIES if load else ()
+        found = {name: at_load(self.curve, name, load or 0.0, self.repeats.get(name, ())) for name in names}
+        return {name: each for name, each in found.items() if each}
 
 
 class Pair(Contract):
@@ -130,6 +138,11 @@ class Comparison(Artifact):
         told = [pair.sentence for pair in self.pairs if pair.sentence][:most]
         told += [*self.not_compared[:most], "The others are in comparison.json."] if most else self.not_compared
         return tuple(told) or ("There is one model only.",)
+
+    @property
+    def common_load(self) -> float | None:
+        """The highest load (requests/s) that all versions carry within the SLO, of those that carry one."""
+        return common_load(row.curve for row in self.standings)
 
     @property
     def leading(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from helpers.analysis.comparison.common_load import LATENCIES, curve
 from helpers.artifacts import Interval, LoadPoint, LoadTest
 from helpers.artifacts.speed import figures, nearly_meets
 from helpers.statistics import mean_interval
@@ -13,13 +14,14 @@ from helpers.statistics import mean_interval
 def speed(sweep: LoadTest) -> dict[str, Any]:
     """Return the headline's figures, with the values and the intervals of the repeats, where there are some."""
     if sweep.chosen is None or sweep.headline is None:
-        unknown = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *_LATENCIES])
+        unknown = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *LATENCIES])
         return {**unknown, "slo_repeats": _held(sweep.not_held), "nearly_met": _nearly_met(sweep)}
     repeats = _repeats(sweep)
     noise = {name: _possible(name, found) for name, values in repeats.items() if (found := mean_interval(values))}
     measured = (sweep.chosen, *sweep.repeats)
     return {
         **figures(sweep.headline),
+        "curve": curve(sweep),
         "next_load": sweep.next_load,
         "repeats": repeats,
         "noise": noise,
@@ -27,9 +29,6 @@ def speed(sweep: LoadTest) -> dict[str, Any]:
         "limited_by_load_generator": any(point.limited_by_load_generator for point in measured),
         "saturated": sweep.chosen.saturated,
     }
-
-
-_LATENCIES = ("ttft_p95_ms", "itl_p95_ms", "e2e_p95_ms")
 
 
 def _nearly_met(sweep: LoadTest) -> bool:

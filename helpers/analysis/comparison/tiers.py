@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from helpers.analysis.comparison.common_load import LATENCIES, at_load, common_load, curve, differ
 from helpers.analysis.comparison.grouping import asked_of, most_alike
 from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Record, Sample
 from helpers.artifacts.deployment import UNKNOWN
@@ -43,6 +44,7 @@ class Row(Contract):
     unit: str = ""
     better: Literal["higher", "lower", "zero"] = "higher"
     test: str = ""
+    load: float | None = Field(default=None, description="requests/s at which a latency is, which all of them carry")
     cells: tuple[Cell, ...]
 
     @property
@@ -87,7 +89,7 @@ def _alike(
 
 
 class _Speeds:
-    """One figure of the load tests, with every two versions' p-value."""
+    """One figure of the load tests, with every two versions' p-value; latencies at the load that all carry."""
 
     def __init__(
         self, name: str, metric: str, found: Mapping[str, tuple[Record, LoadTest]], notes: Mapping[str, str]
@@ -95,23 +97,40 @@ class _Speeds:
         tests = {label: each for label, (_, each) in found.items()}
         self.name, self.metric, self.tests, self.notes = name, metric, tests, notes
         self.values = {label: self._repeats(each) for label, each in tests.items()}
+        curves = {label: curve(each) for label, each in tests.items()}
+        self.load = common_load(curves.values()) if metric in LATENCIES else None
+        there = {label: at_load(curves[label], metric, self.load, self.values[label]) for label in tests if self.load}
+        self.there = {label: each for label, each in there.items() if each}
         same = [pair for pair in combinations(found, 2) if _same_hardware(*(found[label][0] for label in pair))]
-        tried = {pair: welch(*(self.values[label] for label in pair)) for pair in same}
+        tried = {pair: self._differ(*pair) for pair in same}
         self.p_values = {pair: p for pair, p in tried.items() if p is not None}
+
+    def _differ(self, first: str, second: str) -> float | None:
+        if self.load is None:
+            return welch(self.values[first], self.values[second])
+        both = [self.there[label] for label in (first, second) if label in self.there]
+        return differ(*both) if len(both) == 2 else None
 
     def _repeats(self, test: LoadTest) -> list[float]:
         return [value for point in test.measured if (value := figures(point)[self.metric]) is not None]
 
+    def value(self, label: str) -> float | None:
+        """Return the version's figure, None where it has none."""
+        if self.load is not None:
+            return self.there[label].value if label in self.there else None
+        headline = self.tests[label].headline
+        return figures(headline)[self.metric] if headline else None
+
     def cell(self, label: str, better: Sequence[tuple[str, str]]) -> Cell:
         if label not in self.tests:
             return Cell(label=label, note=self.notes.get(label, "not measured"))
-        headline = self.tests[label].headline
-        value = figures(headline)[self.metric] if headline else None
+        value = self.value(label)
         if value is None:
-            return Cell(label=label, note="no load met the SLO" if headline is None else "not measured")
+            none = self.tests[label].headline is None
+            return Cell(label=label, note="no load met the SLO" if none else "not measured")
         repeats = self.values[label]
         beaten = tuple(theirs for mine, theirs in better if mine == label)
-        bounds = mean_interval(repeats)
+        bounds = self.there[label].noise if self.load is not None else mean_interval(repeats)
         if bounds:
             bounds = bounds.model_copy(update={"low": max(bounds.low, 0.0)})  # none of these figures is below 0
         return Cell(label=label, value=value, interval=bounds, n=len(repeats), better_than=beaten)
@@ -125,8 +144,8 @@ def _speed_rows(found: Sequence[_Speeds], records: Sequence[Record]) -> list[Row
         better = []
         for (first, second), p_value in zip(each.p_values, family, strict=False):
             if p_value < 1 - CONFIDENCE:
-                means = [sum(each.values[label]) / len(each.values[label]) for label in (first, second)]
-                better.append((first, second) if (means[0] < means[1]) == lower else (second, first))
+                mine, theirs = each.value(first) or 0.0, each.value(second) or 0.0
+                better.append((first, second) if (mine < theirs) == lower else (second, first))
         cells = tuple(each.cell(record.label, better) for record in records)
         if any(cell.value is not None for cell in cells) or each.metric == SPEED[0]:
             rows.append(
@@ -138,6 +157,7 @@ def _speed_rows(found: Sequence[_Speeds], records: Sequence[Record]) -> list[Row
                     unit=FIGURES[each.metric]["unit"],
                     better="lower" if lower else "higher",
                     test="Welch",
+                    load=each.load,
                     cells=cells,
                 )
             )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from helpers.analysis.comparison.common_load import AtLoad, common_load, differ
 from helpers.analysis.comparison.contract import MOST, Pair, Standing
 from helpers.artifacts.deployment import UNKNOWN
 from helpers.artifacts.record import UNVERIFIED
-from helpers.statistics import Paired, welch
+from helpers.statistics import Paired
 
+TTFT = "ttft_p95_ms"
 MEASURED_BY = ("workload", "slo", "hardware")
 
 
@@ -86,8 +88,9 @@ def detail(first: Standing, second: Standing, paired: Paired, tests: int = 1) ->
         if paired.clusters
         else "questions taken as independent",
     ]
-    if _alike(first, second) and (p_value := _welch(first, second)) is not None:
-        told.append(f"TTFT p95: Welch p {p_text(p_value)}")
+    found = _at_common_load(first, second) if _alike(first, second) else None
+    if found and (p_value := differ(*found[:2])) is not None:
+        told.append(f"TTFT p95 at {found[2]:.1f} requests/s: Welch p {p_text(p_value)}")
     return "; ".join(told)
 
 
@@ -140,19 +143,23 @@ def _bracket(row: Standing) -> str:
     return f"{row.label} {row.requests_per_second:.1f} requests/s, {above}"
 
 
-def _welch(first: Standing, second: Standing) -> float | None:
-    return welch(first.repeats.get("ttft_p95_ms", ()), second.repeats.get("ttft_p95_ms", ()))
+def _at_common_load(first: Standing, second: Standing) -> tuple[AtLoad, AtLoad, float] | None:
+    """Return both times to first token at the highest load that both carry, None where one is not known there."""
+    load = common_load([first.curve, second.curve])
+    mine, theirs = first.at(load).get(TTFT), second.at(load).get(TTFT)
+    return (mine, theirs, load) if load and mine and theirs else None
 
 
 def _latency(first: Standing, second: Standing) -> list[str]:
-    """Return whether TTFT differs by more than the repeats do among themselves."""
-    p_value = _welch(first, second)
-    if p_value is None or first.ttft_p95_ms is None or second.ttft_p95_ms is None:
+    """Return whether TTFT at a common load differs by more than the repeats do among themselves."""
+    found = _at_common_load(first, second)
+    p_value = differ(*found[:2]) if found else None
+    if found is None or p_value is None:
         return []
-    differs = p_value < 1 - first.interval.confidence
-    known = "more than" if differs else "no more than"
-    values = f"{first.ttft_p95_ms:.0f} against {second.ttft_p95_ms:.0f} ms"
-    return [f"their times to first token (p95 {values}) differ by {known} the repeats of each do"]
+    mine, theirs, load = found
+    known = "more than" if p_value < 1 - first.interval.confidence else "no more than"
+    values = f"p95 {mine.value:.0f} against {theirs.value:.0f} ms at {load:.1f} requests/s"
+    return [f"their times to first token ({values}) differ by {known} the repeats of each do"]
 
 
 def _caveats(*rows: Standing) -> list[str]:

@@ -42,7 +42,9 @@ class Option(Contract):
     n: int
     kind: Literal["proportion", "mean"]
     quality: Probability = Field(description="accuracy above chance, as a share of what is above chance")
-    figures: dict[str, float | None] = Field(description="of the load test, of one replica at its operating point")
+    figures: dict[str, float | None] = Field(
+        description="of one replica: latencies at the load that all carry, the others at its operating point"
+    )
     replicas: int | None = Field(description="for the target rate with head-room")
     cost_per_hour: float | None = Field(description="of all replicas, one where no target rate is given")
     cost_per_million_output_tokens: float | None
@@ -56,7 +58,7 @@ class Option(Contract):
 
     @property
     def ttft_p95_ms(self) -> float | None:
-        """Time to first token at the operating point."""
+        """Time to first token at the load that all carry."""
         return self.figures.get("ttft_p95_ms")
 
     @property
@@ -93,6 +95,7 @@ class Decision(Artifact):
     doubts: tuple[Doubt, ...] = Field(description="why it is not sure, the one that the sentence tells first")
     weights: dict[str, float] = Field(description="by the criteria's lines")
     counting: dict[str, float] = Field(description="the weights, 0 for what is not known of every version")
+    common_load: float | None = Field(description="requests/s that all that meet the must-haves carry within the SLO")
     target_rate: float
     headroom: float
     prices: str = Field(description="date and source of the price table")

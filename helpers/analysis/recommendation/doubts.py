@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from helpers.analysis.comparison import Comparison, Pair, Standing
@@ -11,7 +11,7 @@ from helpers.analysis.comparison.verdict import short
 from helpers.analysis.recommendation.contract import Doubt, Option
 from helpers.analysis.recommendation.lead import is_beyond_noise, quality, speed
 from helpers.analysis.recommendation.prices import PriceList
-from helpers.analysis.recommendation.ranking import Weights
+from helpers.analysis.recommendation.ranking import Weights, best_of
 from helpers.datasets.criteria import kind
 from helpers.statistics import Paired
 
@@ -26,6 +26,7 @@ class Evidence:
     prices: PriceList
     weights: Weights
     best: Mapping[str, float]
+    load: float | None = None  # requests/s, at which latencies are compared
 
     @property
     def quality(self) -> float:
@@ -64,7 +65,7 @@ def doubts(first: Option, others: Sequence[Option], missing: Sequence[Option], k
         if gate.state == "unsure":
             found.append(Doubt(kind="must-have", about=first.label, text=gate.doubt))
     found += [doubt for other in others if (doubt := _between(first.label, other.label, known))]
-    found += _kept_out(first, missing, known)
+    found += _kept_out(first, others, missing, known)
     if row.unverified:
         text = f"it is not verified which model answers as {short(first.label)}"
         text += ", and what guessing scores is not known" if row.chance is None else ""
@@ -72,10 +73,13 @@ def doubts(first: Option, others: Sequence[Option], missing: Sequence[Option], k
     return found
 
 
-def _kept_out(first: Option, missing: Sequence[Option], known: Evidence) -> Iterator[Doubt]:
+def _kept_out(first: Option, others: Sequence[Option], missing: Sequence[Option], known: Evidence) -> Iterator[Doubt]:
     """Yield the versions that chance may have kept out, and that may be better."""
     for each in missing:
-        if all(gate.narrow for gate in each.missed) and _between(first.label, each.label, known):
+        # As if it were one of those that are ranked: no figure outweighs more than its weight.
+        best = {line: best_of([first, *others, each], line) for line in known.best}
+        beside = replace(known, best=best)
+        if all(gate.narrow for gate in each.missed) and _between(first.label, each.label, beside):
             asked = " and ".join(gate.asked for gate in each.missed)
             text = f"{short(each.label)} may be as good; it misses a must-have by little ({asked})"
             yield Doubt(kind="kept out", about=each.label, text=text)
@@ -93,8 +97,8 @@ def _between(first: str, other: str, known: Evidence) -> Doubt | None:
     if not any(weight for line, weight in known.weights.items() if kind(line) != "evaluation"):
         return None
     mine, theirs = known.rows[first], known.rows[other]
-    plus = speed(mine, known.weights, known.hourly(mine), known.best)
-    minus = speed(theirs, known.weights, known.hourly(theirs), known.best, ceiling=True)
+    plus = speed(mine, known.weights, known.hourly(mine), known.best, known.load)
+    minus = speed(theirs, known.weights, known.hourly(theirs), known.best, known.load, ceiling=True)
     if plus is None or minus is None or _unlike(mine, theirs):
         return Doubt(kind="speed", about=other, text=_unlike(mine, theirs) or _unknown(mine, theirs))
     better = accuracy_counts and paired.verdict == "better"
@@ -121,4 +125,6 @@ def _unknown(mine: Standing, theirs: Standing) -> str:
     once = [short(row.label) for row in (mine, theirs) if len(row.repeats.get("requests_per_second", ())) < 2]
     if once:
         return f"the speed of {' and '.join(once)} was measured only once"
+    if theirs.next_load:
+        return f"the speed of {short(theirs.label)} was not measured at a load as low"
     return f"no load was too much for {short(theirs.label)}, so it may cost less"

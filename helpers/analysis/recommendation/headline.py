@@ -15,8 +15,10 @@ WORTH = 10  # times as many questions as were asked are worth to be asked
 Action = Literal["take", "measure", "none"]
 
 
-def headline(comparison: Comparison, options: Sequence[Option], doubts: Sequence[Doubt]) -> tuple[Action, str]:
-    """Return what to do and the sentence that says so; `options` are the best first, those that are out last."""
+def headline(
+    comparison: Comparison, options: Sequence[Option], doubts: Sequence[Doubt], load: float | None
+) -> tuple[Action, str]:
+    """Return what to do and the sentence that says so; `options`: the best first, those that are out last."""
     rows = {row.label: row for row in comparison.standings}
     first = options[0]
     if why := rows[first.label].partial:
@@ -27,7 +29,7 @@ def headline(comparison: Comparison, options: Sequence[Option], doubts: Sequence
     more = told.more_questions if told else None
     if told and more and more <= WORTH * first.n:
         return "measure", _measure(first, told.about, more, rows)
-    return "take", _take(first, options[1:], told, rows)
+    return "take", _take(first, options[1:], told, rows, load)
 
 
 def _partial(why: str, first: Option, rows: dict[str, Standing]) -> str:
@@ -61,15 +63,17 @@ def _measure(first: Option, other: str, more: int, rows: dict[str, Standing]) ->
     return f"{said} Until then take {short(first.label)}."
 
 
-def _take(first: Option, others: Sequence[Option], doubt: Doubt | None, rows: dict[str, Standing]) -> str:
+def _take(
+    first: Option, others: Sequence[Option], doubt: Doubt | None, rows: dict[str, Standing], load: float | None
+) -> str:
     row, next_best = rows[first.label], [each for each in others if each.eligible][:1]
     right = f"{share(first.accuracy, row)} of {first.n} questions right"
     if first.kind == "mean":
         right = f"a mean score of {share(first.accuracy, row)} on {first.n} questions"
     against = "".join(f" against {share(each.accuracy, row)} for {short(each.label)}" for each in next_best)
     speed = "" if first.ttft_p95_ms is None else f", first token within {first.ttft_p95_ms:,.0f} ms (p95)"
-    if first.requests_per_second:
-        speed += f" at {first.requests_per_second:.1f} requests/s"
+    if speed and load:
+        speed += f" at {load:.1f} requests/s"
     name, now = short(first.label), " for now" if doubt else ""
     sure = "The measurements are enough to be sure." if others else "No other version was asked the same."
     last = f"Not sure: {doubt.text}." if doubt else sure

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from helpers.analysis.comparison import Standing
+from helpers.analysis.comparison.common_load import LATENCIES
 from helpers.analysis.recommendation.ranking import Weights, utility
 from helpers.datasets.criteria import COST, kind
 from helpers.statistics import Paired
@@ -31,15 +32,23 @@ def quality(paired: Paired, weight: float, chance: float) -> Estimate:
 
 
 def speed(
-    row: Standing, weights: Weights, hourly: float | None, best: Mapping[str, float], ceiling: bool = False
+    row: Standing,
+    weights: Weights,
+    hourly: float | None,
+    best: Mapping[str, float],
+    load: float | None,
+    *,
+    ceiling: bool = False,
 ) -> Estimate | None:
     """Return how good figures and cost are, weighted, over the repeats; None where noise is not known.
 
-    A weight of 0 leaves its line out. With `ceiling` loads and cost are those of the next load that the version was
-    seen to miss: how much of the way there it would have managed is not known. None where no load was too much for it.
+    Latencies are those at `load` (requests/s), no better than at the next higher load that was measured. A weight of 0
+    leaves its line out. With `ceiling` latencies are no worse than at the next lower load, and loads and cost are those
+    of the next load that the version was seen to miss: how much of the way there it would have managed is not known.
+    None where no load was too much for it, or none as low was measured.
     """
     parts = [
-        [weight * utility(value, best[line], line) for value in _values(line, row, hourly, ceiling)]
+        [weight * utility(value, best[line], line) for value in _values(line, row, hourly, load, ceiling)]
         for line, weight in weights.items()
         if weight and kind(line) != "evaluation" and not (line == COST and not hourly)
     ]
@@ -47,9 +56,12 @@ def speed(
     return _mean(totals) if parts else Estimate(0.0)
 
 
-def _values(line: str, row: Standing, hourly: float | None, ceiling: bool) -> Sequence[float]:
+def _values(line: str, row: Standing, hourly: float | None, load: float | None, ceiling: bool) -> Sequence[float]:
     """Return a line's values, one for each repeat."""
     metric, rates = line.partition(".")[2], row.repeats.get("requests_per_second", ())
+    if metric in LATENCIES:
+        there = row.at(load).get(metric)
+        return [math.exp(each) for each in there.around(there.low if ceiling else there.high)] if there else ()
     values = row.repeats.get(metric, ()) if line != COST else [(hourly or 0.0) / 3.6 / rate for rate in rates]
     if not ceiling or metric not in GROWING:
         return values

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from helpers.analysis.comparison import Standing
+from helpers.analysis.comparison.common_load import LATENCIES
 from helpers.analysis.comparison.tiers import Row
 from helpers.analysis.recommendation.contract import Gate, Option, State
 from helpers.analysis.recommendation.needs import Needs
@@ -36,6 +37,13 @@ def option(row: Standing, others: Sequence[Row], criteria: Criteria, needs: Need
         startup_seconds=row.startup_seconds,
         gates=tuple(_gates(row, others, criteria)),
     )
+
+
+def at_common_load(found: Option, row: Standing, load: float | None) -> Option:
+    """Return the option with its latencies at a load (requests/s), None where they are not known there."""
+    there = row.at(load)
+    latencies = {name: there[name].value if name in there else None for name in LATENCIES}
+    return found.model_copy(update={"figures": found.figures | latencies})
 
 
 def replicas_for(target_rate: float, rate: float | None, headroom: float) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from helpers.analysis.comparison import MOST, Comparison
+from helpers.analysis.comparison.common_load import AtLoad
 from helpers.analysis.comparison.requests import FirstTokens
 from helpers.analysis.recommendation import Decision
 from helpers.artifacts import Record
@@ -15,6 +16,7 @@ from helpers.reporting.page.rendering import render
 from helpers.reporting.page.table import Table, folded
 from helpers.reporting.page.tables import candidates, costs, flips, more
 from helpers.reporting.plots import comparison as plots
+from helpers.reporting.plots.decision import at
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,12 +109,13 @@ class Sections(Mapping[str, Section]):
 def _quality(found: Found, title: str, lead: str) -> Section:
     comparison, decision = found.comparison, found.decision
     seen = [row for row in comparison.standings if row.label in decision.shown]
-    points = [f"{row.label}: {row.accuracy:.2f} at {_ms(row.ttft_p95_ms)}" for row in seen]
+    waits = {row.label: row.at(decision.common_load).get("ttft_p95_ms") for row in seen}
+    points = [f"{row.label}: {row.accuracy:.2f} at {_ms(waits[row.label])}" for row in seen]
     return Section(
         title,
         lead,
         plots.accuracy_vs_latency(comparison, decision=decision),
-        "Accuracy against time to first token, p95. " + "; ".join(points),
+        f"Accuracy against time to first token, p95{at(decision.common_load)}. " + "; ".join(points),
         candidates(comparison, decision),
         Table.of(
             plots.standings_table(comparison, decision.shown),
@@ -201,16 +204,17 @@ def _weights(found: Found, title: str, lead: str) -> Section:
     return Section(title, lead, figure, f"Score of {found.names} for other weights")
 
 
-def _ms(value: float | None) -> str:
-    return "no operating point" if value is None else f"{value:.0f} ms"
+def _ms(there: AtLoad | None) -> str:
+    return "not known at that load" if there is None else f"{there.value:.0f} ms"
 
 
 PARTS: dict[str, tuple[str, Callable[[Found, str, str], Section]]] = {
     "Quality against latency": (
-        "Up and to the left is better. The bars say how far chance may have moved a mark: up and down by the choice "
-        "of questions, left and right between repeats of the load test. A hollow mark is a version that misses a "
-        "must-have or that is no better in anything than another one; the dashed line joins the others. One row of "
-        "the table is one version at its operating point, the highest measured load that met the SLO.",
+        "Up and to the left is better. All latencies are at one load, the highest that every version which meets the "
+        "must-haves carries within the SLO. The bars say how far a mark may be off: up and down by the choice of "
+        "questions, left and right by noise between repeats and by interpolation between the loads that were measured. "
+        "A hollow mark is a version that misses a must-have or that is no better in anything than another one; the "
+        "dashed line joins the others. In the table, requests/s is the highest load of each version within the SLO.",
         _quality,
     ),
     "Every measurement": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.analysis.comparison import Comparison, Flip, Standing
 from helpers.analysis.recommendation import Decision, Option
 from helpers.reporting.page.table import Table
-from helpers.reporting.plots.decision import decision_table
+from helpers.reporting.plots.decision import at, decision_table
 from helpers.reporting.plots.tables import MARKS
 
 UNKNOWN = "n/a"
@@ -17,11 +17,11 @@ def candidates(comparison: Comparison, decision: Decision) -> Table:
     rows = {row.label: row for row in comparison.standings}
     level = f"{comparison.standings[0].interval.confidence:.0%} interval"
     columns = [
-        *("version", "rank", "accuracy", level, "TTFT p95 (ms)", "between repeats", "requests/s"),
+        *("version", "rank", "accuracy", level, f"TTFT p95 (ms){at(decision.common_load)}", "possible", "requests/s"),
         *(f"{decision.currency}/1,000 requests", "must-haves"),
     ]
     shown = [option for option in decision.options if option.label in decision.shown]
-    cells = [_candidate(option, rows[option.label]) for option in shown]
+    cells = [_candidate(option, rows[option.label], decision.common_load) for option in shown]
     return Table("The candidates, best first", columns, cells, more(comparison, decision))
 
 
@@ -31,8 +31,9 @@ def more(comparison: Comparison, decision: Decision) -> str:
     return f"{hidden} more versions were compared; all are in comparison.json and decision.json." if hidden > 0 else ""
 
 
-def _candidate(option: Option, row: Standing) -> list[str]:
-    noise = row.noise.get("ttft_p95_ms")
+def _candidate(option: Option, row: Standing, load: float | None) -> list[str]:
+    there = row.at(load).get("ttft_p95_ms")
+    noise = there.noise if there else None
     return [
         option.label,
         UNKNOWN if option.rank is None else str(option.rank),

@@ -22,12 +22,14 @@ def decision_table(decision: Decision) -> DataFrame:
     from pandas import DataFrame
 
     options = [option for option in decision.options if option.label in decision.shown]
-    table = DataFrame([_row(option, decision.currency) for option in options], index=[each.label for each in options])
+    rows = [_row(option, decision) for option in options]
+    table = DataFrame(rows, index=[each.label for each in options])
     table.index.name = "version"
     return table
 
 
-def _row(option: Option, currency: str) -> dict[str, str]:
+def _row(option: Option, decision: Decision) -> dict[str, str]:
+    currency = decision.currency
     missed = [gate.asked for gate in option.missed]
     unsure = [gate.asked for gate in option.gates if gate.state == "unsure"]
     gates = (
@@ -38,7 +40,7 @@ def _row(option: Option, currency: str) -> dict[str, str]:
         "must-haves": gates,
         "accuracy": f"{option.accuracy:.3f}",
         "above guessing": f"{option.quality:.0%}",
-        "TTFT p95 (ms)": _number(option.ttft_p95_ms, 0),
+        f"TTFT p95 (ms){at(decision.common_load)}": _number(option.ttft_p95_ms, 0),
         "requests/s a replica": _number(option.requests_per_second, 1),
         "replicas": _number(option.replicas, 0),
         f"{currency}/hour": _number(option.cost_per_hour, 2),
@@ -47,6 +49,11 @@ def _row(option: Option, currency: str) -> dict[str, str]:
         "cold start (s)": _number(option.startup_seconds, 0),
         "no better in anything than": names(option.dominated_by) or "none",
     }
+
+
+def at(load: float | None) -> str:
+    """Return " at … requests/s", "" where there is no load."""
+    return f" at {load:.1f} requests/s" if load else ""
 
 
 def _number(value: float | None, digits: int) -> str:

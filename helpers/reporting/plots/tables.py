@@ -35,8 +35,8 @@ def _standing(row: Standing) -> dict[str, str]:
         "requests/s": _noisy(row, "requests_per_second", 1)
         + (", limited by the load generator" if row.limited_by_load_generator else ""),
         "output tokens/s": _noisy(row, "output_tokens_per_second", 0),
-        "TTFT p95 (ms)": _noisy(row, "ttft_p95_ms", 0),
-        "ITL p95 (ms)": _noisy(row, "itl_p95_ms", 1),
+        "TTFT p95 (ms) at that load": _noisy(row, "ttft_p95_ms", 0),
+        "ITL p95 (ms) at that load": _noisy(row, "itl_p95_ms", 1),
         "goodput (requests/s)": _noisy(row, "goodput", 1),
         "share within the SLO": _noisy(row, "slo_attainment", 3),
         "start-up (s)": _number(row.startup_seconds, 0),

@@ -33,7 +33,8 @@ def tiers_table(comparison: Comparison, shown: Sequence[str] = ()) -> DataFrame:
 
 
 def _figure(row: Row) -> str:
-    return f"{NAMES.get(row.metric, row.metric)}, {row.subject}"
+    load = f" at {row.load:.1f} requests/s" if row.load else ""
+    return f"{NAMES.get(row.metric, row.metric)}{load}, {row.subject}"
 
 
 def _cell(row: Row, label: str) -> str:
@@ -91,7 +92,7 @@ def _workload(axes: Axes, row: Row, comparison: Comparison, looks: dict[str, sty
         axes.errorbar(cell.value, standing.accuracy, yerr=bars, xerr=around, **about)
     axes.set_title(f"{row.name}: {row.subject}")
     axes.set_xlim(left=0)
-    axes.set_xlabel("TTFT p95 (ms)")
+    axes.set_xlabel(f"TTFT p95 (ms) at {row.load:.1f} requests/s" if row.load else "TTFT p95 (ms)")
     if first:
         best = comparison.standings[0]
         axes.set_ylabel(f"Score on {best.task}")

@@ -1,0 +1,96 @@
+"""Latencies of several versions at one load: measured there, or between two loads with what that leaves open."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from helpers.analysis.comparison import compare
+from helpers.analysis.comparison.common_load import Measured, at_load, common_load, curve, differ
+from tests.plugins.records import a_point, a_record, a_sweep, some_samples
+from tests.plugins.stored import repeated
+
+TTFT = "ttft_p95_ms"
+REPEATS = (98.0, 100.0, 102.0)
+POINTS = tuple(
+    Measured(requests_per_second=load, latencies={TTFT: wait}, alone=load == 1)
+    for load, wait in ((1, 40), (4, 50), (10, 100))
+)
+
+
+def test_the_curve_ends_at_the_operating_point_with_the_mean_of_its_repeats():
+    sweep = repeated(a_sweep())
+    found = curve(sweep)
+    assert [each.requests_per_second for each in found] == sorted(each.requests_per_second for each in found)
+    assert found[-1].latencies[TTFT] == sweep.headline.ttft_ms.p95 != sweep.chosen.ttft_ms.p95
+    assert len(found) == sweep.operating_point.index + 1
+    assert curve(a_sweep(none_meets=True)) == ()
+
+
+def test_what_measured_nothing_is_no_part_of_the_curve():
+    sweep = a_sweep()
+    bad = [{"enough": False}, {"short_of": 30.0}, {"limited_by_load_generator": True}]
+    points = [point.model_copy(update=change) for point, change in zip(sweep.points, bad, strict=False)]
+    worse = sweep.model_copy(update={"points": (*points, *sweep.points[len(bad) :])})
+    assert len(curve(worse)) == len(curve(sweep)) - len(bad)
+
+
+def test_the_common_load_is_the_highest_that_all_carry():
+    assert common_load([POINTS, POINTS[:2], ()]) == 4
+    assert common_load([(), ()]) is None
+
+
+def test_at_the_operating_point_it_is_what_was_measured():
+    found = at_load(POINTS, TTFT, 10, REPEATS)
+    assert (found.value, found.low, found.high, found.exact) == (100, 100, 100, True)
+    assert found.noise.low < 98 < 102 < found.noise.high
+    assert found.around(100) == pytest.approx([math.log(each) for each in REPEATS], abs=1e-3)
+
+
+def test_between_two_loads_it_is_between_their_latencies_and_may_be_either():
+    found = at_load(POINTS, TTFT, 7, REPEATS)
+    assert (found.low, found.high, found.exact) == (50, 100, False)
+    assert found.value == pytest.approx(math.sqrt(50 * 100))
+    assert found.noise.low < 50 < 100 < found.noise.high
+    single, mean = found.scatter, at_load(POINTS, TTFT, 10, REPEATS).scatter
+    assert math.log(single[0]) == pytest.approx(math.sqrt(3) * math.log(mean[0])), "no mean of three was measured there"
+
+
+def test_below_one_request_at_a_time_nothing_is_quicker_and_below_another_load_nothing_is_known():
+    assert (at_load(POINTS, TTFT, 0.5, REPEATS).low, at_load(POINTS, TTFT, 0.5, REPEATS).high) == (40, 40)
+    assert at_load(POINTS[1:], TTFT, 0.5, REPEATS).low == 0
+
+
+def test_above_the_operating_point_and_without_the_latency_there_is_none():
+    assert at_load(POINTS, TTFT, 10.5, REPEATS) is None
+    assert at_load(POINTS, "itl_p95_ms", 4, REPEATS) is None
+    assert at_load((), TTFT, 4, REPEATS) is None
+
+
+def test_two_differ_only_where_interpolation_leaves_no_doubt():
+    slow = tuple(each.model_copy(update={"latencies": {TTFT: 3 * each.latencies[TTFT]}}) for each in POINTS)
+    near = tuple(each.model_copy(update={"latencies": {TTFT: 1.2 * each.latencies[TTFT]}}) for each in POINTS)
+    thrice = [3 * each for each in REPEATS]
+    assert differ(at_load(POINTS, TTFT, 7, REPEATS), at_load(slow, TTFT, 7, thrice)) < 0.01
+    assert differ(at_load(POINTS, TTFT, 7, REPEATS), at_load(near, TTFT, 7, REPEATS)) == 1.0
+    assert differ(at_load(POINTS, TTFT, 7), at_load(slow, TTFT, 7)) is None
+
+
+def test_a_quicker_version_is_not_slower_for_carrying_more():
+    """At its own operating point the quicker one waits longer, because it carries more."""
+    logs = {name: some_samples(0.6) for name in ("quick", "slow")}
+    rates = {"quick": (1, 4, 8, 16), "slow": (1, 4, 8)}
+    sweeps = {"quick": swept(rates["quick"], 1.0), "slow": swept(rates["slow"], 1.2)}
+    records = [a_record(name, samples=logs[name], sweep=sweeps[name]) for name in logs]
+    found = compare(records, {record.record_id: logs[record.selection.name] for record in records})
+    quick, slow = sorted(found.standings, key=lambda row: row.name)
+    assert quick.ttft_p95_ms > slow.ttft_p95_ms
+    assert quick.at(found.common_load)[TTFT].value < slow.at(found.common_load)[TTFT].value
+
+
+def swept(rates, slowness):
+    points = tuple(a_point(rate, slowness=slowness, limit=1000.0) for rate in rates)
+    sweep = a_sweep(limit=1000.0)
+    chosen = sweep.operating_point.model_copy(update={"index": len(points) - 1})
+    return repeated(sweep.model_copy(update={"points": points, "operating_point": chosen}))
