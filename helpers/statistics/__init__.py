@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.statistics.clusters import design_effect, effect_of
 from helpers.statistics.difference import difference_interval
 from helpers.statistics.paired import Paired, Verdict, adjusted, compare, from_counts, from_scores, holm, mcnemar
-from helpers.statistics.power import detectable, power, questions_above, questions_to_settle
+from helpers.statistics.power import detectable, power, questions_above, questions_to_settle, questions_within
 from helpers.statistics.proportion import above_chance, mean_of_scores, share_above, wilson
 from helpers.statistics.repeated import mean_interval, welch
 
@@ -28,6 +28,7 @@ __all__ = [
     "power",
     "questions_above",
     "questions_to_settle",
+    "questions_within",
     "share_above",
     "welch",
     "wilson",

@@ -78,6 +78,17 @@ def of_means(difference: float, error: float, n: int, confidence: float = 0.95) 
     return reach, max(math.ceil(n * (reach / difference) ** 2), n + 1) if difference else None
 
 
+def questions_within(error: float, n: int, tolerance: float, confidence: float = 0.9) -> int | None:
+    """Return how many questions exclude a loss beyond `tolerance` with POWER, where nothing is lost; None for 0.
+
+    With `error` as the standard error of the difference on n questions: n * ((z(confidence) + z(POWER)) * error /
+    tolerance)^2, which is 6.18 * share of flips / tolerance^2 at the upper end of a 90% interval. Nam (1997),
+    Biometrics 53:1422-1430, for paired proportions.
+    """
+    reach = normal_quantile(0.5 + confidence / 2) + normal_quantile(POWER)
+    return math.ceil(n * (reach * error / tolerance) ** 2) if tolerance else None
+
+
 def questions_above(share: float, n: int, chance: float, confidence: float = 0.95) -> int | None:
     """Return how many more questions would show that a share seen on n of them is above chance; None where none do.
 

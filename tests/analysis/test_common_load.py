@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
+from numpy.random import default_rng
 
 from helpers.analysis.comparison import compare
 from helpers.analysis.comparison.common_load import Measured, at_load, common_load, curve, differ
+from helpers.analysis.gate.judging import judge
+from helpers.datasets.criteria import LATENCY, Criteria
+from tests.plugins.contests import Model
+from tests.plugins.contests import swept as noisy
 from tests.plugins.records import a_point, a_record, a_sweep, some_samples
 from tests.plugins.stored import repeated
 
@@ -87,6 +93,27 @@ def test_a_quicker_version_is_not_slower_for_carrying_more():
     quick, slow = sorted(found.standings, key=lambda row: row.name)
     assert quick.ttft_p95_ms > slow.ttft_p95_ms
     assert quick.at(found.common_load)[TTFT].value < slow.at(found.common_load)[TTFT].value
+
+
+def gated(model, candidate, rng, noise=0.05):
+    """What the gate says of a candidate's time to first token, after sweeps of both with noise."""
+    records = [a_record(each.name, sweep=noisy(each, noise, rng)) for each in (candidate, model)]
+    criteria = Criteria.model_validate({LATENCY: {"tolerance": "10%"}})
+    _, check = judge(*records, ({}, {}), criteria).checks
+    return check.state
+
+
+def test_the_gate_hardly_ever_fails_the_same_model_whatever_its_operating_points_are():
+    rng, contests = default_rng(5), 200
+    tally = Counter(gated(Model("m", 0.7), Model("m", 0.7), rng) for _ in range(contests))
+    assert tally["fail"] <= 0.02 * contests
+
+
+def test_the_gate_fails_a_model_that_is_half_as_quick_at_the_load_of_both():
+    rng, contests = default_rng(6), 40
+    tally = Counter(gated(Model("m", 0.7), Model("slow", 0.7, 250, 18), rng) for _ in range(contests))
+    assert tally["pass"] == 0
+    assert tally["fail"] >= 0.2 * contests
 
 
 def swept(rates, slowness):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from numpy.random import default_rng
 
 from helpers.analysis.gate.__main__ import NOT_JUDGED, main
-from helpers.analysis.gate.checks import speed
+from helpers.analysis.gate.checks import accuracy, speed
 from helpers.artifacts import Hardware, Record
+from helpers.statistics import from_counts
 from tests.plugins.records import a_record, a_sample, a_sweep, holding, questions, write_samples
 
 
@@ -77,6 +80,22 @@ def test_a_mistyped_line_is_no_verdict(given, capsys):
         main(given)
     assert ended.value.code == NOT_JUDGED not in (0, 1, 2)
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("share", "allowed"), [(0.1, 0.02), (0.3, 0.05)])
+def test_an_open_check_says_how_many_more_questions_decide_it_four_times_in_five(share, allowed):
+    """Two equally good models that differ on a share of the questions; the published formula is 6.18 share / loss^2."""
+    few = from_counts(0, round(100 * share), round(100 * share), 200, 0.9)
+    told = accuracy("acc", few, allowed)
+    assert told.state == "inconclusive"
+    needed = 200 + int(re.search(r"about ([\d,]+) more", told.seen)[1].replace(",", ""))
+    assert needed == pytest.approx(6.18 * share / allowed**2, rel=0.12), "the error of few questions is a little wider"
+    rng, passed = default_rng(8), 0
+    for _ in range(400):
+        flips = rng.binomial(needed, share)
+        first = int(rng.binomial(flips, 0.5))
+        passed += accuracy("acc", from_counts(0, first, int(flips) - first, needed, 0.9), allowed).state == "pass"
+    assert 0.74 <= passed / 400 <= 0.88
 
 
 def test_lost_accuracy_fails(written, capsys):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from helpers.analysis.gate.checks import Check, State, accuracy, speed
+from helpers.analysis.comparison.common_load import LATENCIES, at_load, common_load, curve
+from helpers.analysis.gate.checks import Check, State, accuracy, latency, speed
 from helpers.artifacts import Artifact, Evaluation, LoadTest, Record, Sample
 from helpers.datasets.criteria import Criteria, Criterion, better
 from helpers.evaluation.samples import clusters
@@ -78,12 +79,22 @@ def judge(candidate: Record, baseline: Record, answers: tuple[AllAnswers, AllAns
             seen = f"measured under another {differs}" if differs else "the baseline was not measured by it"
             checks.append(Check(name=line.name, allowed="-", seen=seen, state="inconclusive"))
         else:
-            worse = 1 if better(line.name) == "lower" else -1
-            values = mine[line.name].measured, against.measured
-            checks.append(speed(line.name, *values, line.tolerance or 0.0, worse))
+            checks.append(_speed(line, mine[line.name], against))
     return Judgement(
         candidate=_name(candidate), record_id=candidate.record_id, baseline=_name(baseline), checks=tuple(checks)
     )
+
+
+def _speed(line: Criterion, mine: Figure, theirs: Figure) -> Check:
+    """Hold a latency against the other's at the load that both carry, another figure at each one's operating point."""
+    tests, metric, allowed = (mine.measurement, theirs.measurement), line.name.partition(".")[2], line.tolerance or 0.0
+    curves = [curve(test) for test in tests if isinstance(test, LoadTest)]
+    load = common_load(curves)
+    if metric not in LATENCIES or load is None:
+        worse = 1 if better(line.name) == "lower" else -1
+        return speed(line.name, mine.measured, theirs.measured, allowed, worse)
+    both = [at_load(points, metric, load, each.measured) for points, each in zip(curves, (mine, theirs), strict=True)]
+    return latency(line.name, both[0], both[1], load, allowed)
 
 
 def _of(answers: tuple[AllAnswers, AllAnswers], name: str) -> tuple[Answers, Answers]:
