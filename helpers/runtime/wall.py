@@ -1,8 +1,7 @@
 """Run as a script inside new namespaces, not imported: builds a root that holds the given files, and starts a command.
 
 `python -I -S wall.py SPECIFICATION COMMAND…`; the specification is JSON: `root` (an empty folder), `reads` and `writes`
-(real paths, bound to where they are), `hides` (folders in them of which nothing else is seen), `links` (path: target),
-`cwd`.
+(real paths, bound to where they are), `hides` (folders in them that are empty here), `links` (path: target), `cwd`.
 """
 
 from __future__ import annotations
@@ -53,22 +52,26 @@ def bind(path: str, root: str) -> str:
     return target
 
 
+def show(path: str, known: dict[str, Any]) -> None:
+    """Bind what was given, to be read only unless it may be written."""
+    target = bind(path, known["root"])
+    if path not in known["writes"]:
+        read_only(target, RECURSIVE)
+
+
 def build(known: dict[str, Any]) -> None:
     """Fill the root."""
     root = known["root"]
     mount("root", root, "tmpfs", NOSUID | NODEV)
-    hidden = set()
-    for path in sorted({*known["reads"], *known["writes"], *known["hides"]}):  # a folder comes before what is in it
-        if path in known["hides"]:
-            if os.path.isdir(root + path):
-                mount("hidden", root + path, "tmpfs", NOSUID | NODEV)
-                hidden.add(root + path)
-            continue
-        target = bind(path, root)
-        if path not in known["writes"]:
-            read_only(target, RECURSIVE)
-    for path in hidden:
-        read_only(path, 0)
+    given = sorted({*known["reads"], *known["writes"]})  # a folder comes before what is in it
+    for path in given:
+        show(path, known)
+    for path in known["hides"]:
+        if os.path.isdir(root + path):
+            mount("hidden", root + path, "tmpfs", NOSUID | NODEV)
+            for each in (each for each in given if each.startswith(f"{path}/")):  # given by name: a model in quarantine
+                show(each, known)
+            read_only(root + path, 0)
     for path, target in known["links"].items():
         if not os.path.lexists(root + path):
             os.makedirs(os.path.dirname(root + path), exist_ok=True)

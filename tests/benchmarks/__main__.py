@@ -15,6 +15,7 @@ from tests.benchmarks import (
     pipeline_overhead,
     registry_lookup,
     rerun_speedup,
+    truth,
     whole_runs,
 )
 
@@ -27,6 +28,7 @@ MEASURED = {
     "lm_eval_speedup": lm_eval_speedup.measure,
     "rerun_speedup": rerun_speedup.measure,
     "pipeline_overhead": pipeline_overhead.measure,
+    "truth": truth.measure,
     "whole_runs": whole_runs.measure,
 }
 
