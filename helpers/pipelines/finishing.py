@@ -12,6 +12,7 @@ import yaml
 
 from helpers.pipelines.pod.files import EXIT_TASK
 from helpers.pipelines.pod.reasons import RETRIES
+from helpers.runtime import keys
 from helpers.serving.client import KEY, SECRET
 
 # A fault of the surroundings, such as a store that is away, has mostly passed after a minute or three.
@@ -30,6 +31,7 @@ def finish(path: Path, variables: Mapping[str, str], given: Mapping[str, str]) -
     kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     if given.get("TARGET") == "existing":
         _give_the_key(kubernetes)
+    _tell_the_role(kubernetes)
     _handle_the_end(spec, kubernetes)
     variables = {RETRIES: str(RETRY["maxRetryCount"]), **variables}
     for executor in spec["deploymentSpec"]["executors"].values():
@@ -125,6 +127,15 @@ def _give_the_key(kubernetes: Mapping[str, Any]) -> None:
     for executor in kubernetes.values():
         if _notebook(executor) in ASKING:
             executor.setdefault("secretAsEnv", []).append(copy.deepcopy(secret))
+
+
+def _tell_the_role(kubernetes: Mapping[str, Any]) -> None:
+    """Let the nodes that get ModelOps' private key know whose project they run in, where its administrator says it."""
+    pair = {"secretKey": keys.PROJECT, "envVar": keys.PROJECT}
+    for executor in kubernetes.values():
+        secrets = executor.get("secretAsEnv", [])
+        if any(each["envVar"] == keys.MODEL_OPS.private for secret in secrets for each in secret["keyToEnv"]):
+            secrets.append({"secretName": keys.MODEL_OPS.secret, "optional": True, "keyToEnv": [pair]})
 
 
 def _notebook(platform: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from helpers.errors import AssayError, InvalidInput, NotFound, SignatureInvalid
 from helpers.registry import AttachedRecord, Decision, Registry, Version, connect, housekeeping
-from helpers.registry.history import do_sign
+from helpers.registry.judging import do_sign
 from helpers.runtime import interrupts, processes, runs
 from helpers.runtime.circumstances import account
 from helpers.runtime.workspace import ROOT

@@ -21,7 +21,8 @@ from helpers.registry.documents import (
     read_version,
     set_state,
 )
-from helpers.registry.history import Decision, History, by_version, do_sign, judged, read_history
+from helpers.registry.history import Decision, History
+from helpers.registry.judging import Trust, by_version, do_sign, judged, read_history
 from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
 from helpers.registry.selection import DO_INGEST, Candidate, confirm, read_selection, register_candidate
@@ -87,7 +88,8 @@ class Registry:
     def judged(self) -> list[Version]:
         """Return every version with the approval that ModelOps has signed; `doubt` says why there is none."""
         documents = by_version(list_artifacts(self._connection, DOCUMENT), VERSION_ID)
-        return [judged(version, documents.get(version.model_version_id, [])) for version in self.versions()]
+        trust = Trust.here()
+        return [judged(version, documents.get(version.model_version_id, []), trust) for version in self.versions()]
 
     def shortlist(self, constraints: Constraints | None = None) -> list[Row]:
         """Return a row per version, the best first; `excluded` says why one does not meet the constraints."""

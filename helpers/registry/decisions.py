@@ -27,7 +27,8 @@ from helpers.registry.documents import (
     properties_of,
     read_version,
 )
-from helpers.registry.history import Decision, History, Link, do_sign, document_name, named, read_history
+from helpers.registry.history import Decision, History, Link, document_name, named
+from helpers.registry.judging import do_sign, read_history
 from helpers.registry.properties import Property, ascii_text, storable
 from helpers.runtime import keys, signing
 from helpers.runtime.circumstances import account

@@ -7,21 +7,17 @@ doubtful, and a doubtful history approves nothing. A person's decision sets asid
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from itertools import pairwise
+from dataclasses import dataclass, fields
 from typing import Any
 
-from helpers.errors import SignatureInvalid
-from helpers.registry.documents import DECISION, Document, Version, of_kind, properties_of
+from helpers.registry.documents import DECISION, Version
 from helpers.registry.properties import Property
-from helpers.runtime import keys, signing
+from helpers.runtime import signing
 
 KIND = "decision"
 SHOWN = ("approval", "approval_reasons", "approval_by")
 APPLIED = "approval_decision"  # the property that names the document which the version shows
 START = ("", "candidate", "unknown")  # what a version shows on which nobody has decided
-COMMAND = 'python -m helpers.registry approve {} {} --reason "…" (or reject)'
 
 
 @dataclass(frozen=True)
@@ -73,6 +69,12 @@ class Link:
     fault: str = ""
 
     @property
+    def said(self) -> Decision:
+        """The decision, asked of links that have one."""
+        assert self.decision, self.document
+        return self.decision
+
+    @property
     def digest(self) -> str:
         """The digest of what was signed."""
         return self.signed.digest if self.signed else ""
@@ -103,7 +105,7 @@ class History:
     def chain(self) -> list[Link]:
         """Those since the last one that set something aside: what came before it decides nothing any more."""
         found = self.decided
-        start = max((place for place, link in enumerate(found) if _of(link).aside), default=0)
+        start = max((place for place, link in enumerate(found) if link.said.aside), default=0)
         return found[start:]
 
     @property
@@ -111,56 +113,14 @@ class History:
         """The decision that holds: a person's newest, unless it hands back to the policy by "candidate"."""
         if self.faults or not self.chain:
             return None
-        persons = [link for link in self.chain if _of(link).by]
-        if persons and _of(persons[-1]).state != "candidate":
+        persons = [link for link in self.chain if link.said.by]
+        if persons and persons[-1].said.state != "candidate":
             return persons[-1]
         return self.chain[-1]
 
 
-def _of(link: Link) -> Decision:
-    assert link.decision, "asked of decisions only"
-    return link.decision
-
-
 def _serial(link: Link) -> int:
-    return _of(link).serial
-
-
-def read_history(version: Version, documents: Sequence[Document]) -> History:
-    """Return the history of a version from the documents on it, held against the keys that are trusted here.
-
-    Where no key is trusted, that is what is wrong with it.
-    """
-    found = of_kind(documents, DECISION)
-    if not found:
-        return History((), (), _undecided(version))
-    try:
-        trusted = keys.trusted(keys.MODEL_OPS)
-    except SignatureInvalid as error:
-        return History(tuple(Link(str(each["name"]), fault=error.what) for each in found), (error.what,))
-    links = tuple(_link(version, document, trusted) for document in found)
-    history = History(links, ())
-    history = replace(history, faults=tuple(_faults(history)))
-    return history if history.faults else replace(history, shown=_shown(version, history))
-
-
-def _link(version: Version, document: Document, trusted: Sequence[bytes]) -> Link:
-    name, properties = str(document["name"]), properties_of(document)
-    signed = signing.Document.of(properties)
-    if signed is None:
-        return Link(name, fault="is not signed")
-    try:
-        payload = signing.verified(signed, KIND, trusted)
-    except SignatureInvalid as error:
-        return Link(name, signed=signed, fault=error.what)
-    decision = Decision(**{key: value for key, value in payload.items() if key != "kind"})
-    decision = replace(decision, aside=tuple(decision.aside))
-    about = (decision.model, decision.version, decision.digest)
-    if about != named(version):
-        return Link(name, signed=signed, fault=f"is about {' '.join(about)}, not {' '.join(named(version))}")
-    if name != document_name(decision.serial):
-        return Link(name, signed=signed, fault=f"is a copy of {document_name(decision.serial)}")
-    return Link(name, decision, signed)
+    return link.said.serial
 
 
 def named(version: Version) -> tuple[str, str, str]:
@@ -171,62 +131,3 @@ def named(version: Version) -> tuple[str, str, str]:
 def document_name(serial: int) -> str:
     """Return the name of a decision's document, which the registry takes once: two that decide at once do not fork."""
     return f"{DECISION}{serial:06d}"
-
-
-def _faults(history: History) -> Iterator[str]:
-    chain = history.chain
-    aside = {name for link in chain[:1] for name in _of(link).aside}
-    for link in history.links:
-        if link.fault and link.document not in aside:
-            yield f"the decision {link.document} {link.fault}"
-    if not chain:
-        return
-    first = _of(chain[0])
-    if first.previous and not first.aside:
-        yield f"the decision before {chain[0].document} is gone"
-    for before, after in pairwise(chain):
-        if _of(after).previous != before.digest:
-            yield f"{after.document} does not follow {before.document}: a decision between them was changed or removed"
-
-
-def _undecided(version: Version) -> str:
-    said = str(version.properties.get("approval", ""))
-    if said in START and not version.properties.get(APPLIED):
-        return ""
-    return f"the registry shows approval={said}, and no decision says so"
-
-
-def _shown(version: Version, history: History) -> str:
-    """Return how the version's properties differ from the decision that holds, "" where they agree."""
-    properties, standing = version.properties, history.standing
-    if (applied := properties.get(APPLIED)) and applied not in {link.document for link in history.links}:
-        return f"the decision {applied}, which the version shows, is gone"
-    if standing is None:  # every document of the history was set aside, or there is none
-        return ""
-    wanted = _of(standing).shown()
-    wrong = [f"{name}={properties.get(name, '')}" for name in SHOWN if properties.get(name, "") != wanted[name]]
-    return f"the registry shows {', '.join(wrong)}, which {standing.document} does not say" if wrong else ""
-
-
-def judged(version: Version, documents: Sequence[Document]) -> Version:
-    """Return the version with the approval that is signed in the place of what the registry shows.
-
-    `doubt` says why there is none; its approval is then "doubtful".
-    """
-    history = read_history(version, documents)
-    if not history.doubt:
-        return version
-    return replace(version, properties={**version.properties, "approval": "doubtful"}, doubt=history.doubt)
-
-
-def do_sign(version: Version) -> str:
-    """Return what brings a doubtful history in order."""
-    return f"Have ModelOps look into it and sign anew: {COMMAND.format(version.name, version.version)}"
-
-
-def by_version(documents: Sequence[Document], key: str) -> Mapping[str, list[Document]]:
-    """Return documents by the version that each says it is of."""
-    found: dict[str, list[Document]] = {}
-    for document in documents:
-        found.setdefault(str(properties_of(document).get(key, "")), []).append(document)
-    return found

@@ -30,7 +30,8 @@ from helpers.registry.documents import (
     properties_of,
     read_version,
 )
-from helpers.registry.history import APPLIED, Decision, read_history
+from helpers.registry.history import APPLIED, Decision
+from helpers.registry.judging import read_history
 from helpers.registry.properties import (
     LONGEST_URI,
     Property,

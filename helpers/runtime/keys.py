@@ -20,6 +20,7 @@ from helpers.runtime.workspace import home
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
+PROJECT, ENGINEERS = "PROJECT_ROLE", "ai-engineers"  # whose project a pod runs in, as its administrator says
 PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
 
 
@@ -63,6 +64,11 @@ def signing_key(role: Role) -> bytes:
     In a pod none is made: it would be gone with the pod, and what it signed could not be verified.
     Raises InvalidInput where there is none, or where it is not trusted here.
     """
+    if role == MODEL_OPS and os.environ.get(PROJECT) == ENGINEERS:
+        raise InvalidInput(
+            f"This project is AI engineers', and only {role.who}'s signs with {role.private}",
+            do=f"Run it in {role.who}'s project, and take {role.private} out of {role.secret} here",
+        )
     pem = given(role) or own_key(role)
     public = public_half(pem, role.private)
     if public not in (known := trusted(role)):

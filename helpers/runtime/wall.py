@@ -52,17 +52,25 @@ def bind(path: str, root: str) -> str:
     return target
 
 
+def show(path: str, known: dict[str, Any]) -> None:
+    """Bind what was given, to be read only unless it may be written."""
+    target = bind(path, known["root"])
+    if path not in known["writes"]:
+        read_only(target, RECURSIVE)
+
+
 def build(known: dict[str, Any]) -> None:
     """Fill the root."""
     root = known["root"]
     mount("root", root, "tmpfs", NOSUID | NODEV)
-    for path in sorted({*known["reads"], *known["writes"]}):  # a folder comes before what is in it
-        target = bind(path, root)
-        if path not in known["writes"]:
-            read_only(target, RECURSIVE)
+    given = sorted({*known["reads"], *known["writes"]})  # a folder comes before what is in it
+    for path in given:
+        show(path, known)
     for path in known["hides"]:
         if os.path.isdir(root + path):
             mount("hidden", root + path, "tmpfs", NOSUID | NODEV)
+            for each in (each for each in given if each.startswith(f"{path}/")):  # given by name: a model in quarantine
+                show(each, known)
             read_only(root + path, 0)
     for path, target in known["links"].items():
         if not os.path.lexists(root + path):

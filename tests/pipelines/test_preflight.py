@@ -174,10 +174,10 @@ def test_what_is_read_is_one_line_each(ready, registry_server, capsys):
 def test_a_project_of_ai_engineers_that_holds_the_key_of_model_ops_is_told_how_to_move_it(ready, check):
     _, lines = check("--role", "ai-engineers")
     told = lines["signing secret"]
-    assert [line.split()[0] for line in told] == ["fix", "ok"]
+    assert [line.split()[0] for line in told] == ["fix", "fix"]
     assert "SIGNING_KEY, which every node of this project can read" in told[0]
     assert "oc create secret generic assay-signing -n evaluation" in told[0]
-    api_only = {"SIGNING_PUBLIC_KEY": CANARY}
+    api_only = {"SIGNING_PUBLIC_KEY": CANARY, "PROJECT_ROLE": "ai-engineers"}
     ready.remove("Secret", "assay-signing")
     secret(ready, "assay-signing", api_only)
     assert [line.split()[0] for line in check("--role", "ai-engineers")[1]["signing secret"]] == ["ok"]

@@ -234,6 +234,13 @@ def test_who_has_another_key_signs_nothing(attacker, registry, rejected, monkeyp
     refused(registry, rejected, keys.fingerprint(public))
 
 
+def test_a_project_of_ai_engineers_signs_no_decision_though_it_holds_the_key(attacker, registry, rejected, monkeypatch):
+    monkeypatch.setenv("PROJECT_ROLE", "ai-engineers")
+    with pytest.raises(InvalidInput, match="This project is AI engineers'"):
+        registry.set_approval(rejected.model_version_id, "approved", ["I say so"], by="Mallory")
+    assert len(attacker.documents(rejected.model_version_id)) == 2
+
+
 def test_a_pod_without_a_trusted_key_takes_no_version_and_says_what_it_lacks(registry, monkeypatch):
     selection = a_version(registry)
     registry.set_approval(selection.model_version_id, "approved", ["good"])

@@ -12,7 +12,7 @@ from helpers import storage
 from helpers.errors import Forbidden, StoreFailed
 from helpers.pipelines.preflight.project import SET_UP, Line, Project, fix, note, ok
 from helpers.runtime.account import in_pod
-from helpers.runtime.keys import MEASURING, MODEL_OPS
+from helpers.runtime.keys import MEASURING, MODEL_OPS, PROJECT
 from helpers.serving.client import KEY, SECRET
 from helpers.storage import data_connection
 
@@ -20,7 +20,7 @@ DO_SEE = "The first node that writes shows it; an administrator of the project c
 DO_MOVE = (
     "Make a new pair in ModelOps' project and sign the models and decisions there anew; here, "
     "oc create secret generic assay-signing -n {namespace} --from-file=SIGNING_PUBLIC_KEY=signing.pub "
-    "--dry-run=client -o yaml | oc replace -f -"
+    "--from-literal=PROJECT_ROLE=ai-engineers --dry-run=client -o yaml | oc replace -f -"
 )
 HERE = "is this machine's own and no pod reaches it"
 STORAGE = "storage-config"
@@ -41,7 +41,7 @@ def signing_secret(project: Project) -> Iterator[Line]:
     if held.get(MODEL_OPS.private):
         text = f"{MODEL_OPS.secret} holds ModelOps' {MODEL_OPS.private}, which every node of this project can read"
         yield fix(text, DO_MOVE.format(namespace=project.namespace))
-    yield complete(project, MODEL_OPS.secret, (MODEL_OPS.public,))
+    yield complete(project, MODEL_OPS.secret, (MODEL_OPS.public, PROJECT))
 
 
 def measuring_secret(project: Project) -> Iterator[Line]:
