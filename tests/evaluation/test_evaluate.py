@@ -8,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from helpers.errors import EndpointUnreachable, EvaluationFailed, IncompleteCoverage, InvalidDataset, NotMeasurable
+from helpers.evaluation.samples import read_samples
 from tests.plugins.records import KNOWLEDGE
 
 CHOICES = 4
@@ -30,8 +31,8 @@ def test_every_question_is_asked_once_per_choice_and_scored(server, measure):
     assert evaluation.metric == "acc"
     assert evaluation.versions["lm_eval"]
     assert evaluation.request_seconds > 0
-    samples = [json.loads(line) for line in (measure.folder / KNOWLEDGE.samples).read_text().splitlines()]
-    assert sum(sample["acc"] for sample in samples) == evaluation.correct
+    samples = read_samples(measure.folder / KNOWLEDGE.samples, "acc")
+    assert sum(sample.score for sample in samples) == evaluation.correct
     assert (
         json.loads((measure.folder / KNOWLEDGE.results).read_text())["results"]["ops_assistant"]["acc,none"]
         == evaluation.score
