@@ -14,12 +14,12 @@ from helpers import storage
 from helpers.analysis.comparison import Comparison, choose, compare, narrowed, tiers
 from helpers.analysis.comparison.tiers import SPEED
 from helpers.artifacts import Evaluation, Record, Sample
+from helpers.artifacts.names import OWN
 from helpers.datasets.criteria import Criteria
 from helpers.errors import ArtifactMissing, InvalidCriteria, InvalidInput, NotFound
 from helpers.evaluation.samples import read_answers
 from helpers.records import reading
 from helpers.records.figures import required
-from helpers.records.logbook import SAFE_NAME
 from helpers.registry import AttachedRecord, Registry
 from helpers.runtime import parameters
 
@@ -30,7 +30,7 @@ class Filter(parameters.Settings):
     """Which records are compared."""
 
     purpose: Literal["baseline", "use-case"] = "use-case"
-    use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
+    use_case: str = Field(default="ops-assistant", pattern=OWN)
     task: str = Field(default="ops_assistant", min_length=1)
     models: str = ""
 

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from helpers.artifacts import run
 from helpers.artifacts.base import Artifact, Contract, Parameter
+from helpers.artifacts.names import AnyName
 from helpers.artifacts.tokenizer import unpack_tokenizer
 from helpers.errors import ArtifactMissing
 
@@ -23,8 +24,8 @@ class Selection(Artifact):
     filename = "selection.json"
     written_by = "ingest_model or registry_lookup"
 
-    name: str
-    version: str
+    name: AnyName
+    version: AnyName
     uri: str = Field(description="where the weights are: file:///…, s3://…, oci://…, pvc://…; an endpoint's address")
     digest: str = Field(
         pattern=r"^(sha256:[0-9a-f]{64})?$",

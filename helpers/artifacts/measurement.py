@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, computed_field, model_validator
 
+from helpers.artifacts import names
 from helpers.artifacts.base import FOLDER, Artifact, Contract, Parameter
 
-NAME = r"^[a-z0-9][a-z0-9_-]{0,40}$"
+NAME = names.SHORT
 LOAD_TEST, EVALUATION = "chat", "knowledge"  # what the measurements of the shipped pipelines are called
-Name = Annotated[str, Field(pattern=NAME)]
+Name = names.ShortName
 Tier = Literal["performance", "format", "accuracy", "tools", "safety", "application"]
 DERIVED = ("metrics", "failures")
 

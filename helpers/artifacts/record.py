@@ -13,6 +13,7 @@ from helpers.artifacts.accuracy import Evaluation
 from helpers.artifacts.base import FOLDER, Artifact, Contract, Parameter
 from helpers.artifacts.deployment import Endpoint, Selection
 from helpers.artifacts.measurement import DERIVED, measurements_in
+from helpers.artifacts.names import OwnName
 from helpers.artifacts.speed import LoadTest
 from helpers.errors import ArtifactMissing, OtherRun
 
@@ -47,7 +48,7 @@ class Record(Artifact):
         description="over all of it but `OUTSIDE`, recomputed by whoever reads it; empty in records of before",
     )
     purpose: Literal["baseline", "use-case"]
-    use_case: str
+    use_case: OwnName
     use_case_files: dict[str, str] = Field(default={}, description="digest of each of its files, by the file's path")
     selection: Selection
     endpoint: Endpoint

@@ -15,23 +15,23 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
 )  # fmt: skip
 
+from helpers.artifacts.names import SHORT, ShortName
 from helpers.datasets.files import digest, files
 from helpers.errors import InvalidDataset, InvalidParameter
 from helpers.runtime.yaml_files import read_yaml
 from helpers.storage import check_form
 
 FILE = "use-case.yaml"
-SAFE = r"^[a-z0-9][a-z0-9_-]{0,40}$"
+SAFE = SHORT
 EVALUATORS = ("lm_eval",)
 STORED = "s3://"
 
-Name = Annotated[str, StringConstraints(pattern=SAFE)]
+Name = ShortName
 Tier = Literal["performance", "format", "accuracy", "tools", "safety", "application"]
 
 

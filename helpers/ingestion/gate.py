@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from helpers import storage
 from helpers.artifacts import Selection, now, run
+from helpers.artifacts.names import OWN
 from helpers.errors import InvalidInput
 from helpers.ingestion.digests import digest_of
 from helpers.ingestion.findings import Inspection, ordered, refuse
@@ -30,7 +31,6 @@ from helpers.registry import Registry
 from helpers.runtime import circumstances, parameters
 from helpers.runtime.workspace import home
 
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 SNAPSHOT = re.compile(r"/models--[^/]+--([^/]+)/snapshots/[^/]+$")  # as the hub's cache names its folders
 ARCHIVE = re.compile(r"(\.tar(\.\w+)?|\.tgz|\.zip)$")
 
@@ -41,8 +41,8 @@ class Settings(parameters.Settings):
     source: Annotated[str, parameters.held_by(check_form)] = Field(
         min_length=1, description="folder, sample://, hf://, s3:// or oci://"
     )
-    model_name: str = Field(default="", pattern=rf"^$|{SAFE_NAME}", description="the source's last word where empty")
-    model_version: str = Field(default="1.0.0", pattern=SAFE_NAME)
+    model_name: str = Field(default="", pattern=rf"^$|{OWN}", description="the source's last word where empty")
+    model_version: str = Field(default="1.0.0", pattern=OWN)
     model_store: Annotated[str, parameters.held_by(lambda uri: storage.check_form(uri, storage.IMAGES))] = Field(
         default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository"
     )

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from helpers.errors import StageFailed
+from helpers.local import pages
 from helpers.local.watching import Watch
 from helpers.pipelines import Pipeline
 from helpers.pipelines.data import Data
@@ -139,7 +140,7 @@ def run_elyra(
     watch.look()
     run.stage = watch.current
     clean_up(folder)
-    keep_pages(folder)
+    pages.keep(folder)
     if process.returncode:
         raise StageFailed(f"Pipeline {run.kind} failed in {watch.failed(log)}", do=f"Read {folder / 'logs'}")
 
@@ -180,16 +181,3 @@ def _group(process: psutil.Process) -> int:
         return os.getpgid(process.pid)
     except ProcessLookupError:
         return 0
-
-
-def keep_pages(folder: Path) -> None:
-    """Keep the HTML of each notebook that was executed."""
-    import nbformat
-    from nbconvert import HTMLExporter
-
-    for notebook in sorted((folder / "notebooks").glob("*.ipynb")):
-        content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
-        if content.metadata.get("papermill", {}).get("start_time"):
-            exporter = HTMLExporter(exclude_input_prompt=True)  # type: ignore[no-untyped-call]
-            body, _ = exporter.from_notebook_node(content)
-            notebook.with_suffix(".html").write_text(body)

@@ -55,10 +55,10 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()
     words, all_runs = assigned(arguments.words), arguments.runs.resolve()
     given = {**words, "models": ",".join(arguments.models)}
-    folder: Path = all_runs / arguments.name if arguments.name else runs.place(all_runs, "run", given)
     started = time.monotonic()
     try:
         check(words)
+        folder: Path = all_runs / arguments.name if arguments.name else runs.place(all_runs, "run", given)
         with runs.begun(folder, "run", given):
             run(folder, arguments.models, words)
     except AssayError as error:

@@ -9,16 +9,17 @@ import secrets
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from helpers.artifacts import now, write_atomic
 from helpers.errors import AssayError, InvalidInput, RegistryUnreachable
 from helpers.local.registry.listening import address, listen
 from helpers.registry import AttachedRecord, connect, housekeeping
-from helpers.registry.address import LOCAL_TOKEN
+from helpers.registry.address import LOCAL_FILE, LOCAL_TOKEN
 from helpers.runtime import interrupts, processes, runs
 from helpers.runtime.environment import without_secrets
+from helpers.runtime.locks import held
 from helpers.runtime.polling import wait_for
 from helpers.runtime.workspace import ROOT, home
 
@@ -29,8 +30,19 @@ PORT = 8085
 
 def up(port: int = 0) -> str:
     """Start the registry unless it runs, wait until it answers, and return its address (port 0: 8085 if free)."""
+    with _alone():  # of two at once, the second finds the first one's
+        return _up(port)
+
+
+def _alone() -> AbstractContextManager[bool]:
+    """Hold the lock of who starts or ends the registry."""
+    home().mkdir(parents=True, exist_ok=True)
+    return held(home() / f".{HANDLE}.lock")
+
+
+def _up(port: int) -> str:
     if running := processes.find(HANDLE):
-        return running.url
+        return _known(running.url)
     running = _start(port)
 
     def ready() -> bool:
@@ -39,16 +51,22 @@ def up(port: int = 0) -> str:
         return _answers(running.url)
 
     wait_for(ready, what=f"{running.url}/readyz/health", do=f"Read {running.log}", timeout=120, interval=0.1)
-    write_atomic(home() / "registry.json", json.dumps({"address": running.url}).encode())
-    return running.url
+    return _known(running.url)
+
+
+def _known(url: str) -> str:
+    """Write down where the registry is, for connect("local"), and return it."""
+    write_atomic(home() / LOCAL_FILE, json.dumps({"address": url}).encode())
+    return url
 
 
 def down() -> str:
     """End the registry; its database stays."""
-    if not (running := processes.find(HANDLE)):
-        return "the registry is not running"
-    processes.end(running)
-    (home() / "registry.json").unlink(missing_ok=True)
+    with _alone():
+        if not (running := processes.find(HANDLE)):
+            return "the registry is not running"
+        processes.end(running)
+        (home() / LOCAL_FILE).unlink(missing_ok=True)
     return f"the registry at {running.url} is down; its database stays in {home() / 'registry.db'}"
 
 

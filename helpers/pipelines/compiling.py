@@ -14,6 +14,7 @@ from helpers.pipelines.data import Data
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.failures import explained
 from helpers.pipelines.finishing import finish
+from helpers.pipelines.images import is_placeholder
 from helpers.pipelines.processor import ENDPOINT, NAME, loopback_runtime
 from helpers.pipelines.values import check_values
 from helpers.records import git_commit
@@ -42,6 +43,11 @@ def check(pipeline: Pipeline, given: Mapping[str, str], images: str, *, starts: 
     for node, stage in zip(pipeline.nodes, pipeline.stages, strict=True):
         if not IMAGE.fullmatch(node["runtime_image"]):
             raise InvalidInput(f"Node {stage} has the image {node['runtime_image']!r}", do="Choose a runtime image")
+        if starts and not images and is_placeholder(node["runtime_image"]):
+            raise InvalidInput(
+                f"Node {stage} has the image {node['runtime_image']}, a placeholder that nobody has built",
+                do="Name those that were built: `make images IMAGES=registry/project`, or IMAGES=… for this run",
+            )
         for secret in node["kubernetes_secrets"]:
             _check_secret(stage, secret)
         both = {item["env_var"] for item in node["env_vars"]} & set(node["pipeline_parameters"])

@@ -15,6 +15,7 @@ from helpers.errors import AssayError, InvalidInput, NotFound
 from helpers.runtime import interrupts
 from helpers.runtime.workspace import ROOT
 
+NOWHERE = ".invalid"  # a top-level domain that resolves nowhere (RFC 2606): the names that are shipped have it
 PLACE = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
 
 
@@ -36,6 +37,12 @@ def rename(images: str, root: Path = ROOT) -> dict[str, str]:
     for path in described:
         _write(shown / f"assay-{path.parent.name}.json", path.read_text())
     return names
+
+
+def is_placeholder(image: str) -> bool:
+    """Return whether an image is one that nobody can pull."""
+    host = image.partition("/")[0].partition(":")[0]
+    return f".{host}".endswith(NOWHERE)
 
 
 def shown_in() -> Path:

@@ -57,8 +57,10 @@ def check_stages(stages: Iterable[Node], given: Mapping[str, str]) -> Data:
 
     `given` are the pipeline's parameters with their values. Returns the data. Raises InvalidParameter.
     """
-    faults = list(_no_source(given))
+    broken = {name: fault for name, value in given.items() if value and (fault := _not_carried(name, value))}
+    faults = [*broken.values(), *_no_source(given)]
     nodes = list(stages)
+    whole = {name: value for name, value in given.items() if name not in broken}
 
     def told(data: Data) -> Iterator[str]:
         refused = given.keys() - data.values.keys()  # told with the data
@@ -69,7 +71,7 @@ def check_stages(stages: Iterable[Node], given: Mapping[str, str]) -> Data:
             here.append(node._replace(environment=own))
         yield from _faults_of(here)
 
-    data = gather(given, faults, told)
+    data = gather(whole, faults, told)
     _refuse(faults)
     return data
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from helpers import records, storage
 from helpers.artifacts import AnyMeasurement, Endpoint, Evaluation, Record, Selection, read_measurements
+from helpers.artifacts.names import OWN
 from helpers.datasets.criteria import QUALITY, Criteria, load_criteria
 from helpers.errors import DigestMismatch, InvalidCriteria, InvalidInput
 from helpers.ingestion.policy import Policy, load_policy
@@ -21,8 +22,6 @@ from helpers.records.standing import find_standing
 from helpers.registry import Registry
 from helpers.runtime import keys, parameters
 
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
-
 
 class Settings(parameters.Asking):
     """Under which heading a measurement is logged, and what ModelOps asks of it."""
@@ -30,7 +29,7 @@ class Settings(parameters.Asking):
     asks = "musts"
 
     purpose: Literal["baseline", "use-case"] = "use-case"
-    use_case: str = Field(default="ops-assistant", pattern=SAFE_NAME)
+    use_case: str = Field(default="ops-assistant", pattern=OWN)
     use_case_files: dict[str, str] = Field(default={}, description="digest of each file of the use case, by its path")
     store: Annotated[str, parameters.held_by(storage.check_form)] = "local"
     asked: dict[str, str] = Field(default={}, description="task of each evaluation that the use case names")

@@ -35,10 +35,11 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _safe_characters(cls, values: Any) -> Any:
-        for name, value in values.items() if isinstance(values, dict) else ():
-            unsafe = NUL if name in cls.prose else UNSAFE
-            if isinstance(value, str) and (found := unsafe.search(value)):
-                raise ValueError(f"{name} holds the character {found.group()!r}, which does not travel through a shell")
+        given = values if isinstance(values, dict) else {}
+        texts = {name: value for name, value in given.items() if isinstance(value, str)}
+        found = {name: (NUL if name in cls.prose else UNSAFE).search(value) for name, value in texts.items()}
+        if told := [f"{name} holds the character {unsafe.group()!r}" for name, unsafe in found.items() if unsafe]:
+            raise ValueError(f"{', '.join(told)}, which does not travel through a shell")
         return values
 
 

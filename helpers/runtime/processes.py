@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from helpers.artifacts import write_atomic
 from helpers.errors import TimedOut
@@ -53,8 +53,11 @@ def find(handle: str) -> Running | None:
     path = _file(handle)
     if not path.is_file():
         return None
-    running = Running.model_validate_json(path.read_bytes())
-    if alive(running):
+    try:
+        running = Running.model_validate_json(path.read_bytes())
+    except ValidationError:  # a machine that was switched off leaves an empty file: its processes are gone too
+        running = None
+    if running and alive(running):
         return running
     path.unlink(missing_ok=True)
     return None

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -65,8 +66,16 @@ def place(runs: Path, kind: str, given: Mapping[str, str]) -> Path:
     if alike and alike[0][1].standing in ("failed", "interrupted"):
         return alike[0][0]
     name = f"{datetime.now():%Y%m%d-%H%M%S}" + ("" if kind == "run" else f"-{kind}")
-    taken = len(list(runs.glob(f"{name}*")))
-    return runs / (f"{name}-{taken + 1}" if taken else name)
+    return next(folder for number in count(1) if _taken(folder := runs / (f"{name}-{number}" if number > 1 else name)))
+
+
+def _taken(folder: Path) -> bool:
+    """Take the folder for a new run; return False where another run, of this very second, has it."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextmanager

@@ -50,12 +50,13 @@ class Found(NamedTuple):
     why: str = ""
 
 
-def model_folder(selection: Selection) -> Path:
-    """Return the folder with the version's files, downloaded first where the store is remote."""
+def model_folder(selection: Selection, policy: Policy) -> Path:
+    """Return the folder with the version's files, downloaded first where the store is remote. Raises InvalidInput."""
     if not selection.uri.startswith("oci://"):
         return storage.fetch(selection.uri, home() / "models" / selection.digest.removeprefix("sha256:"))
     from helpers.ingestion.oci import pull_models
 
+    check_registry(selection, policy)
     folder = home() / "models" / selection.uri.rpartition("sha256:")[2]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with held(folder.with_name(f".{folder.name}.lock")):
@@ -64,13 +65,28 @@ def model_folder(selection: Selection) -> Path:
     return folder
 
 
+def check_registry(selection: Selection, policy: Policy) -> None:
+    """Refuse an image of a registry that the policy does not allow: only what is under /models of it is signed.
+
+    As a modelcar the rest of the image runs beside the server. Raises InvalidInput.
+    """
+    from helpers.ingestion.oci import Reference
+
+    host = Reference.parse(selection.uri).host
+    if not {host, "*"} & set(policy.sources.registries):
+        raise InvalidInput(
+            f"{selection.label} lies in the registry {host}, which the policy does not allow",
+            do="Let the platform team add it to sources.registries of the policy, or ingest the model again",
+        )
+
+
 def verified_folder(selection: Selection, policy: Policy) -> Path:
     """Return a local folder with exactly the files that somebody trusted signed as the registered model.
 
     Raises SignatureInvalid where the signature is missing, broken, of somebody else or of another model, and
     DigestMismatch with the names of the files that changed, appeared or are missing.
     """
-    folder = model_folder(selection)
+    folder = model_folder(selection, policy)
     hashes = _hashes(folder, selection)
     check(selection, policy, str(folder), (folder / SIGNATURE).read_bytes() if SIGNATURE in hashes else None, hashes)
     return folder
@@ -268,6 +284,7 @@ def _look_into_image(selection: Selection, policy: Policy, verify: Verify) -> Fo
     from helpers.ingestion.oci import Image, Reference, Registry
     from helpers.ingestion.oci.blob import Blob
 
+    check_registry(selection, policy)
     uri, limits = address(selection), _limits(selection)
     reading, read = Reading(limits, ROOT, _wanted), set[str]()
     signed, layers = dict[str, str](), dict[str, Any]()

@@ -63,8 +63,18 @@ def check_form(uri: str, *more: str) -> None:
         )
 
 
+def _check_way(uri: str) -> None:
+    """Refuse an address that leads out of its folder, as a name in it may. Raises InvalidParameter."""
+    if ".." in unquote(urlparse(uri).path).replace("\\", "/").split("/"):
+        raise InvalidParameter(f"{uri!r} leads out of its folder", do="Give the name of what is meant, without ..")
+
+
 def local_path(uri: str) -> Path | None:
-    """Return the path that a file:// URI names, None for any other scheme."""
+    """Return the path that a file:// URI names, None for any other scheme. Raises InvalidParameter as all here do.
+
+    Every object is named by way of this function: an address that leads out of its folder is refused.
+    """
+    _check_way(uri)
     parsed = urlparse(uri)
     return Path(unquote(parsed.path)) if parsed.scheme == "file" else None
 

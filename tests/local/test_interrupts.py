@@ -122,12 +122,12 @@ def test_what_is_gone_on_with_is_the_newest_run_of_the_same_values(tmp_path):
     failed = made("2", large, ValueError())
     assert runs.place(tmp_path, "model-ops", large) == failed
     made("3", small)
-    assert not runs.place(tmp_path, "model-ops", small).exists()
+    assert not list(runs.place(tmp_path, "model-ops", small).iterdir())
 
 
 def test_a_run_that_works_is_not_joined(tmp_path):
     with runs.begun(tmp_path / "1", "model-ops", {}):
-        assert not runs.place(tmp_path, "model-ops", {}).exists()
+        assert not list(runs.place(tmp_path, "model-ops", {}).iterdir())
     assert json.loads((tmp_path / "1" / runs.FILE).read_text())["state"] == "done"
 
 

@@ -28,6 +28,7 @@ from tests.plugins.certificates import make_certificates
 from tests.plugins.pipelines_api import PipelinesApi, serving_pipelines
 from tests.plugins.stores import Bucket
 
+BUILT = ("--images", "quay.io/mine")
 REMOVE = Pipeline("remove-expired")
 ENGINEER = Pipeline("ai-engineer")
 
@@ -253,7 +254,17 @@ def test_a_run_is_followed_until_it_ends(pipelines_api, runtime):
 
 
 def test_the_command_prints_the_link_and_nothing_secret(pipelines_api, runtime):
-    command = [sys.executable, "-m", "helpers.pipelines", "submit", "remove-expired", "--runtime", runtime, "--watch"]
+    command = [
+        sys.executable,
+        "-m",
+        "helpers.pipelines",
+        "submit",
+        "remove-expired",
+        "--runtime",
+        runtime,
+        "--watch",
+        *BUILT,
+    ]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     (run,) = pipelines_api.runs

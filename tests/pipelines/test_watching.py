@@ -18,6 +18,7 @@ from tests.pipelines.test_endings import compiled_by_elyra
 from tests.plugins import harness
 from tests.plugins.cluster import RUNNER
 
+BUILT = ("--images", "quay.io/mine")
 REMOVE, OPS = Pipeline("remove-expired"), Pipeline("model-ops")
 LAST = "NotSchedulable: no node has a free GPU. Free one, then retry the run."
 WORKFLOWS = [{"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["list"]}]
@@ -227,7 +228,17 @@ def test_a_failed_run_and_a_lost_one_end_with_different_codes(pipelines_api, run
         return shown | {"state": "FAILED" if ending == "failed" else "RUNNING"}
 
     pipelines_api.get_run = get_run
-    command = [sys.executable, "-m", "helpers.pipelines", "submit", "remove-expired", "--runtime", runtime, "--watch"]
+    command = [
+        sys.executable,
+        "-m",
+        "helpers.pipelines",
+        "submit",
+        "remove-expired",
+        "--runtime",
+        runtime,
+        "--watch",
+        *BUILT,
+    ]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300)
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
 

@@ -23,6 +23,17 @@ def test_what_a_shell_would_read_is_refused(value):
         Settings(name=value)
 
 
+def test_all_values_that_a_shell_would_read_are_named_at_once():
+    class Two(Settings):
+        first: str
+        second: str
+
+    with pytest.raises(InvalidParameter) as refused:
+        Two(first="a;b", second="$(id)")
+    assert "first" in refused.value.what
+    assert "second" in refused.value.what
+
+
 @pytest.mark.parametrize(
     "value", ["s3://bucket/a-b_c.d", "http://127.0.0.1:8085/x?y=1&z=2", "1,2,4", "sample://ops-small"]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def attack(questions, code):
     path.write_text(f"{path.read_text()}\n{code}\n")
 
 
-def test_nothing_is_found_by_code_that_searches_everything(server, endpoint, questions, tmp_path):
+def test_nothing_is_found_by_code_that_searches_everything(server, endpoint, questions, tokenizer, tmp_path):
     server.key = "canary-of-ENDPOINT_API_KEY"
     for name in FILES:
         path = tmp_path / name
@@ -47,7 +48,8 @@ def test_nothing_is_found_by_code_that_searches_everything(server, endpoint, que
     (questions / "control.txt").write_text("canary-of-control\n")
     attack(questions, f"PLACES = ('/', {str(tmp_path)!r}, '/run', '/var')\n{SEARCH}")
     artifacts = tmp_path / "artifacts"
-    endpoint().write(artifacts)
+    served = shutil.copytree(tokenizer, tmp_path / "assay" / "models" / "served")  # beside the keys
+    endpoint(tokenizer=str(served)).write(artifacts)
     canaries = {name: f"canary-of-{name}" for name in SECRETS}
     known = {"HOME": str(tmp_path / "home"), "ASSAY_HOME": str(tmp_path / "assay"), "PYTHONPATH": str(ROOT)}
     known |= {"HF_TOKEN_PATH": str(tmp_path / "token"), "PATH": os.environ["PATH"]}
@@ -177,8 +179,8 @@ print(json.dumps([[line, "high", "x"] for line in sys.stderr.read().splitlines()
 
 
 def test_modelscan_taken_over_by_a_file_finds_nothing_either(tmp_path):
-    model = tmp_path / "model"
-    model.mkdir()
+    model = tmp_path / "assay" / "quarantine" / "model"  # beside the keys
+    model.mkdir(parents=True)
     (model / "a").write_text("canary-of-control\n")
     for name in FILES:
         path = tmp_path / name

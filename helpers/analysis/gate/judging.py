@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from helpers.evaluation.samples import clusters
 from helpers.records.figures import Figure, figures, required
 from helpers.statistics import compare
 
+MARKUP = re.compile(r"[&<>|\[\]`*\\]")
 CONFIDENCE = 0.9  # of a two-sided interval, of which one end is looked at
 Answers = Mapping[str, Sample]
 AllAnswers = Mapping[str, Answers]  # by the evaluation's name
@@ -40,9 +42,9 @@ class Judgement(Artifact):
     def markdown(self) -> str:
         """Return the report: a headline, and a table of the checks."""
         marks = {"pass": "passes", "fail": "fails", "inconclusive": "is inconclusive"}
-        rows = [f"| {c.name} | {c.allowed} | {c.seen} | {c.state} |" for c in self.checks]
-        head = f"## {self.candidate} {marks[self.state]} against {self.baseline}"
-        told = [f"Accepted by {self.accepted}", ""] if self.accepted else []
+        rows = [f"| {plain(c.name)} | {plain(c.allowed)} | {plain(c.seen)} | {c.state} |" for c in self.checks]
+        head = f"## {plain(self.candidate)} {marks[self.state]} against {plain(self.baseline)}"
+        told = [f"Accepted by {plain(self.accepted)}", ""] if self.accepted else []
         return "\n".join(
             [
                 head,
@@ -54,6 +56,11 @@ class Judgement(Artifact):
                 "",
             ]
         )
+
+
+def plain(text: str) -> str:
+    """Return a text as one line of Markdown that shows it as it is: no table, link, image or HTML of its own."""
+    return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
 
 
 def judge(candidate: Record, baseline: Record, answers: tuple[AllAnswers, AllAnswers], criteria: Criteria) -> Judgement:

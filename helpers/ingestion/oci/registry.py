@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from helpers.errors import NotFound, SourceUnreachable
 from helpers.ingestion.metering import refused
@@ -65,7 +66,7 @@ class Registry:
             for last in (False, True):
                 known = {"Authorization": self._authorization} if self._authorization else {}
                 with self._client.stream("GET", url, headers=headers | known) as response:
-                    if response.status_code == 401 and not last:
+                    if response.status_code == 401 and not last and self._is_here(str(response.url)):
                         self._authorization = self._login(response.headers.get("www-authenticate", ""))
                         continue
                     self._check(response)
@@ -91,6 +92,10 @@ class Registry:
         if status not in (200, 206):
             raise SourceUnreachable(f"{what} cannot be read: the registry answers {status}", do="Check the address")
 
+    def _is_here(self, url: str) -> bool:
+        """Return whether this is the registry itself, which alone gets its login: not where it leads to."""
+        return _origin(url) == _origin(self.reference.address)
+
     def _login(self, challenge: str) -> str:
         """Return the Authorization header that answers the registry's challenge, empty where there is none."""
         from oras.auth.utils import parse_auth_header
@@ -101,9 +106,13 @@ class Registry:
         wanted = parse_auth_header(challenge)
         if not wanted.realm:
             return ""
-        safe = wanted.realm.startswith("https://") or self.reference.address.startswith("http://")
+        if not _belongs(wanted.realm, self.reference.address):
+            raise SourceUnreachable(
+                f"{self.reference.host} wants a login at {wanted.realm[:200]}, which is not where it is itself",
+                do="Ask the registry's operator; no password was sent there",
+            )
         parameters = {key: value for key in ("service", "scope") if (value := getattr(wanted, key))}
-        headers = {"Authorization": basic} if basic and safe else {}
+        headers = {"Authorization": basic} if basic else {}
         with self._client.stream("GET", wanted.realm, params=parameters, headers=headers) as answer:
             self._check(answer)
             data = self._whole(answer)
@@ -139,3 +148,24 @@ class Registry:
             ) from error
         known = getattr(backend, "_basic_auth", "")
         return f"Basic {known}" if known else ""
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _belongs(realm: str, registry: str) -> bool:
+    """Return whether a login at the realm is one at the registry: its own host, or a name in the same domain over TLS.
+
+    Docker's and GitLab's registries have a neighbour for it: auth.docker.io of registry-1.docker.io.
+    """
+    try:
+        (scheme, host, _), (own_scheme, own, _) = _origin(realm), _origin(registry)
+    except ValueError:
+        return False
+    if host == own:
+        return scheme == "https" or scheme == own_scheme
+    domain = own.partition(".")[2]
+    named = "." in domain and not own.replace(".", "").isdigit()
+    return scheme == "https" and named and (host == domain or host.endswith(f".{domain}"))

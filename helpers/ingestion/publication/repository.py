@@ -101,7 +101,7 @@ class Repository(Registry):
         url = urljoin(f"{self.reference.address}/", path)
         with self._explained():
             answer = self._try(method, url, body, headers or {})
-            if answer.status_code == 401:
+            if answer.status_code == 401 and self._is_here(str(answer.url)):
                 self._authorization = self._login(answer.headers.get("www-authenticate", ""))
                 answer = self._try(method, url, body, headers or {})
         if answer.status_code not in ok:
@@ -115,7 +115,10 @@ class Repository(Registry):
         """Send one request, again where the connection broke or the registry has trouble."""
         import httpx
 
-        known = {"Authorization": self._authorization} if self._authorization else {}
+        # An upload may go on elsewhere: there the login is nobody's business, and without TLS it does not go at all.
+        if self.reference.address.startswith("https:") and not url.startswith("https:"):
+            raise StoreFailed(f"{self.reference} leads to an address without TLS", do="Ask the registry's operator")
+        known = {"Authorization": self._authorization} if self._authorization and self._is_here(url) else {}
 
         def attempt() -> httpx.Response:
             content = body() if body else None

@@ -11,6 +11,7 @@ from helpers.cluster.client import SET_UP as ROLES
 from helpers.cluster.client import Object
 from helpers.errors import Forbidden
 from helpers.pipelines.definition import Pipeline, names
+from helpers.pipelines.images import is_placeholder
 from helpers.pipelines.preflight.project import DO_ASK, RUNNER, Line, Project, fix, note, ok
 from helpers.serving.kserve.names import is_ours
 from helpers.serving.kserve.rendering import PLATFORM_RUNTIME
@@ -96,6 +97,9 @@ def _amount(node: Object, resource: str) -> int:
 def images(project: Project) -> Iterator[Line]:
     """Compare the names in the pipelines with Elyra's dropdown and with the cluster's image streams."""
     wanted = sorted({node["runtime_image"] for name in names() for node in Pipeline(name).nodes})
+    if placeholders := [image for image in wanted if is_placeholder(image)]:
+        yield fix(f"{', '.join(placeholders)}: a placeholder, which nobody can pull", DO_NAME)
+        return
     if missing := [image for image in wanted if image not in _offered()]:
         yield note(f"Elyra does not offer {', '.join(missing)}", DO_NAME)
     else:
