@@ -10,10 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from helpers.local.registry.bodies import MODEL, MODEL_ARTIFACT, VERSION
+from helpers.local.registry.bodies import DOC_ARTIFACT, MODEL, MODEL_ARTIFACT, VERSION
 from helpers.local.registry.store import Store
-from helpers.registry import Constraints, connect
+from helpers.registry import Constraints, Decision, connect
+from helpers.registry.documents import VERSION_ID
+from helpers.registry.history import APPLIED, document_name
 from helpers.registry.properties import encode
+from helpers.runtime import keys, signing
 
 MODELS, VERSIONS, REPEATS = 1000, 3, 5
 
@@ -29,7 +32,8 @@ def figures(random_source: random.Random, name: str) -> dict[str, object]:
         "model_format": "safetensors",
         "approval": random_source.choice(("approved", "candidate", "rejected")),
         "approval_reasons": f"{name} meets the thresholds on accuracy and latency",
-        "approval_decision": f"approval-{random_source.getrandbits(128):032x}",
+        "approval_by": "",
+        APPLIED: document_name(1),
         "baseline.knowledge.tier": "accuracy",
         "baseline.knowledge.metric": "acc",
         "baseline.knowledge.acc": accuracy,
@@ -46,14 +50,20 @@ def figures(random_source: random.Random, name: str) -> dict[str, object]:
 
 def fill(database: Path) -> None:
     """Put the models straight into the database; over HTTP each would wait for the disk."""
-    store, source = Store(database), random.Random(7)
+    store, source, private = Store(database), random.Random(7), keys.signing_key(keys.MODEL_OPS)
     with store.transaction():
         for i in range(MODELS):
             name = f"model-{i:04d}"
             model = store.insert(MODEL, {"name": name, "owner": "benchmark"})
             for j in range(VERSIONS):
-                body = {"name": f"{j}.0", "author": "benchmark", "customProperties": encode(figures(source, name))}
+                known = figures(source, name)
+                body = {"name": f"{j}.0", "author": "benchmark", "customProperties": encode(known)}
                 version = store.insert(VERSION, body, model)
+                said, digest = (str(known["approval"]), str(known["approval_reasons"])), str(known["digest"])
+                decision = Decision(*said, model=name, version=f"{j}.0", digest=digest, serial=1)
+                signed = signing.sign(decision.payload(), private).fields() | {VERSION_ID: str(version)}
+                document = {"name": document_name(1), "uri": "", "customProperties": encode(signed)}
+                store.insert(DOC_ARTIFACT, document, version)
                 store.insert(MODEL_ARTIFACT, {"name": name, "uri": f"file:///{name}"}, version)
     store.close()
 
