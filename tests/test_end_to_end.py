@@ -80,6 +80,12 @@ def finished(tmp_path_factory):
     assert not processes_of(home)
 
 
+@pytest.fixture
+def at_home(finished, monkeypatch):
+    """This process as one of the run's own account: it has the registry's token and trusts the run's keys."""
+    monkeypatch.setenv("ASSAY_HOME", str(finished[2]))
+
+
 def artifacts(run, pipeline, model):
     return run / f"{pipeline}-{model}" / "notebooks" / "artifacts"
 
@@ -154,6 +160,7 @@ def test_the_notebooks_figures_are_in_the_pages(finished):
         assert not [output for output in outputs if output["output_type"] == "error"]
 
 
+@pytest.mark.usefixtures("at_home")
 def test_the_registry_shows_baseline_use_case_and_approval(finished):
     run, _, _ = finished
     record = Record.read(artifacts(run, "model-ops", "ops-large"))
@@ -200,6 +207,7 @@ def test_the_regression_pipeline_measures_nothing_anew_and_stops_where_the_model
     assert not processes_of(home, "vllm")
 
 
+@pytest.mark.usefixtures("at_home")
 def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
     run, _, _ = finished
     folder = artifacts(run, "ai-engineer", MODELS[0])

@@ -105,7 +105,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
     sample = ensure_samples(ROOT / ".assay" / "samples", [SMALL])[MODEL]  # a volume that is mounted in the node
     pipelines, store = new_bucket(s3_server), new_bucket(s3_server)
     data, secret = connection(store)
-    signing = key_pair("SIGNING")
+    signing, measuring = key_pair("SIGNING"), key_pair("MEASURING")
     pods = harness.Pods(
         image_environment,
         {
@@ -115,7 +115,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
             },
             "assay-store": data,
             "assay-signing": signing,
-            "assay-measuring": key_pair("MEASURING"),
+            "assay-measuring": measuring,
         },
     )
     with (
@@ -138,7 +138,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
         runs, submitted = {}, {}
         for name, parameters in given.items():
             lines: list[str] = []
-            submitting.submit("odh_dsp", drawn(name), parameters, say=lines.append)
+            submitting.submit("odh_dsp", drawn(name), parameters, "registry.example/assay", say=lines.append)
             runs[name], submitted[name] = server.wait(2400), "\n".join(lines)
             assert runs[name].state == "SUCCEEDED", tail(runs[name])
         patch.setenv("REGISTRY_TOKEN", PLAIN["registry"])
@@ -147,7 +147,7 @@ def finished(tmp_path_factory, s3_server, image_environment):
         records = json.dumps(known, default=str)
         yield Finished(
             runs, submitted, pipelines, store, list(server.files.values()), records, controller.served,
-            cluster.all("InferenceService") + cluster.all("ServingRuntime"), canaries(signing),
+            cluster.all("InferenceService") + cluster.all("ServingRuntime"), canaries(signing | measuring),
         )  # fmt: skip
 
 
@@ -156,9 +156,9 @@ def drawn(name):
     return with_second(Pipeline(name), **SECOND) if name == "ai-engineer" else Pipeline(name)
 
 
-def canaries(signing):
-    body = "".join(signing["SIGNING_KEY"].splitlines()[1:-1])
-    return PLAIN | {"signing": body[:64]}
+def canaries(keys):
+    private = {name: "".join(keys[f"{name}_KEY"].splitlines()[1:-1]) for name in ("SIGNING", "MEASURING")}
+    return PLAIN | {name: body[:64] for name, body in private.items()}
 
 
 def tail(run):

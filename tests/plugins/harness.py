@@ -262,13 +262,14 @@ def _environment(task: Task, compiled: Compiled, pods: Pods, image: ImageEnviron
 
 def _secret_variables(platform: Mapping[str, Any], secrets: Secrets) -> Iterator[tuple[str, str]]:
     for item in platform.get("secretAsEnv", ()):
-        name = item["secretName"]
-        if name not in secrets:
+        name, optional = item["secretName"], item.get("optional", False)
+        if name not in secrets and not optional:
             raise LookupError(f'secret "{name}" not found')
         for pair in item["keyToEnv"]:
-            if pair["secretKey"] not in secrets[name]:
+            if pair["secretKey"] in secrets.get(name, {}):
+                yield pair["envVar"], secrets[name][pair["secretKey"]]
+            elif not optional:  # of the Secret and of the key
                 raise LookupError(f"couldn't find key {pair['secretKey']} in Secret {name}")
-            yield pair["envVar"], secrets[name][pair["secretKey"]]
 
 
 def _ended(
