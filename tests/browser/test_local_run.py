@@ -50,7 +50,9 @@ def last_stage(pipeline):
 @pytest.fixture(scope="module")
 def reading(lab, tmp_path_factory):
     """A pipeline beside the shipped ones that compares three versions."""
-    with ThreadPoolExecutor(1) as aside:  # Playwright's loop runs in this thread, the registry's client has its own
+    # Playwright's loop runs in this thread, the registry's client has its own.
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as aside:
+        patch.setenv("ASSAY_HOME", str(lab.home))  # which holds the registry's token, and the keys
         aside.submit(measured, lab.registry, tmp_path_factory.mktemp("store")).result()
     file = lab.root / "pipelines" / "reading.pipeline"
     file.write_text(last_stage(lab.root / "pipelines" / "ai-engineer.pipeline"))
