@@ -102,7 +102,7 @@ def test_a_pod_waits_for_a_secret_and_its_keys_and_names_what_is_missing(pods, t
 
 def test_a_failed_nodes_notebook_is_in_the_bucket_with_what_to_do(cluster, s3_bucket, pods):
     more = dict.fromkeys(("AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "AWS_S3_BUCKET"), "not used")
-    pods.secrets["assay-store"] = STORE | more
+    pods.secrets |= {"assay-store": STORE | more, "assay-signing": {"SIGNING_PUBLIC_KEY": "not used"}}
     run = submitted(cluster, "ai-engineer", "odh_dsp", {"REGISTRY": "local"})
     assert [task.state for task in run.tasks] == ["FAILED"] + ["SKIPPED"] * 6 + ["SUCCEEDED"]
     log = run.tasks[0].log.read_text()
