@@ -201,6 +201,11 @@ def a_record(
     )
 
 
+def renamed(record, name):
+    """The record of a model whose name no contract would let in, as an older registry may hold one."""
+    return record.model_copy(update={"selection": record.selection.model_copy(update={"name": name})})
+
+
 def holding(record, measurement):
     """The record with another measurement in place of the one of the same name."""
     others = [each for each in record.measurements if each.name != measurement.name]

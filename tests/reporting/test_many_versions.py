@@ -18,7 +18,7 @@ from helpers.reporting.plots import labels, style
 from helpers.statistics import adjusted
 from tests.plugins.criteria import asked
 from tests.plugins.models import PRICES
-from tests.plugins.records import a_record, a_sweep, some_samples
+from tests.plugins.records import a_record, a_sweep, renamed, some_samples
 
 matplotlib.use("Agg")
 VERSIONS = 40
@@ -156,7 +156,7 @@ def test_a_long_name_keeps_both_its_ends():
 
 def test_a_dollar_sign_is_a_dollar_sign():
     log = some_samples(0.5)
-    record = a_record("m$\\frac{$", samples=log)
+    record = renamed(a_record("m", samples=log), "m$\\frac{$")
     comparison = compare([record], {record.record_id: log})
     assert "m$\\frac{$ 1.0" in texts(plots.accuracy_vs_latency(comparison))
     texts(plots.distributions(waits([record]), comparison))

@@ -16,7 +16,7 @@ from helpers.artifacts import Record
 from helpers.reporting.page import Provenance, Sections, Table, folded, write_report
 from tests.plugins.criteria import asked
 from tests.plugins.models import PRICES
-from tests.plugins.records import CHAT, CHAT_REPEATS, a_record, a_sweep, some_samples
+from tests.plugins.records import CHAT, CHAT_REPEATS, a_record, a_sweep, renamed, some_samples
 from tests.plugins.stored import repeated, stored
 
 matplotlib.use("Agg")
@@ -63,7 +63,8 @@ def written(folder, *, names=("ops-small", "ops-large"), change=None, needs=None
         if change:
             change(log)
         sweep = a_sweep(1 + place, none_meets=name in broken)
-        record, _ = stored(a_record(name, samples=log, sweep=repeated(sweep)), log, folder / "store")
+        made = a_record(f"model-{place}", samples=log, sweep=repeated(sweep))
+        record, _ = stored(renamed(made, name), log, folder / "store")
         kept.append(record)
         logs[record.record_id] = log
     comparison = compare(kept, logs)
