@@ -25,6 +25,7 @@ from helpers.serving import client
 from helpers.serving.kserve.names import EXPIRES, MANAGED, service_name
 from helpers.serving.kserve.proving import endpoint_url
 from tests.plugins.packages import package
+from tests.plugins.sources import write_policy
 from tests.plugins.stores import PASSWORD, USER, oci_serving
 from tests.serving import histories as h
 from tests.serving.conftest import settings
@@ -273,20 +274,25 @@ def in_private_image(selection, tmp_path, monkeypatch):
         yield selection.model_copy(update={"uri": uri}), registry.host
 
 
-def test_the_pull_secret_of_the_model_opens_the_registry_for_the_check_too(project, in_private_image, answers, capsys):
+def test_the_pull_secret_of_the_model_opens_the_registry_for_the_check_too(
+    project, in_private_image, answers, capsys, tmp_path
+):
     selection, host = in_private_image
-    with pytest.raises(errors.SourceUnreachable, match="may not be read"):
+    policy = write_policy(tmp_path, registries=[host])
+    with pytest.raises(errors.InvalidInput, match="does not allow"):
         serving.deploy(selection, settings())
+    with pytest.raises(errors.SourceUnreachable, match="may not be read"):
+        serving.deploy(selection, settings(policy=policy))
     data = {".dockerconfigjson": base64.b64encode(pull_secret(host)).decode()}
     project.put({"kind": "Secret", "metadata": {"name": "pull"}, "data": data})
     project.play("InferenceService", [(1, h.ready(answers(service_name(selection)).url))])
-    assert serving.deploy(selection, settings(connection="pull")).digest_verified
+    assert serving.deploy(selection, settings(connection="pull", policy=policy)).digest_verified
     made = project.get("InferenceService", service_name(selection))["spec"]["predictor"]
     assert (made["imagePullSecrets"], made["model"]["storageUri"]) == ([{"name": "pull"}], selection.uri)
     assert "REGISTRY_AUTH_FILE" not in os.environ
     assert PASSWORD not in capsys.readouterr().out
     with pytest.raises(errors.InvalidParameter, match=r"assay-store opens no image registry.*CONNECTION"):
-        serving.deploy(selection, settings(connection="assay-store"))
+        serving.deploy(selection, settings(connection="assay-store", policy=policy))
 
 
 def test_the_gpu_is_named_by_its_node_where_that_may_be_read(project, selection, name, answers):

@@ -86,9 +86,7 @@ def test_only_json_is_a_body(kind, registry_server):
 
 
 def test_a_body_without_end_is_not_read_to_its_end(registry_server):
-    head = (
-        f"POST {MODELS} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {1 << 40}\r\n"
-    )
+    head = f"POST {MODELS} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", urlsplit(registry_server.address).port), timeout=60) as line:
         line.sendall(f"{head}Content-Length: {1 << 40}\r\n\r\n".encode())
         line.sendall(b" " * (PACKET + 1))
