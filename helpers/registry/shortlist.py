@@ -161,7 +161,7 @@ def _row(version: Version, constraints: Constraints) -> Row:
         excluded="archived" if version.archived else "",
     )
     reasons = (row.excluded, *_reasons(row, constraints, version.doubt))
-    return Row(**{**asdict(row), "excluded": "; ".join(filter(None, reasons))})
+    return replace(row, excluded="; ".join(filter(None, reasons)))
 
 
 def _reasons(row: Row, wanted: Constraints, doubt: str) -> Iterator[str]:
