@@ -182,6 +182,12 @@ lock: ## write all locks anew from pyproject.toml and requirements.in
 		runtime-images/vllm/requirements.in -o runtime-images/vllm/requirements.txt
 	$(ANY_TORCH) runtime-images/vllm/requirements.txt
 
+.PHONY: licenses
+SHIPPED = $(foreach image,stage guidellm lm-eval,runtime-images/$(image)/requirements.txt)
+licenses: setup ## the licence of every Python package that the runtime images hold, as CSV
+	@$(UV) tool run -q pip-licenses==5.5.5 --python $(PY) --from mixed --format csv --with-urls --with-system \
+		--packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' $(SHIPPED) runtime-images/builder/elyra.txt | sort -u)
+
 .PHONY: clean
 clean: ## remove runs and caches; environments and the local registry stay
 	rm -rf runs build .pytest_cache .ruff_cache .mypy_cache

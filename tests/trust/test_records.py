@@ -15,6 +15,7 @@ from helpers.artifacts import Record
 from helpers.datasets.criteria import load_criteria
 from helpers.errors import AssayError, DigestMismatch, EndpointUnreachable, InvalidInput, SignatureInvalid
 from helpers.records import reading, reuse
+from helpers.registry.history import figure_digests
 from helpers.runtime import keys, signing
 from tests.plugins.attackers import other_key
 from tests.plugins.models import CRITERIA, POLICY
@@ -242,6 +243,14 @@ def test_too_few_questions_reject(recorded, tmp_path):
     record = decide(recorded, tmp_path / "few", recorded.endpoint)
     assert record.approval.state == "rejected"
     assert "knowledge has 10 questions, and 100 are the least that approve" in record.approval.reasons
+
+
+def test_the_figures_that_a_version_shows_are_those_that_were_decided_on(recorded, tmp_path):
+    decide(recorded, tmp_path / "few", recorded.endpoint)
+    version = recorded.registry.find("ops-small", "1.0.0")
+    shown = figure_digests(version.properties)
+    assert set(shown) == recorded.registry.history(version.model_version_id).figures
+    assert len(shown) == 2
 
 
 def test_a_baseline_that_nobody_can_sign_is_told_before_anything_is_written(recorded, tmp_path, monkeypatch):
