@@ -10,12 +10,28 @@ from helpers.artifacts import Interval, LoadPoint, LoadTest
 from helpers.artifacts.speed import figures, nearly_meets
 from helpers.statistics import mean_interval
 
+UNKNOWN = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *LATENCIES])
 
-def speed(sweep: LoadTest) -> dict[str, Any]:
-    """Return the headline's figures, with the values and the intervals of the repeats, where there are some."""
+
+def speed(sweep: LoadTest | None) -> dict[str, Any]:
+    """Return what was asked, and the headline's figures with values and intervals of the repeats, where there are some.
+
+    Of a version without a load test nothing is known.
+    """
+    if sweep is None:
+        return {**UNKNOWN, "operating_point": "no load was measured", "slo": "{}", "workload": ""}
+    asked = {
+        "load_test": sweep.name,
+        "operating_point": sweep.operating_point.reason,
+        "slo": sweep.slo.model_dump_json(exclude_none=True),
+        "workload": sweep.workload,
+    }
+    return asked | _measured(sweep)
+
+
+def _measured(sweep: LoadTest) -> dict[str, Any]:
     if sweep.chosen is None or sweep.headline is None:
-        unknown = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *LATENCIES])
-        return {**unknown, "slo_repeats": _held(sweep.not_held), "nearly_met": _nearly_met(sweep)}
+        return {**UNKNOWN, "slo_repeats": _held(sweep.not_held), "nearly_met": _nearly_met(sweep)}
     repeats = _repeats(sweep)
     noise = {name: _possible(name, found) for name, values in repeats.items() if (found := mean_interval(values))}
     measured = (sweep.chosen, *sweep.repeats)

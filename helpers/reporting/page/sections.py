@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 EVERY_PAIR = 4  # versions; of more the pairs with the recommended one fit on paper
 ALONE = "n/a: there is one version only."
+OF_LOADS = (
+    *("Quality against latency", "Latency against throughput", "How long requests waited", "Capacity and cost"),
+    "How the ranking changes with the weights",
+)
 NOT_KNOWN = {"cost": "not every version's hardware has a price", "load_test": "not every version has it"}
 
 
@@ -100,10 +104,12 @@ class Sections(Mapping[str, Section]):
         return self._drawn[title]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(PARTS)
+        """Return the titles; without a load test of each version none that is about speed."""
+        loads = all(record.load_tests for record in self.found.records)
+        return (title for title in PARTS if loads or title not in OF_LOADS)
 
     def __len__(self) -> int:
-        return len(PARTS)
+        return sum(1 for _ in self)
 
 
 def _quality(found: Found, title: str, lead: str) -> Section:
