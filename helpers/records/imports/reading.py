@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from helpers.artifacts import Hardware
+from helpers.artifacts import AnyMeasurement, Hardware, LoadTest
 from helpers.errors import InvalidResults, NotFound
-from helpers.records.imports import lm_eval
+from helpers.records.imports import guidellm, lm_eval
 from helpers.records.imports.contract import Imported, Reader
 from helpers.records.imports.files import content
+from helpers.records.imports.loads import merged
 
-READERS: dict[str, Reader] = {"lm-eval": lm_eval}
+READERS: dict[str, Reader] = {"lm-eval": lm_eval, "GuideLLM": guidellm}
 MOST_FILES = 2000
 DO_ONE = "Give each model a folder of its own, or name the one file"
 
@@ -50,7 +51,7 @@ def read_source(source: str, metric: str = "") -> Imported:
         raise InvalidResults(f"{place}: is a folder of several models: {told}", do=DO_ONE)
     where: dict[str, Path] = {}
     for part in parts:
-        for each in part.measurements:
+        for each in part.evaluations:
             if each.name in where:
                 twice = f"{where[each.name]} and {part.place}"
                 raise InvalidResults(f"{place}: holds {each.subject} of one model twice: {twice}", do=DO_ONE)
@@ -58,13 +59,21 @@ def read_source(source: str, metric: str = "") -> Imported:
     return Imported(
         model=name or parts[0].model,
         place=place,
-        measurements=tuple(
-            sorted(chain.from_iterable(part.measurements for part in parts), key=lambda each: each.name)
-        ),
+        measurements=_joined(parts, place),
         samples={key: samples for part in parts for key, samples in part.samples.items()},
         hardware=_hardware([part.hardware for part in parts]),
         notes=tuple(chain.from_iterable(part.notes for part in parts)),
     )
+
+
+def _joined(parts: Sequence[Imported], place: Path) -> tuple[AnyMeasurement, ...]:
+    """Return all by name, files of one load each as one load test. Raises InvalidResults for two workloads."""
+    every = [each for part in parts for each in part.measurements]
+    loads = merged(each for each in every if isinstance(each, LoadTest))
+    if len(loads) > 1:
+        told = " and ".join(f"{each.workload} ({each.report})" for each in loads)
+        raise InvalidResults(f"{place}: holds load tests of several workloads: {told}", do=DO_ONE)
+    return tuple(sorted([*loads, *(each for part in parts for each in part.evaluations)], key=lambda each: each.name))
 
 
 def _named(source: str) -> tuple[str, Path]:
