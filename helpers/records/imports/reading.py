@@ -9,12 +9,17 @@ from pathlib import Path
 
 from helpers.artifacts import AnyMeasurement, Hardware, LoadTest
 from helpers.errors import InvalidResults, NotFound
-from helpers.records.imports import guidellm, lm_eval
+from helpers.records.imports import guidellm, inference_perf, lm_eval, vllm_bench
 from helpers.records.imports.contract import Imported, Reader
 from helpers.records.imports.files import content
 from helpers.records.imports.loads import merged
 
-READERS: dict[str, Reader] = {"lm-eval": lm_eval, "GuideLLM": guidellm}
+READERS: dict[str, Reader] = {
+    "lm-eval": lm_eval,
+    "GuideLLM": guidellm,
+    "vllm bench serve": vllm_bench,
+    "inference-perf": inference_perf,
+}
 MOST_FILES = 2000
 DO_ONE = "Give each model a folder of its own, or name the one file"
 
@@ -41,7 +46,8 @@ def read_all(sources: Sequence[str], metric: str = "") -> list[Imported]:
 def read_source(source: str, metric: str = "") -> Imported:
     """Return what a folder or a file holds of one model. Raises NotFound or InvalidResults."""
     name, place = _named(source)
-    parts = [part for path in _files(place) if (part := _read(path, metric, alone=place.is_file()))]
+    found = (_read(path, metric, alone=place.is_file()) for path in _files(place))
+    parts = [part for part in found if part and part.measurements]
     if not parts:
         known = ", ".join(READERS)
         raise InvalidResults(f"{place}: holds no results of {known}", do="Name the folder that the tool wrote into")
