@@ -64,7 +64,7 @@ def mistake(models, decision, sweeps, criteria, margin, chance):
     least = max([chance + 1e-9, *(line.must.value for line in criteria.musts)])
     rivals = [each for each in models if each.meets_slo and each.accuracy >= least]
     (mine,) = [model for model in models if f"{model.name} 1" == decision.recommended]
-    if mine not in rivals or mine.ttft(sweeps[mine.name].chosen.rate) > LIMIT:
+    if mine not in rivals or mine.ttft(decision.options[0].keeps) > LIMIT:
         return "misses a must-have"
     score, rest = scores(mine, decision.common_load, rivals, criteria, chance)
     for other in rivals:
