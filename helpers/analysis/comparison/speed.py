@@ -14,9 +14,16 @@ from helpers.statistics import half_width, mean_interval
 
 ERRORS = 0.01  # share of failed requests: more of them are no matter of latency
 
+UNKNOWN = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *LATENCIES])
 
-def sessions(sweep: LoadTest, record: Record, records: Iterable[Record]) -> tuple[LoadTest, ...]:
-    """Return the load test and those of the record's version that measured the same on another start of its server."""
+
+def sessions(record: Record, records: Iterable[Record], sweep: LoadTest | None = None) -> tuple[LoadTest, ...]:
+    """Return the load test and those of the record's version that measured the same on another start of its server.
+
+    It is the record's first one where none is named; a record without one has no session.
+    """
+    if sweep is None:
+        return sessions(record, records, record.load_tests[0]) if record.load_tests else ()
     alike = [
         each
         for other in records
@@ -39,15 +46,28 @@ def session(test: LoadTest) -> Session:
 
 
 def speed(tests: Sequence[LoadTest]) -> dict[str, Any]:
-    """Return the headline's figures, with the values and the intervals of the repeats, where there are some.
+    """Return what was asked, and the headline's figures with values and intervals of the repeats, where there are some.
 
-    Of several sessions, the first of which counts as the version's own, the figures are means.
+    Of several sessions, the first of which counts as the version's own, the figures are means. Of a version without a
+    load test nothing is known.
     """
+    if not tests:
+        return {**UNKNOWN, "operating_point": "no load was measured", "slo": "{}", "workload": ""}
+    sweep = tests[0]
+    asked = {
+        "load_test": sweep.name,
+        "operating_point": sweep.operating_point.reason,
+        "slo": sweep.slo.model_dump_json(exclude_none=True),
+        "workload": sweep.workload,
+    }
+    return asked | _measured(tests)
+
+
+def _measured(tests: Sequence[LoadTest]) -> dict[str, Any]:
     sweep = tests[0]
     held = [test for test in tests if test.headline]
     if sweep.chosen is None or sweep.headline is None:
-        unknown = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *LATENCIES])
-        return {**unknown, "slo_repeats": _held(sweep.not_held), "nearly_met": bool(held) or _nearly_met(sweep)}
+        return {**UNKNOWN, "slo_repeats": _held(sweep.not_held), "nearly_met": bool(held) or _nearly_met(sweep)}
     of_each = [session(test) for test in held]
     values = {name: pooled([each.repeats.get(name, ()) for each in of_each]) for name in of_each[0].repeats}
     noise = {name: _possible(name, found) for name, each in values.items() if (found := mean_interval(each))}

@@ -112,7 +112,7 @@ class _Speeds:
     ) -> None:
         tests = {label: each for label, (_, each) in found.items()}
         self.name, self.metric, self.tests, self.notes = name, metric, tests, notes
-        of_each = {label: sessions(each, record, every) for label, (record, each) in found.items()}
+        of_each = {label: sessions(record, every, each) for label, (record, each) in found.items()}
         self.held = {label: [test for test in each if test.headline] for label, each in of_each.items()}
         self.sessions = {label: [session(test) for test in each] for label, each in self.held.items()}
         self.values = {

@@ -52,8 +52,9 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
         )
         if outcomes[verdict]
     ]
-    speed = "no load met the SLO" if standing.requests_per_second is None else f"holds {_speed(standing)}"
-    return "; ".join([alone(standing), *said, speed, *_caveats(standing)]) + "."
+    if standing.workload:
+        said.append("no load met the SLO" if standing.requests_per_second is None else f"holds {_speed(standing)}")
+    return "; ".join([alone(standing), *said, *_caveats(standing)]) + "."
 
 
 def sentence(first: Standing, second: Standing, paired: Paired) -> str:
@@ -115,6 +116,8 @@ def _alike(first: Standing, second: Standing) -> bool:
 
 def _cost(first: Standing, second: Standing) -> list[str]:
     """Return how the two differ in speed; a ratio only where both were measured alike."""
+    if not (first.workload or second.workload):
+        return []
     if first.requests_per_second is None or second.requests_per_second is None:
         missing = [row.label for row in (first, second) if row.requests_per_second is None]
         return [f"no load of {' and '.join(missing)} met the SLO, so their speed is not compared"]

@@ -66,7 +66,7 @@ def quality(accuracy: float, chance: float | None) -> float:
 
 
 def _gates(row: Standing, others: Sequence[Row], criteria: Criteria) -> list[Gate]:
-    gates = [_load(row)]
+    gates = [_load(row)] if row.workload else []
     if row.chance is not None and row.guessing is not None:
         gates.append(_guessing(row, row.chance, row.guessing))
     return [*gates, *(_must(line, line.must, row, others) for line in criteria.musts if line.must)]
