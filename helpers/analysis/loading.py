@@ -67,7 +67,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         def read(record: Record, evaluation: Evaluation) -> dict[str, Sample]:
             return read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)
 
-        rows = tiers([loaded[row.record_id] for row in comparison.standings], read, own)
+        rows = tiers([loaded[row.record_id] for row in comparison.standings], read, own, loaded.values())
         return comparison.model_copy(update={"tiers": rows, "not_compared": (*notes, *comparison.not_compared)})
 
 

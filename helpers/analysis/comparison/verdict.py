@@ -148,7 +148,7 @@ def _bracket(row: Standing) -> str:
 
 def _at_common_load(first: Standing, second: Standing) -> tuple[AtLoad, AtLoad, float] | None:
     """Return both times to first token at the highest load that both carry, None where one is not known there."""
-    load = common_load([first.curve, second.curve])
+    load = common_load([*first.curves, *second.curves])
     mine, theirs = first.at(load).get(TTFT), second.at(load).get(TTFT)
     return (mine, theirs, load) if load and mine and theirs else None
 
@@ -160,9 +160,13 @@ def _latency(first: Standing, second: Standing) -> list[str]:
     if found is None or p_value is None:
         return []
     mine, theirs, load = found
-    known = "more than" if p_value < 1 - first.interval.confidence else "no more than"
     values = f"p95 {mine.value:.0f} against {theirs.value:.0f} ms at {load:.1f} requests/s"
-    return [f"their times to first token ({values}) differ by {known} the repeats of each do"]
+    level, now = 1 - first.interval.confidence, differ(mine, theirs, this_session=True)
+    if p_value < level:
+        return [f"their times to first token differ ({values})"]
+    if now is not None and now < level:
+        return [f"their times to first token differ in this session ({values}); another start may show no difference"]
+    return [f"their times to first token ({values}) differ by no more than the repeats of each do"]
 
 
 def _caveats(*rows: Standing) -> list[str]:

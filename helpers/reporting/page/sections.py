@@ -253,7 +253,11 @@ PARTS: dict[str, tuple[str, Callable[[Found, str, str], Section]]] = {
         "Holm's correction for several pairs. A difference smaller than “can show from” may be there, unseen. "
         "Questions of one topic are not independent: who knows one answer often knows the next. Where the task says "
         "which belong together, they are tested as clusters, and the interval speaks of new topics; where the table "
-        "names no clusters, the questions were taken as independent.",
+        "names no clusters, the questions were taken as independent. "
+        "A server that is started anew is a little quicker or slower. From one or two starts a speed counts as "
+        "different only beyond what starts have been seen to change (20%). Each further record of a version "
+        "(FRESH=true) is another session; from three on, the sessions themselves say how much they differ. Figures "
+        "and tables show the interval of the repeats.",
         _certainty,
     ),
     "Capacity and cost": (
