@@ -9,7 +9,7 @@ from pathlib import Path
 
 from helpers.artifacts import AnyMeasurement, Hardware, LoadTest
 from helpers.errors import InvalidResults, NotFound
-from helpers.records.imports import guidellm, inference_perf, lm_eval, vllm_bench
+from helpers.records.imports import garak, guidellm, inference_perf, lm_eval, promptfoo, vllm_bench
 from helpers.records.imports.contract import Imported, Reader
 from helpers.records.imports.files import content
 from helpers.records.imports.loads import merged
@@ -19,6 +19,8 @@ READERS: dict[str, Reader] = {
     "GuideLLM": guidellm,
     "vllm bench serve": vllm_bench,
     "inference-perf": inference_perf,
+    "promptfoo": promptfoo,
+    "garak": garak,
 }
 MOST_FILES = 2000
 DO_ONE = "Give each model a folder of its own, or name the one file"
