@@ -7,6 +7,7 @@ AssayError
 │   ├── UnknownTask         lm-eval knows no such task
 │   ├── InvalidPolicy       the policy file: file, line, field
 │   ├── InvalidCriteria     a use case's criteria: file, line, field; or a line about what nothing measures
+│   ├── InvalidResults      what another tool wrote: file, line
 │   ├── RefusedModel        ingestion found something that may not come in
 │   ├── NotApproved         the registry does not say that this version may be used
 │   └── OtherRun            a file that another run wrote, or one about another model
@@ -92,6 +93,10 @@ class InvalidPolicy(InvalidInput):
 
 class InvalidCriteria(InvalidInput):
     """A use case's criteria are malformed or about what nothing measures; the message names file, line and field."""
+
+
+class InvalidResults(InvalidInput):
+    """Results that another tool wrote are no whole measurement; the message names file and line."""
 
 
 class NotApproved(InvalidInput):

@@ -72,7 +72,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
             return read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)
 
         left = [each.what for each in unsigned]
-        rows = tiers([loaded[row.record_id] for row in comparison.standings], answers, own)
+        rows = tiers([loaded[row.record_id] for row in comparison.standings], answers, own, loaded.values())
         return comparison.model_copy(update={"tiers": rows, "not_compared": (*left, *notes, *comparison.not_compared)})
 
 

@@ -48,7 +48,9 @@ class Evaluation(Measurement):
     limit: int = Field(default=0, ge=0, description="first questions only; 0: all")
     num_fewshot: int = Field(ge=0)
     dataset_digest: str
-    samples: str = Field(description="samples log (JSON lines), beside this file")
+    samples: str = Field(
+        description="samples log (JSON lines), beside this file; empty where only the score was imported"
+    )
     report: str = Field(description="lm-eval's results JSON, beside this file")
     request_seconds: float = Field(ge=0)
     answers_identity: str = Field(default="", description="what is the same where a single answer is: the model served")
@@ -75,7 +77,8 @@ class Evaluation(Measurement):
     @property
     def raw(self) -> dict[str, str]:
         """lm-eval's results and the samples log."""
-        return {"results": self.report, "samples": self.samples}
+        named = {"results": self.report, "samples": self.samples}
+        return {what: name for what, name in named.items() if name}
 
     @property
     def trial(self) -> bool:

@@ -53,7 +53,7 @@ class Selection(Artifact):
 
     @model_validator(mode="after")
     def _weights_have_a_digest(self) -> Self:
-        if self.is_endpoint and not self.uri.startswith(("http://", "https://")):
+        if self.is_endpoint and not self.uri.startswith(("http://", "https://", "imported:")):
             raise ValueError("digest: weights without one cannot be verified")
         return self
 
@@ -93,7 +93,7 @@ class Endpoint(Artifact):
     filename = "endpoint.json"
     written_by = "deploy_model"
 
-    target: Literal["local", "existing", "kserve"]
+    target: Literal["local", "existing", "kserve", "imported"]
     url: str = Field(description="base address without /v1")
     model: str = Field(description="served model name")
     tokenizer: str = Field(

@@ -70,6 +70,7 @@ class Measurement(Artifact):
     identity: str = Field(default="", description="of what was measured, how, on what; empty: never taken over")
     taken_from: str = Field(default="", description="id of the record that this was taken over from")
     files: dict[str, str] = Field(default={}, description="raw file beside this one -> its sha256")
+    imported: bool = Field(default=False, description="read from what another tool wrote: never a baseline")
 
     @property
     def file(self) -> str:

@@ -126,6 +126,8 @@ class Record(Artifact):
     @property
     def label(self) -> str:
         """Name and version as tables, figures and messages show them; what is not verified is marked."""
+        if self.endpoint.target == "imported":
+            return self.selection.name
         return self.selection.label + (UNVERIFIED if self.unverified else "")
 
 

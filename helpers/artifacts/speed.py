@@ -141,17 +141,6 @@ FIGURES: dict[str, dict[str, Any]] = {
 }
 BETTER: dict[str, Literal["higher", "lower"]] = {name: about.get("better", "higher") for name, about in FIGURES.items()}
 
-NEARLY = 1.25  # times the limit: by more than that no noise between repeats has been seen to miss
-
-
-def nearly_meets(point: LoadPoint, slo: SLO, error_limit: float = 0.01) -> bool:
-    """Return whether a load missed the objective by latency alone, by so little that noise may have decided."""
-    if point.short_of or not point.enough or point.error_share > error_limit:
-        return False
-    limits = {name: limit for name, limit in slo.model_dump().items() if limit}
-    measured = [(getattr(point, name), limit) for name, limit in limits.items()]
-    return not point.meets_slo and all(m is not None and m.p95 <= NEARLY * limit for m, limit in measured)
-
 
 class PrefixCache(Contract):
     """vLLM's prefix cache over the whole sweep, from /metrics before and after, in tokens."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 from helpers.artifacts import SLO, Headline, LoadPoint, OperatingPoint
+from helpers.statistics import wilson
 
+LATE = 0.05  # share of requests beyond a 95th percentile
 NAMES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "e2e_ms": "end-to-end latency"}
 
 
@@ -32,6 +34,21 @@ def operating_point(
     reason += f"meets {describe(slo)}{_measured(chosen, slo)}. "
     reason += "" if sustained else "It is saturated, as is every load that meets it. "
     return OperatingPoint(index=best, reason=(reason + _beyond(points, chosen, slo, error_limit, tried)).strip())
+
+
+def may_meet(point: LoadPoint, slo: SLO, error_limit: float = 0.01) -> bool:
+    """Return whether a load that missed the objective by latency alone may meet it when it is measured again.
+
+    A 95th percentile lies within its limit where 95 % of the requests do: that is what their share's interval may say.
+    """
+    if point.meets_slo or point.short_of or not point.enough or point.error_share > error_limit:
+        return False
+    if point.slo_attainment is None:
+        return False
+    limits = sum(value is not None for value in slo.model_dump().values())
+    # A request may miss one limit and meet the others: each percentile holds where at least so many meet all.
+    within = wilson(round(point.slo_attainment * point.successful), point.successful)
+    return within.high >= 1 - LATE * limits
 
 
 def describe(slo: SLO) -> str:

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from helpers.artifacts import LoadPoint, OperatingPoint
 from helpers.artifacts.base import write_atomic
-from helpers.artifacts.speed import nearly_meets
 from helpers.load_test import command, report
-from helpers.load_test.choosing import describe, operating_point, with_repeats
+from helpers.load_test.choosing import describe, may_meet, operating_point, with_repeats
 from helpers.load_test.running import Load
 from helpers.load_test.settings import Settings
 
@@ -37,7 +36,7 @@ def repeated(load: Load, points: tuple[LoadPoint, ...], chosen: OperatingPoint) 
     """Repeat the operating point, and step down to the next lower load where most repeats miss the SLO.
 
     After STEPS steps, and where no lower load met the SLO, the last one stays, with its repeats. Where no load met it
-    at all, the lowest is measured again if it missed by little.
+    at all, the lowest is measured again if its requests leave open whether it missed.
     """
     names = command.files(load.settings.name, repeats=True)
     for old in (*names, EARLIER.format(load.settings.name)):
@@ -71,7 +70,7 @@ def _reconsidered(points: tuple[LoadPoint, ...], none: OperatingPoint, settings:
     """Return the lowest load as the operating point where it missed the SLO by noise: where most repeats meet it."""
     lowest = min(range(len(points)), key=lambda i: (not points[i].enough, points[i].requests_per_second))
     point = points[lowest]
-    if not nearly_meets(point, settings.slo, settings.error_limit):
+    if not may_meet(point, settings.slo, settings.error_limit):
         return Repeated(none)
     repeats, _ = again(point, 0)
     met = f"{sum(repeat.meets_slo for repeat in repeats)} of {len(repeats)}"

@@ -7,9 +7,10 @@ from helpers.statistics.difference import difference_interval
 from helpers.statistics.paired import Paired, Verdict, adjusted, compare, from_counts, from_scores, holm, mcnemar
 from helpers.statistics.power import detectable, power, questions_above, questions_to_settle, questions_within
 from helpers.statistics.proportion import above_chance, mean_of_scores, share_above, wilson
-from helpers.statistics.repeated import mean_interval, welch
+from helpers.statistics.repeated import Estimate, half_width, lead, mean_interval, p_value
 
 __all__ = [
+    "Estimate",
     "Paired",
     "Verdict",
     "above_chance",
@@ -21,15 +22,17 @@ __all__ = [
     "effect_of",
     "from_counts",
     "from_scores",
+    "half_width",
     "holm",
+    "lead",
     "mcnemar",
     "mean_interval",
     "mean_of_scores",
+    "p_value",
     "power",
     "questions_above",
     "questions_to_settle",
     "questions_within",
     "share_above",
-    "welch",
     "wilson",
 ]

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from numpy.random import default_rng
 
 from helpers.analysis.comparison import compare
-from helpers.analysis.comparison.common_load import Measured, at_load, common_load, curve, differ
+from helpers.analysis.comparison.common_load import (
+    Measured,
+    at_load,
+    common_load,
+    curve,
+    differ,
+    over_sessions,
+    pooled,
+)
+from helpers.analysis.comparison.speed import session
 from helpers.analysis.gate.judging import judge
 from helpers.datasets.criteria import LATENCY, Criteria
 from tests.plugins.contests import Model
 from tests.plugins.contests import swept as noisy
-from tests.plugins.records import a_point, a_record, a_sweep, some_samples
+from tests.plugins.records import START, a_point, a_record, a_sweep, holding, some_samples
 from tests.plugins.stored import repeated
 
 TTFT = "ttft_p95_ms"
@@ -75,12 +85,68 @@ def test_above_the_operating_point_and_without_the_latency_there_is_none():
 
 
 def test_two_differ_only_where_interpolation_leaves_no_doubt():
-    slow = tuple(each.model_copy(update={"latencies": {TTFT: 3 * each.latencies[TTFT]}}) for each in POINTS)
+    slow = tuple(each.model_copy(update={"latencies": {TTFT: 5 * each.latencies[TTFT]}}) for each in POINTS)
     near = tuple(each.model_copy(update={"latencies": {TTFT: 1.2 * each.latencies[TTFT]}}) for each in POINTS)
-    thrice = [3 * each for each in REPEATS]
-    assert differ(at_load(POINTS, TTFT, 7, REPEATS), at_load(slow, TTFT, 7, thrice)) < 0.01
+    slower = [5 * each for each in REPEATS]
+    assert differ(at_load(POINTS, TTFT, 7, REPEATS), at_load(slow, TTFT, 7, slower)) < 0.01
     assert differ(at_load(POINTS, TTFT, 7, REPEATS), at_load(near, TTFT, 7, REPEATS)) == 1.0
     assert differ(at_load(POINTS, TTFT, 7), at_load(slow, TTFT, 7)) is None
+
+
+def started(sessions, rng, deviation, slowness=1.0):
+    """A version's speed from several starts of its server."""
+    model = Model("m", 0.7, 100 * slowness)
+    return [session(noisy(model, 0.05, rng, deviation)) for _ in range(sessions)]
+
+
+def called_different(rng, sessions, deviation, slowness=1.0):
+    first, second = started(sessions, rng, deviation), started(sessions, rng, deviation, slowness)
+    load = common_load(each.curve for each in (*first, *second))
+    found = [over_sessions(each, TTFT, load) for each in (first, second)]
+    p_value = differ(*found)
+    return p_value is not None and p_value < 0.05
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 4])
+@pytest.mark.parametrize("deviation", [0.05, 0.1, 0.2])
+def test_two_starts_of_one_server_are_hardly_ever_called_different(sessions, deviation):
+    """By the repeats of one session alone they are in 12, 27 and 51 of 100."""
+    rng, contests = default_rng(sessions), 200
+    wrong = sum(called_different(rng, sessions, deviation) for _ in range(contests))
+    assert wrong <= 0.05 * contests
+
+
+@pytest.mark.parametrize(("sessions", "slowness"), [(1, 3.0), (2, 2.5), (4, 1.8)])
+def test_the_more_sessions_the_smaller_the_difference_that_is_seen(sessions, slowness):
+    rng, contests = default_rng(sessions), 60
+    assert sum(called_different(rng, sessions, 0.1, slowness) for _ in range(contests)) >= 0.7 * contests
+
+
+def test_few_sessions_are_pooled_around_their_mean_and_of_several_the_means_count():
+    assert pooled([(1.0, 3.0)]) == (1.0, 3.0)
+    assert pooled([(1.0, 3.0), (5.0, 7.0)]) == pytest.approx((2.0, 6.0, 4 * 5 / 6, 4 * 7 / 6))
+    assert pooled([(1.0, 3.0), (5.0, 7.0), (8.0, 8.0)]) == (2.0, 6.0, 8.0)
+    assert pooled([(1.0, 3.0), ()]) == ()
+
+
+def again(record, **changes):
+    """The record of another start of the same server, an hour earlier."""
+    sweep = record.sweep
+    times = {time: getattr(sweep, time) - timedelta(hours=1) for time in ("started", "ended")}
+    return holding(record, sweep.model_copy(update=times | changes)).model_copy(update={"record_id": "earlier"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sessions"),
+    [({}, 2), ({"identity": "another"}, 1), ({"taken_from": "r", "started": START}, 1)],
+    ids=["measured again", "measured otherwise", "taken over"],
+)
+def test_records_that_measured_the_same_again_are_sessions_of_one_version(changes, sessions):
+    sweep = repeated(a_sweep()).model_copy(update={"identity": "same"})
+    record, samples = a_record(sweep=sweep), some_samples(0.52)
+    earlier = again(record, **changes)
+    (row,) = compare([record, earlier], {record.record_id: samples, "earlier": samples}).standings
+    assert len(row.sessions) == sessions
 
 
 def test_a_quicker_version_is_not_slower_for_carrying_more():

@@ -341,9 +341,11 @@ def test_loads_between_the_same_steps_are_no_difference():
 def test_the_repeats_say_what_is_noise():
     noisy = _speeds(_with_repeats(a_sweep(), 80, 95, 88), _with_repeats(a_sweep(), 85, 99, 78))
     clear = _speeds(_with_repeats(a_sweep(), 80, 81, 79), _with_repeats(a_sweep(), 90, 91, 92))
+    far = _speeds(_with_repeats(a_sweep(), 80, 81, 79), _with_repeats(a_sweep(), 190, 191, 192))
     assert "no more than" in noisy.pairs[0].sentence
-    assert "no more than" not in clear.pairs[0].sentence
-    assert all("Welch" in each.pairs[0].detail for each in (noisy, clear))
+    assert "in this session" in clear.pairs[0].sentence
+    assert not any(word in far.pairs[0].sentence for word in ("no more than", "in this session"))
+    assert all("Welch" in each.pairs[0].detail for each in (noisy, clear, far))
 
 
 def test_a_missed_slo_among_the_repeats_is_said():

@@ -78,7 +78,7 @@ def test_repeats_that_differ_much_leave_no_speed_below_zero():
 
 
 def test_a_version_that_is_better_by_far_has_the_star_and_one_that_may_be_has_not():
-    found = rows(a_version("a", 0.9, 0.5), a_version("b", 0.4, 0.52, slowness=2))
+    found = rows(a_version("a", 0.9, 0.5), a_version("b", 0.4, 0.52, slowness=4))
     assert found["facts", "acc"].best == ("a 1.0",)
     assert found["sums", "acc"].best == ()
     assert found["chat", "ttft_p95_ms"].best == ("a 1.0",)

@@ -9,6 +9,7 @@ import sys
 from tests.benchmarks import (
     compare_seconds,
     compile_seconds,
+    import_seconds,
     ingest_throughput,
     lm_eval_speedup,
     node_start_seconds,
@@ -23,6 +24,7 @@ MEASURED = {
     "registry_lookup": registry_lookup.measure,
     "ingest_throughput": ingest_throughput.measure,
     "compare_seconds": compare_seconds.measure,
+    "import_seconds": import_seconds.measure,
     "compile_seconds": compile_seconds.measure,
     "node_start_seconds": node_start_seconds.measure,
     "lm_eval_speedup": lm_eval_speedup.measure,

@@ -121,6 +121,7 @@ def decisions(regime: str, draw: Callable[[Generator], tuple[Any, ...]]) -> Iter
         ]
         for place, label in enumerate(taken):
             if label:
-                chosen = SimpleNamespace(recommended=label, common_load=load)
+                kept = [option for option in decision.options if option.label == label]
+                chosen = SimpleNamespace(recommended=label, common_load=load, options=kept)
                 wrong[place] += bool(mistake(models, chosen, sweeps, criteria, margin, 0.0))
     yield _row(regime, DECISIONS, *(count / DECISIONS for count in wrong))

@@ -199,23 +199,33 @@ def test_model_record_and_raw_files_are_in_the_store(finished):
     assert "approved" in finished.records
 
 
+def records(finished):
+    """Return the two records by their purpose."""
+    found = [
+        Record.model_validate_json(finished.store.get(key))
+        for key in finished.store.keys()  # noqa: SIM118, not a dict
+        if key.endswith("/record.json")
+    ]
+    assert len(found) == 2
+    return {record.purpose: record for record in found}
+
+
 def test_two_load_tests_and_two_evaluations_are_in_one_record_and_compared(finished):
     keys = [key for key in finished.pipelines.keys() if key.endswith("artifacts/comparison.json")]  # noqa: SIM118
     comparison = Comparison.model_validate_json(finished.pipelines.get(keys[0]))
     rows = {(row.name, row.metric): row for row in comparison.tiers}
     assert {name for name, _ in rows} == {"chat", "rag", "knowledge", "examples"}
-    for figure in (("rag", "requests_per_second"), ("examples", "acc")):
-        (cell,) = rows[figure].cells
-        assert cell.value is not None
-    assert rows["examples", "acc"].cells[0].n == 40
+    (cell,) = rows["examples", "acc"].cells
+    assert (cell.value is not None, cell.n) == (True, 40)
+    # On a busy machine no load may meet the SLO, and then the table names no load; the requests are measured anyway.
+    (rag,) = [each for each in records(finished)["use-case"].measurements if each.name == "rag"]
+    assert rag.points
+    assert all(point.successful for point in rag.points)
     assert "usecase.ops-assistant.examples.acc" in finished.records
 
 
 def test_the_second_pipeline_takes_the_evaluation_over_from_the_first(finished):
-    keys = finished.store.keys()
-    records = [Record.model_validate_json(finished.store.get(key)) for key in keys if key.endswith("/record.json")]
-    (first,) = [record for record in records if record.purpose == "baseline"]
-    (second,) = [record for record in records if record.purpose == "use-case"]
+    first, second = records(finished)["baseline"], records(finished)["use-case"]
     found = {each.name: each for each in second.measurements}
     taken = first.evaluation.model_copy(update={"taken_from": first.record_id, "run": second.run})
     assert found["knowledge"].model_dump() == taken.model_dump()

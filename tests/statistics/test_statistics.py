@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.statistics import (
+    Estimate,
     adjusted,
     compare,
     design_effect,
+    lead,
     mcnemar,
     mean_interval,
     mean_of_scores,
+    p_value,
     questions_to_settle,
-    welch,
     wilson,
 )
 
@@ -132,12 +134,12 @@ def test_the_interval_of_repeats_is_scipys(values):
 
 def test_one_measurement_knows_no_noise():
     assert mean_interval([5.0]) is None
-    assert welch([5.0], [6.0, 7.0]) is None
+    assert Estimate.of([5.0]) is None
 
 
 def test_measurements_without_noise_differ_or_do_not():
-    assert welch([5.0, 5.0], [5.0, 5.0]) == 1.0
-    assert welch([5.0, 5.0], [6.0, 6.0]) == 0.0
+    assert p_value(lead([Estimate.of([5.0, 5.0])], [Estimate.of([5.0, 5.0])])) == 1.0
+    assert p_value(lead([Estimate.of([5.0, 5.0])], [Estimate.of([6.0, 6.0])])) == 0.0
 
 
 def test_the_design_effect_is_one_for_independent_questions_and_grows_with_what_clusters_share():

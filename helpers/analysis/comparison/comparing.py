@@ -9,7 +9,7 @@ from pathlib import Path
 from helpers.analysis.comparison.contract import Category, Comparison, Flip, Pair, Standing
 from helpers.analysis.comparison.grouping import choose
 from helpers.analysis.comparison.pairing import all_pairs
-from helpers.analysis.comparison.speed import speed
+from helpers.analysis.comparison.speed import sessions, speed
 from helpers.analysis.comparison.verdict import overall, standing_verdict
 from helpers.artifacts import Record, Sample
 from helpers.artifacts.accuracy import COVERAGE
@@ -42,7 +42,7 @@ def compare(
     chosen, notes = choose(records, own, coverage)
     answers = {each.label: read_answers(samples[each.record_id], each.evaluation.metric) for each in chosen}
     rows = sorted(
-        (_standing(record, answers[record.label], coverage) for record in chosen), key=lambda row: -row.accuracy
+        (_standing(each, answers[each.label], coverage, records) for each in chosen), key=lambda row: -row.accuracy
     )
     standings = _together(rows)
     pairs = all_pairs(standings, answers, margin)
@@ -67,7 +67,7 @@ def _together(rows: Sequence[Standing]) -> list[Standing]:
     return [row if row.guessing is None else row.model_copy(update={"guessing_together": next(judged)}) for row in rows]
 
 
-def _standing(record: Record, answers: Answers, coverage: float) -> Standing:
+def _standing(record: Record, answers: Answers, coverage: float, records: Sequence[Record]) -> Standing:
     evaluation, hardware = record.evaluation, record.endpoint.hardware
     scores = [answer.score for answer in answers.values()]
     guessed = chance(answers.values()) if evaluation.chance is None else evaluation.chance
@@ -81,7 +81,6 @@ def _standing(record: Record, answers: Answers, coverage: float) -> Standing:
         task=evaluation.task,
         dataset_digest=evaluation.dataset_digest,
         evaluation=evaluation.name,
-        load_test=record.sweep.name,
         accuracy=evaluation.score,
         interval=evaluation.interval,
         kind=evaluation.score_kind,
@@ -91,10 +90,7 @@ def _standing(record: Record, answers: Answers, coverage: float) -> Standing:
         guessing=None if guessed is None else above_chance(scores, guessed, clusters(answers.values())),
         partial=evaluation.short_of(coverage),
         unverified=record.unverified,
-        **speed(record.sweep),
-        operating_point=record.sweep.operating_point.reason,
-        slo=record.sweep.slo.model_dump_json(exclude_none=True),
-        workload=record.sweep.workload,
+        **speed(sessions(record, records)),
         hardware=str(hardware),
         hardware_type=hardware.type,
         hardware_count=hardware.count,

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from helpers.analysis.comparison.common_load import LATENCIES, AtLoad, Measured, at_load, common_load
+from helpers.analysis.comparison.common_load import (
+    LATENCIES,
+    AtLoad,
+    Measured,
+    Session,
+    common_load,
+    other_sessions,
+    over_sessions,
+    pooled,
+)
 from helpers.analysis.comparison.tiers import Row
 from helpers.artifacts import FOLDER, Artifact, Contract, Interval, Probability, write_atomic
-from helpers.statistics import Paired
+from helpers.statistics import Estimate, Paired, half_width, lead
 
 MOST = 12  # versions that figures and tables name and of which every two are told: 66 pairs
 
@@ -57,6 +67,10 @@ class Standing(Contract):
     goodput: float | None = None
     slo_attainment: Probability | None = None
     curve: tuple[Measured, ...] = Field(default=(), description="latencies by load, up to the operating point")
+    other_sessions: tuple[Session, ...] = Field(
+        default=(), description="the same model, server and data measured from other starts of the server"
+    )
+    missed_sessions: int = Field(default=0, description="sessions in which no load met the SLO")
     next_load: float | None = Field(default=None, description="lowest higher load that missed the SLO, requests/s")
     repeats: dict[str, tuple[float, ...]] = Field(
         default={}, description="figures at the operating point, each repeat's"
@@ -76,11 +90,59 @@ class Standing(Contract):
     categories: tuple[Category, ...] = ()
     verdict: str = ""
 
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """What was measured from each start of the server, the version's own record first; empty without a load."""
+        return (Session(curve=self.curve, repeats=self.repeats), *self.other_sessions) if self.curve else ()
+
+    @property
+    def curves(self) -> tuple[tuple[Measured, ...], ...]:
+        """The latencies by load, of each session."""
+        return tuple(each.curve for each in self.sessions)
+
     def at(self, load: float | None) -> dict[str, AtLoad]:
         """Return the latencies at a load (requests/s) by name, without those that are not known there."""
-        names = LATENCIES if load else ()
-        found = {name: at_load(self.curve, name, load or 0.0, self.repeats.get(name, ())) for name in names}
+        found = {name: over_sessions(self.sessions, name, load or 0.0) for name in LATENCIES if load}
         return {name: each for name, each in found.items() if each}
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        """Return a figure's values at the operating point over all sessions; see `pooled`."""
+        return pooled([each.repeats.get(metric, ()) for each in self.sessions])
+
+    def bounds(self, metric: str) -> Interval | None:
+        """Return where a figure at the operating point lies in any session; None where noise is not known.
+
+        A share has its own interval: what a session does to it is in its repeats only.
+        """
+        values, level = self.values(metric), self.interval.confidence
+        found = Estimate.of([math.log(value) for value in values]) if min(values, default=0.0) > 0 else None
+        if found is None or metric == "slo_attainment":
+            return self.noise.get(metric)
+        whole = lead([found, other_sessions(len(self.sessions))])
+        low, high = (math.exp(whole.value + sign * half_width(whole, level)) for sign in (-1, 1))
+        return Interval(low=low, high=high, confidence=level, method="student")
+
+    def keeps(self, slo: dict[str, float], confidence: float) -> float | None:
+        """Return the highest measured load (requests/s) at which latencies keep within the SLO (ms) in any session.
+
+        By the upper end of each latency's interval; None where none is, or where a session met the SLO at no load.
+        """
+        top = common_load(self.curves)
+        loads = [each.requests_per_second for each in self.curve if each.meets_slo and top]
+        sure = [load for load in loads if load <= (top or 0.0) and self._within(load, slo, confidence)]
+        return None if self.missed_sessions else max(sure, default=None)
+
+    def _within(self, load: float, slo: dict[str, float], confidence: float) -> bool:
+        there = self.at(load)
+        for name, limit in slo.items():
+            known = there.get(name.replace("_ms", "_p95_ms"))
+            found = known.estimate(known.high) if known and known.high > 0 else []
+            if not found:
+                return False
+            whole = lead(found)
+            if whole.value + half_width(whole, confidence) > math.log(limit):
+                return False
+        return True
 
 
 class Pair(Contract):
@@ -142,7 +204,7 @@ class Comparison(Artifact):
     @property
     def common_load(self) -> float | None:
         """The highest load (requests/s) that all versions carry within the SLO, of those that carry one."""
-        return common_load(row.curve for row in self.standings)
+        return common_load(each for row in self.standings for each in row.curves)
 
     @property
     def leading(self) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class Chosen(NamedTuple):
 
 def asked(record: Record, coverage: float = COVERAGE) -> Asked:
     """Return what a record's version was asked."""
-    return Asked(*_of_evaluation(record.evaluation, coverage), *_of_load_test(record.sweep))
+    load = _of_load_test(record.sweep) if record.load_tests else ("", "", (None, 0))
+    return Asked(*_of_evaluation(record.evaluation, coverage), *load)
 
 
 def asked_of(measurement: AnyMeasurement) -> tuple[Any, ...]:
@@ -124,7 +125,7 @@ def _has(records: Sequence[Record], own: str) -> bool:
 
 
 def _ended(record: Record) -> datetime:
-    return max(record.evaluation.ended, record.sweep.ended)
+    return max(each.ended for each in (*record.load_tests[:1], record.evaluation))
 
 
 def _note(record: Record, kept: dict[str, Record], reference: Record, own: str, coverage: float) -> str:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import combinations
 from typing import Literal
 
 from pydantic import Field
 
-from helpers.analysis.comparison.common_load import LATENCIES, at_load, common_load, curve, differ
+from helpers.analysis.comparison.common_load import (
+    LATENCIES,
+    common_load,
+    differ,
+    other_sessions,
+    over_sessions,
+    pooled,
+)
 from helpers.analysis.comparison.grouping import asked_of, most_alike
+from helpers.analysis.comparison.speed import means, session, sessions
 from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Record, Sample
 from helpers.artifacts.deployment import UNKNOWN
 from helpers.artifacts.record import AnyMeasurement
-from helpers.artifacts.speed import FIGURES, figures
+from helpers.artifacts.speed import FIGURES
 from helpers.evaluation.samples import clusters
-from helpers.statistics import Paired, adjusted, compare, holm, mean_interval, welch
+from helpers.statistics import Estimate, Paired, adjusted, compare, holm, lead, mean_interval, p_value
 
 ORDER = ("performance", "format", "accuracy", "tools", "safety", "application")
 CONFIDENCE = 0.95  # of the tests of a tier together
@@ -54,11 +63,13 @@ class Row(Contract):
         return tuple(c.label for c in self.cells if len(measured) > 1 and {*c.better_than} >= measured - {c.label})
 
 
-def tiers(records: Sequence[Record], read: Read, own: str = "") -> tuple[Row, ...]:
+def tiers(
+    records: Sequence[Record], read: Read, own: str = "", every: Collection[Record] = ()
+) -> tuple[Row, ...]:  # fmt: skip
     """Return a row for each figure that the records hold, the base of the pyramid first.
 
     Of each measurement those are compared that were asked the same; `read` returns an evaluation's answers. The tests
-    of one tier are one family (Holm).
+    of one tier are one family (Holm). Speeds that were measured in other sessions too are taken from `every` record.
     """
     found: list[Row] = []
     for tier in ORDER:
@@ -70,7 +81,7 @@ def tiers(records: Sequence[Record], read: Read, own: str = "") -> tuple[Row, ..
             load_tests = {label: (r, each) for label, (r, each) in alike.items() if isinstance(each, LoadTest)}
             evaluations = {label: (r, each) for label, (r, each) in alike.items() if isinstance(each, Evaluation)}
             if load_tests:
-                loads += [_Speeds(name, metric, load_tests, notes) for metric in SPEED]
+                loads += [_Speeds(name, metric, load_tests, notes, every) for metric in SPEED]
             if evaluations:
                 scores.append(_Scores(name, evaluations, notes, read))
         found += [*_speed_rows(loads, records), *_score_rows(scores, records)]
@@ -92,48 +103,62 @@ class _Speeds:
     """One figure of the load tests, with every two versions' p-value; latencies at the load that all carry."""
 
     def __init__(
-        self, name: str, metric: str, found: Mapping[str, tuple[Record, LoadTest]], notes: Mapping[str, str]
+        self,
+        name: str,
+        metric: str,
+        found: Mapping[str, tuple[Record, LoadTest]],
+        notes: Mapping[str, str],
+        every: Collection[Record],
     ) -> None:
         tests = {label: each for label, (_, each) in found.items()}
         self.name, self.metric, self.tests, self.notes = name, metric, tests, notes
-        self.values = {label: self._repeats(each) for label, each in tests.items()}
-        curves = {label: curve(each) for label, each in tests.items()}
-        self.load = common_load(curves.values()) if metric in LATENCIES else None
-        there = {label: at_load(curves[label], metric, self.load, self.values[label]) for label in tests if self.load}
+        of_each = {label: sessions(record, every, each) for label, (record, each) in found.items()}
+        self.held = {label: [test for test in each if test.headline] for label, each in of_each.items()}
+        self.sessions = {label: [session(test) for test in each] for label, each in self.held.items()}
+        self.values = {
+            label: pooled([each.repeats.get(metric, ()) for each in measured])
+            for label, measured in self.sessions.items()
+        }
+        curves = [each.curve for measured in self.sessions.values() for each in measured]
+        self.load = common_load(curves) if metric in LATENCIES else None
+        there = {label: over_sessions(self.sessions[label], metric, self.load) for label in tests if self.load}
         self.there = {label: each for label, each in there.items() if each}
         same = [pair for pair in combinations(found, 2) if _same_hardware(*(found[label][0] for label in pair))]
         tried = {pair: self._differ(*pair) for pair in same}
         self.p_values = {pair: p for pair, p in tried.items() if p is not None}
 
     def _differ(self, first: str, second: str) -> float | None:
-        if self.load is None:
-            return welch(self.values[first], self.values[second])
-        both = [self.there[label] for label in (first, second) if label in self.there]
-        return differ(*both) if len(both) == 2 else None
+        if self.load is not None:
+            both = [self.there[label] for label in (first, second) if label in self.there]
+            return differ(*both) if len(both) == 2 else None
+        one, other = self._estimate(first), self._estimate(second)
+        return p_value(lead(one, other)) if one and other else None
 
-    def _repeats(self, test: LoadTest) -> list[float]:
-        return [value for point in test.measured if (value := figures(point)[self.metric]) is not None]
+    def _estimate(self, label: str) -> list[Estimate]:
+        """Return the logarithm of a rate with its noise, nothing where that is not known."""
+        values = self.values[label]
+        found = Estimate.of([math.log(value) for value in values]) if min(values, default=0.0) > 0 else None
+        return [found, other_sessions(len(self.sessions[label]))] if found else []
 
     def value(self, label: str) -> float | None:
         """Return the version's figure, None where it has none."""
         if self.load is not None:
             return self.there[label].value if label in self.there else None
-        headline = self.tests[label].headline
-        return figures(headline)[self.metric] if headline else None
+        return means(self.held[label])[self.metric] if self.held[label] else None
 
     def cell(self, label: str, better: Sequence[tuple[str, str]]) -> Cell:
         if label not in self.tests:
             return Cell(label=label, note=self.notes.get(label, "not measured"))
         value = self.value(label)
         if value is None:
-            none = self.tests[label].headline is None
+            none = not self.held[label]
             return Cell(label=label, note="no load met the SLO" if none else "not measured")
-        repeats = self.values[label]
+        measured = self.values[label]
         beaten = tuple(theirs for mine, theirs in better if mine == label)
-        bounds = self.there[label].noise if self.load is not None else mean_interval(repeats)
+        bounds = self.there[label].noise if self.load is not None else mean_interval(measured)
         if bounds:
             bounds = bounds.model_copy(update={"low": max(bounds.low, 0.0)})  # none of these figures is below 0
-        return Cell(label=label, value=value, interval=bounds, n=len(repeats), better_than=beaten)
+        return Cell(label=label, value=value, interval=bounds, n=len(measured), better_than=beaten)
 
 
 def _speed_rows(found: Sequence[_Speeds], records: Sequence[Record]) -> list[Row]:
@@ -142,8 +167,8 @@ def _speed_rows(found: Sequence[_Speeds], records: Sequence[Record]) -> list[Row
     for each in found:
         lower = FIGURES[each.metric].get("better") == "lower"
         better = []
-        for (first, second), p_value in zip(each.p_values, family, strict=False):
-            if p_value < 1 - CONFIDENCE:
+        for (first, second), p in zip(each.p_values, family, strict=False):
+            if p < 1 - CONFIDENCE:
                 mine, theirs = each.value(first) or 0.0, each.value(second) or 0.0
                 better.append((first, second) if (mine < theirs) == lower else (second, first))
         cells = tuple(each.cell(record.label, better) for record in records)

@@ -52,8 +52,9 @@ def standing_verdict(standing: Standing, pairs: Sequence[Pair]) -> str:
         )
         if outcomes[verdict]
     ]
-    speed = "no load met the SLO" if standing.requests_per_second is None else f"holds {_speed(standing)}"
-    return "; ".join([alone(standing), *said, speed, *_caveats(standing)]) + "."
+    if standing.workload:
+        said.append("no load met the SLO" if standing.requests_per_second is None else f"holds {_speed(standing)}")
+    return "; ".join([alone(standing), *said, *_caveats(standing)]) + "."
 
 
 def sentence(first: Standing, second: Standing, paired: Paired) -> str:
@@ -115,6 +116,8 @@ def _alike(first: Standing, second: Standing) -> bool:
 
 def _cost(first: Standing, second: Standing) -> list[str]:
     """Return how the two differ in speed; a ratio only where both were measured alike."""
+    if not (first.workload or second.workload):
+        return []
     if first.requests_per_second is None or second.requests_per_second is None:
         missing = [row.label for row in (first, second) if row.requests_per_second is None]
         return [f"no load of {' and '.join(missing)} met the SLO, so their speed is not compared"]
@@ -145,7 +148,7 @@ def _bracket(row: Standing) -> str:
 
 def _at_common_load(first: Standing, second: Standing) -> tuple[AtLoad, AtLoad, float] | None:
     """Return both times to first token at the highest load that both carry, None where one is not known there."""
-    load = common_load([first.curve, second.curve])
+    load = common_load([*first.curves, *second.curves])
     mine, theirs = first.at(load).get(TTFT), second.at(load).get(TTFT)
     return (mine, theirs, load) if load and mine and theirs else None
 
@@ -157,9 +160,13 @@ def _latency(first: Standing, second: Standing) -> list[str]:
     if found is None or p_value is None:
         return []
     mine, theirs, load = found
-    known = "more than" if p_value < 1 - first.interval.confidence else "no more than"
     values = f"p95 {mine.value:.0f} against {theirs.value:.0f} ms at {load:.1f} requests/s"
-    return [f"their times to first token ({values}) differ by {known} the repeats of each do"]
+    level, now = 1 - first.interval.confidence, differ(mine, theirs, this_session=True)
+    if p_value < level:
+        return [f"their times to first token differ ({values})"]
+    if now is not None and now < level:
+        return [f"their times to first token differ in this session ({values}); another start may show no difference"]
+    return [f"their times to first token ({values}) differ by no more than the repeats of each do"]
 
 
 def _caveats(*rows: Standing) -> list[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from helpers.analysis.gate.exits import CODES, NOT_JUDGED, Parser
 from helpers.analysis.gate.judging import judge
 from helpers.analysis.gate.reading import answers_of, read_record
 from helpers.datasets.criteria import DEFAULT, FILE, QUALITY, load_criteria
@@ -19,18 +19,6 @@ from helpers.registry import Verdict, connect
 from helpers.runtime import interrupts
 from helpers.runtime.circumstances import account
 from helpers.runtime.workspace import ROOT
-
-CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
-NOT_JUDGED = 64
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are no verdict: argparse's own code, 2, is taken."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end."""
-        self.print_usage(sys.stderr)
-        self.exit(NOT_JUDGED, f"{self.prog}: {message}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,7 +27,7 @@ class Gate(Contract):
 class Doubt(Contract):
     """One reason why the first version may not be the best."""
 
-    kind: Literal["partial", "must-have", "accuracy", "trade", "speed", "kept out", "unverified"]
+    kind: Literal["partial", "must-have", "accuracy", "trade", "speed", "session", "kept out", "unverified"]
     about: str = Field(description="label of the version that it is about")
     text: str
     more_questions: int | None = Field(default=None, description="that would settle it")
@@ -44,6 +44,10 @@ class Option(Contract):
     quality: Probability = Field(description="accuracy above chance, as a share of what is above chance")
     figures: dict[str, float | None] = Field(
         description="of one replica: latencies at the load that all carry, the others at its operating point"
+    )
+    keeps: float | None = Field(
+        default=None,
+        description="highest measured load (requests/s) that is within the SLO in any session, by interval",
     )
     replicas: int | None = Field(description="for the target rate with head-room")
     cost_per_hour: float | None = Field(description="of all replicas, one where no target rate is given")

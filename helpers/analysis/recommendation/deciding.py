@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from helpers.analysis.comparison import Comparison
+from helpers.analysis.comparison import Comparison, Standing
 from helpers.analysis.comparison.common_load import common_load
 from helpers.analysis.recommendation import ranking
 from helpers.analysis.recommendation.contract import Decision, Option
@@ -30,7 +30,7 @@ def decide(comparison: Comparison, criteria: Criteria, needs: Needs, prices: Pri
     """
     found = [option(row, comparison.tiers, criteria, needs, prices) for row in comparison.standings]
     rows = {row.label: row for row in comparison.standings}
-    load = common_load(rows[each.label].curve for each in found if each.eligible) or comparison.common_load
+    load = _common([rows[each.label] for each in found if each.eligible]) or comparison.common_load
     options = [at_common_load(each, rows[each.label], load) for each in found]
     placed = _placed([each for each in options if each.eligible], criteria.weights)
     rest = [each for each in options if not each.eligible]
@@ -54,6 +54,10 @@ def decide(comparison: Comparison, criteria: Criteria, needs: Needs, prices: Pri
         prices=f"{prices.date:%Y-%m-%d}, {prices.source}",
         currency=prices.currency,
     )
+
+
+def _common(rows: Sequence[Standing]) -> float | None:
+    return common_load(each for row in rows for each in row.curves)
 
 
 def _placed(eligible: Sequence[Option], weights: ranking.Weights) -> list[Option]:

@@ -99,14 +99,17 @@ def _between(first: str, other: str, known: Evidence) -> Doubt | None:
     mine, theirs = known.rows[first], known.rows[other]
     plus = speed(mine, known.weights, known.hourly(mine), known.best, known.load)
     minus = speed(theirs, known.weights, known.hourly(theirs), known.best, known.load, ceiling=True)
-    if plus is None or minus is None or _unlike(mine, theirs):
+    if not plus or not minus or _unlike(mine, theirs):
         return Doubt(kind="speed", about=other, text=_unlike(mine, theirs) or _unknown(mine, theirs))
     better = accuracy_counts and paired.verdict == "better"
-    lead = [plus, quality(paired, known.quality, mine.chance or 0.0)] if better else [plus]
-    if is_beyond_noise(lead, [minus], paired.confidence):
+    ahead = [quality(paired, known.quality, mine.chance or 0.0)] if better else []
+    if is_beyond_noise([*ahead, *plus], minus, paired.confidence):
         return None
     if better:
         return Doubt(kind="trade", about=other, text=f"speed or cost of {name} may make up for its lower accuracy")
+    if is_beyond_noise([*ahead, *plus[:1]], minus[:1], paired.confidence):
+        text = f"{name} was slower or dearer in this session; another one may differ, so measure again (FRESH=true)"
+        return Doubt(kind="session", about=other, text=text)
     alike = "as accurate, and may be" if accuracy_counts else "perhaps"
     return Doubt(kind="speed", about=other, text=f"{name} is {alike} as quick and as cheap")
 

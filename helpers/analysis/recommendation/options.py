@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -30,6 +31,7 @@ def option(row: Standing, others: Sequence[Row], criteria: Criteria, needs: Need
         kind=row.kind,
         quality=quality(row.accuracy, row.chance),
         figures={name: getattr(row, name) for name in BETTER},
+        keeps=_keeps(row),
         replicas=replicas,
         cost_per_hour=None if hourly is None else hourly * (replicas or 1),
         cost_per_million_output_tokens=_unit_cost(hourly, row.output_tokens_per_second, 1e6),
@@ -64,33 +66,47 @@ def quality(accuracy: float, chance: float | None) -> float:
 
 
 def _gates(row: Standing, others: Sequence[Row], criteria: Criteria) -> list[Gate]:
-    gates = [_load(row)]
+    gates = [_load(row)] if row.workload else []
     if row.chance is not None and row.guessing is not None:
         gates.append(_guessing(row, row.chance, row.guessing))
     return [*gates, *(_must(line, line.must, row, others) for line in criteria.musts if line.must)]
 
 
+def _keeps(row: Standing) -> float | None:
+    return row.keeps(json.loads(row.slo), row.interval.confidence)
+
+
+def _beyond(row: Standing) -> bool:
+    """Whether latencies at the operating point lie beyond the SLO in any session."""
+    limits = {name.replace("_ms", "_p95_ms"): limit for name, limit in json.loads(row.slo).items()}
+    return any((found := row.bounds(name)) and found.low > limit for name, limit in limits.items())
+
+
 def _load(row: Standing) -> Gate:
-    """The operating point was chosen for meeting the SLO; whether it does so again is what its repeats say.
+    """The operating point was chosen for meeting the SLO; whether a load does so again is what intervals say.
 
     What a saturated server was seen to do it does not keep up.
     """
     state: State = "met"
-    doubt = repeats = ""
-    if row.requests_per_second is None or (row.slo_repeats and not row.slo_repeats[0]):
+    doubt = told = ""
+    keeps = _keeps(row)
+    if row.requests_per_second is None or (keeps is None and _beyond(row)):
         state = "missed"
     elif row.saturated:
         state, doubt = "unsure", "it may not keep up with the load that it was measured at"
     elif row.slo_repeats is None and row.slo != NO_SLO:
         state, doubt = "unsure", "its load test was not repeated"
-    elif row.slo_repeats and row.slo_repeats[0] < row.slo_repeats[1]:
-        state, doubt = "unsure", "it met the SLO in {} of {} repeats only".format(*row.slo_repeats)
+    elif row.slo != NO_SLO and keeps is None:
+        state, doubt = (
+            "unsure",
+            "it met the SLO by less than measurements differ from one start of the server to the next",
+        )
     if row.slo_repeats:
-        repeats = "; {} of {} repeats met it".format(*row.slo_repeats)
+        told = "; {} of {} repeats met it".format(*row.slo_repeats)
     return Gate(
         name="load",
         asked="a load within the SLO",
-        seen=row.operating_point.rstrip(". ") + repeats,
+        seen=row.operating_point.rstrip(". ") + told,
         state=state,
         # Where repeats miss what was met once, lower loads may hold.
         narrow=row.nearly_met or row.requests_per_second is not None,
@@ -147,4 +163,4 @@ def _seen(line: Criterion, row: Standing, others: Sequence[Row]) -> tuple[float 
         return next(((cell.value, cell.interval) for cell in cells if cell.label == row.label), (None, None))
     if line.kind == "evaluation":
         return row.accuracy, row.interval
-    return getattr(row, line.metric), row.noise.get(line.metric)
+    return getattr(row, line.metric), row.bounds(line.metric)

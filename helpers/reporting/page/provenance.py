@@ -32,6 +32,8 @@ class Provenance:
 
 def facts(record: Record) -> dict[str, str]:
     """Return what made this record what it is, by name; "n/a" where it is not known."""
+    if record.endpoint.target == "imported":
+        return _imported(record)
     selection, endpoint, sweep, evaluation = record.selection, record.endpoint, record.sweep, record.evaluation
     hardware = endpoint.hardware
     memory = f", {hardware.memory_gib:.1f} GiB" if hardware.memory_gib else ""
@@ -59,6 +61,20 @@ def facts(record: Record) -> dict[str, str]:
         "written by": record.account or UNKNOWN,
         "started by": record.started_by or UNKNOWN,
         "raw files": ", ".join(sorted(record.raw.values())) or UNKNOWN,
+    }
+
+
+def _imported(record: Record) -> dict[str, str]:
+    """Return what is known of measurements that another tool made."""
+    told = {
+        f"{each.name}: {each.subject}": f"{_listed(each.versions)}; {_listed(each.settings)}"
+        for each in record.measurements
+    }
+    return {
+        "read from": record.selection.uri.partition(":")[2],
+        "measured": f"{min(each.started for each in record.measurements):%Y-%m-%d %H:%M %Z}",
+        "hardware": str(record.endpoint.hardware),
+        **told,
     }
 
 

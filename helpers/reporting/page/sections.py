@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 EVERY_PAIR = 4  # versions; of more the pairs with the recommended one fit on paper
 ALONE = "n/a: there is one version only."
+OF_LOADS = (
+    *("Quality against latency", "Latency against throughput", "How long requests waited", "Capacity and cost"),
+    "How the ranking changes with the weights",
+)
 NOT_KNOWN = {"cost": "not every version's hardware has a price", "load_test": "not every version has it"}
 
 
@@ -100,10 +104,12 @@ class Sections(Mapping[str, Section]):
         return self._drawn[title]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(PARTS)
+        """Return the titles; without a load test of each version none that is about speed."""
+        loads = all(record.load_tests for record in self.found.records)
+        return (title for title in PARTS if loads or title not in OF_LOADS)
 
     def __len__(self) -> int:
-        return len(PARTS)
+        return sum(1 for _ in self)
 
 
 def _quality(found: Found, title: str, lead: str) -> Section:
@@ -247,7 +253,11 @@ PARTS: dict[str, tuple[str, Callable[[Found, str, str], Section]]] = {
         "Holm's correction for several pairs. A difference smaller than “can show from” may be there, unseen. "
         "Questions of one topic are not independent: who knows one answer often knows the next. Where the task says "
         "which belong together, they are tested as clusters, and the interval speaks of new topics; where the table "
-        "names no clusters, the questions were taken as independent.",
+        "names no clusters, the questions were taken as independent. "
+        "A server that is started anew is a little quicker or slower. From one or two starts a speed counts as "
+        "different only beyond what starts have been seen to change (20%). Each further record of a version "
+        "(FRESH=true) is another session; from three on, the sessions themselves say how much they differ. Figures "
+        "and tables show the interval of the repeats.",
         _certainty,
     ),
     "Capacity and cost": (

@@ -20,14 +20,18 @@ LATENCY, MOST_COLUMNS = "ttft_p95_ms", 3
 
 def tiers_table(comparison: Comparison, shown: Sequence[str] = ()) -> DataFrame:
     """One row for each figure of each measurement, one column for each version; a star marks what is shown to lead."""
+    return rows_table(comparison.tiers, shown or comparison.leading)
+
+
+def rows_table(found: Sequence[Row], labels: Sequence[str]) -> DataFrame:
+    """One row for each figure, one column for each label."""
     from pandas import DataFrame
 
-    labels = shown or comparison.leading
     rows = [
         {"measurement": row.name, "figure": _figure(row), **{label: _cell(row, label) for label in labels}}
-        for row in comparison.tiers
+        for row in found
     ]
-    table = DataFrame(rows, index=[row.tier for row in comparison.tiers])
+    table = DataFrame(rows, index=[row.tier for row in found])
     table.index.name = "tier"
     return table
 

@@ -1,0 +1,53 @@
+"""Open what another tool wrote; what is cut short is told with file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from helpers.errors import InvalidResults, NotFound
+
+DO = "Give the files as the tool wrote them, or run the tool again"
+LONGEST = 41
+TEXT = re.compile(r"[^a-z0-9_-]+")
+
+
+def content(path: Path) -> Any:
+    """Return a JSON file's content, of JSON lines the first line's. Raises NotFound or InvalidResults."""
+    try:
+        if path.suffix == ".jsonl":
+            return next((row for _, row in lines(path)), None)
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}", do="Correct the path") from error
+    except ValueError as error:
+        raise InvalidResults(f"{path} is no whole JSON file: {error}", do=DO) from error
+
+
+def lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the content of each line. Raises InvalidResults at one that is cut short or no object."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = from_json(line)
+            except ValueError as error:
+                raise InvalidResults(f"{path}, line {number}: is cut short or no JSON ({error})", do=DO) from error
+            if not isinstance(row, dict):
+                raise InvalidResults(f"{path}, line {number}: is no JSON object", do=DO)
+            yield number, row
+
+
+def short_name(text: str) -> str:
+    """Return a text as a measurement's name: lower case, what is too long cut and told apart by a digest."""
+    import hashlib
+
+    name = TEXT.sub("-", text.lower()).strip("-_") or "measured"
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,0 +1,52 @@
+"""An imported model as a record, in memory only: comparison, gate and report read records and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+from helpers.artifacts import Endpoint, Hardware, Record, Selection
+from helpers.artifacts.deployment import UNKNOWN
+from helpers.records.imports.contract import Imported
+
+HEADING = "imported"
+UNSAFE = re.compile(r"[^\w .:/@+~()-]")
+
+
+def as_record(found: Imported, use_case: str = HEADING) -> Record:
+    """Return the record; nothing in it was verified, and its place stands where a served model has its address."""
+    name = UNSAFE.sub("-", found.model).strip("/. ")[:200] or HEADING
+    started = min(each.started for each in found.measurements)
+    return Record(
+        record_id="0" * 16,
+        purpose="use-case",
+        use_case=use_case,
+        selection=Selection(
+            name=name,
+            version=HEADING,
+            uri=f"{HEADING}:{found.place}",
+            digest="",
+            size_bytes=0,
+            registry="",
+            registered_model_id="",
+            model_version_id="",
+            model_artifact_id="",
+        ),
+        endpoint=Endpoint(
+            target="imported",
+            url="",
+            model=found.model,
+            tokenizer="",
+            max_model_len=1,
+            engine=UNKNOWN,
+            engine_version=UNKNOWN,
+            hardware=found.hardware or Hardware(type=UNKNOWN, count=1),
+            digest="",
+            digest_verified=False,
+            started=started,
+        ),
+        measurements=found.measurements,
+        git_commit="",
+        versions={name: version for each in found.measurements for name, version in each.versions.items()},
+        settings={},
+        raw={},
+    ).sealed()
