@@ -10,7 +10,7 @@ from typing import Any
 
 from helpers.artifacts import AnyMeasurement, Hardware, LoadTest
 from helpers.errors import InvalidResults, NotFound
-from helpers.records.imports import evalhub, garak, guidellm, inference_perf, lm_eval, promptfoo, vllm_bench
+from helpers.records.imports import evalhub, garak, guidellm, inference_perf, lm_eval, own, promptfoo, vllm_bench
 from helpers.records.imports.contract import Imported, Reader
 from helpers.records.imports.files import content
 from helpers.records.imports.loads import merged
@@ -24,6 +24,7 @@ READERS: dict[str, Reader] = {
     "promptfoo": promptfoo,
     "garak": garak,
     "EvalHub": evalhub,
+    "Assay": own,
 }
 MOST_FILES = 2000
 DO_ONE = "Give each model a folder of its own, or name the one file"
@@ -106,7 +107,7 @@ def _files(place: Path) -> list[Path]:
     found = [path for path in sorted(place.rglob("*.json*")) if path.suffix in (".json", ".jsonl")]
     if len(found) > MOST_FILES:
         raise InvalidResults(f"{place}: holds {len(found):,} files", do="Name the folder that the tool wrote into")
-    return [path for path in found if not path.name.startswith("samples_")]
+    return [path for path in found if not path.name.startswith("samples_") and not path.name.endswith(own.RAW)]
 
 
 def _read(path: Path, metric: str, *, alone: bool) -> Imported | None:
