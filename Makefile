@@ -165,18 +165,28 @@ INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-reco
 	@echo "setup: uv"
 	@python3 -m venv .uv && .uv/bin/pip install -q uv==0.13.8
 
-# Images have one Python and are installed with hashes; the other environments may be 3.11 or 3.12, with other builds of torch.
-LOCK := $(UV) pip compile -q --python-version 3.11 --no-header --no-emit-find-links --generate-hashes -c requirements.txt
+# All by hash. Images have one Python; the other two environments may be 3.11 or 3.12, whose builds of torch differ: uv
+# verifies the hashes that a lock has, and this one line has none there.
+HASHED := $(UV) pip compile -q --python-version 3.11 --no-header --no-emit-find-links --generate-hashes
+LOCK := $(HASHED) -c requirements.txt
+ANY_TORCH := sed -i '/^torch==/,/^    \#/{s/ \\$$//;/--hash=/d}'
 .PHONY: lock
 lock: ## write all locks anew from pyproject.toml and requirements.in
-	$(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header --custom-compile-command "make lock" \
-		--no-emit-find-links --extra workbench --extra test pyproject.toml -o requirements.txt
+	$(HASHED) $(TORCH) --custom-compile-command "make lock" --extra workbench --extra test pyproject.toml -o requirements.txt
+	$(ANY_TORCH) requirements.txt
 	for image in stage guidellm lm-eval; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
 		runtime-images/$$image/requirements.in -o runtime-images/$$image/requirements.txt; done
 	$(LOCK) runtime-images/builder/requirements.in -o runtime-images/builder/requirements.txt
 	$(LOCK) --no-deps runtime-images/builder/elyra.in -o runtime-images/builder/elyra.txt
-	$(UV) pip compile -q $(TORCH) --python-version 3.11 --no-header --no-emit-find-links \
-		--override runtime-images/vllm/overrides.txt runtime-images/vllm/requirements.in -o runtime-images/vllm/requirements.txt
+	$(HASHED) $(TORCH) --override runtime-images/vllm/overrides.txt \
+		runtime-images/vllm/requirements.in -o runtime-images/vllm/requirements.txt
+	$(ANY_TORCH) runtime-images/vllm/requirements.txt
+
+.PHONY: licenses
+SHIPPED = $(foreach image,stage guidellm lm-eval,runtime-images/$(image)/requirements.txt)
+licenses: setup ## the licence of every Python package that the runtime images hold, as CSV
+	@$(UV) tool run -q pip-licenses==5.5.5 --python $(PY) --from mixed --format csv --with-urls --with-system \
+		--packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' $(SHIPPED) runtime-images/builder/elyra.txt | sort -u)
 
 .PHONY: clean
 clean: ## remove runs and caches; environments and the local registry stay

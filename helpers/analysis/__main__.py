@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,18 @@ from helpers.analysis.comparison import Row
 from helpers.analysis.gate.exits import CODES, NOT_JUDGED, Parser
 from helpers.analysis.gate.judging import Judgement
 from helpers.analysis.gate.stage import REPORT
-from helpers.analysis.imported import Judged, hold_all, judge_all
+from helpers.analysis.imported import Judged, headline, hold_all, judge_all
 from helpers.artifacts import write_atomic
 from helpers.datasets.criteria import DEFAULT, load_criteria
 from helpers.errors import AssayError
-from helpers.records.imports import read_all
+from helpers.records.exporting import export
+from helpers.records.imports import Imported, read_all
 from helpers.reporting.page import Sections, write_report
 from helpers.reporting.plots.tiers import rows_table
 from helpers.runtime import interrupts
+from helpers.serving.amounts import parse_hardware
 
 OUT = Path("assay-report")
-ALONE = "Nothing can be paired: no two of these hold answers to the same questions, so there is no verdict."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,27 +66,35 @@ def _parser() -> Parser:
     parser.add_argument("--baseline", default="", metavar="SOURCE", help="what the others are held against")
     parser.add_argument("--criteria", type=Path, help="YAML: what must hold, may be lost, and counts how much")
     parser.add_argument("--metric", default="", help="the metric that is compared (default: each task's first)")
+    parser.add_argument(
+        "--hardware", type=parse_hardware, metavar="TYPE:COUNT", help="what ran them all, where the files do not say it"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the report (default: {OUT})")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="write them for lm-eval and EvalHub, too")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     return parser
 
 
 def _compare(given: argparse.Namespace) -> int:
     criteria = load_criteria(given.criteria or DEFAULT)
-    judged = judge_all(read_all(given.sources, given.metric), criteria)
+    judged = judge_all(_read(given.sources, given), criteria)
     written = _write(judged, given.out)
     if given.json:
         decision = judged.decision.model_dump(mode="json") if judged.decision else None
         _print_json({"decision": decision, "measurements": _plain(judged.rows), "notes": judged.notes})
         return 0
-    print("\n\n".join(filter(None, [_headline(judged), _table(judged), "\n".join(judged.notes), written])))
+    print("\n\n".join(filter(None, ["\n".join(headline(judged)), _table(judged), "\n".join(judged.notes), written])))
     return 0
 
 
-def _headline(judged: Judged) -> str:
-    if judged.decision is None or judged.comparison is None:
-        return ALONE
-    return "\n".join([judged.decision.sentence, *judged.comparison.certainty[: len(judged.comparison.pairs)]])
+def _read(sources: Sequence[str], given: argparse.Namespace) -> list[Imported]:
+    """Return the sources, on the hardware that was named where they name none themselves."""
+    found = read_all(sources, given.metric)
+    for each in found if given.export else ():
+        export(each, given.export)
+    if not given.hardware:
+        return found
+    return [each if each.hardware else replace(each, hardware=given.hardware) for each in found]
 
 
 def _table(judged: Judged) -> str:
@@ -102,7 +112,7 @@ def _write(judged: Judged, folder: Path) -> str:
 
 def _hold(given: argparse.Namespace) -> int:
     criteria = load_criteria(given.criteria)
-    baseline, *candidates = read_all([given.baseline, *given.sources], given.metric)
+    baseline, *candidates = _read([given.baseline, *given.sources], given)
     judgements, notes = hold_all(baseline, candidates, criteria)
     text = "\n".join([*(each.markdown() for each in judgements), *notes])
     write_atomic(given.out / REPORT, text.encode())

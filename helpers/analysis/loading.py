@@ -10,13 +10,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from helpers import storage
 from helpers.analysis.comparison import Comparison, choose, compare, narrowed, tiers
 from helpers.analysis.comparison.tiers import SPEED
 from helpers.artifacts import Evaluation, Record, Sample
 from helpers.artifacts.names import OWN
 from helpers.datasets.criteria import Criteria
-from helpers.errors import ArtifactMissing, InvalidCriteria, InvalidInput, NotFound
+from helpers.errors import ArtifactMissing, InvalidCriteria, InvalidInput, NotFound, SignatureInvalid
 from helpers.evaluation.samples import read_answers
 from helpers.records import reading
 from helpers.records.figures import required
@@ -46,6 +45,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
     """Compare the newest matching record of each version that was asked the same.
 
     What this run was asked decides, and of its own version the record that it logged, which lies in `folder`.
+    What nobody trusted has signed is left out and named, where the administrator says whose signatures count.
     Raises NotFound where there is none, InvalidCriteria where the criteria are about what was not measured.
     """
     found = [attached for attached in registry.records() if settings.accepts(attached)]
@@ -56,7 +56,11 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         )
     scratch, own = tempfile.TemporaryDirectory(prefix="assay-samples-"), _own(folder)
     with scratch as place, ThreadPoolExecutor(READERS) as readers:
-        loaded = {record.record_id: record for record in readers.map(_load, found)}
+        read = list(readers.map(_loaded, found))
+        unsigned = [each for each in read if isinstance(each, SignatureInvalid)]
+        loaded = {record.record_id: record for record in read if isinstance(record, Record)}
+        if unsigned and not loaded:
+            raise unsigned[0]
         placed, notes = narrowed(list(loaded.values()), settings.task, criteria.ranked)
         chosen = choose(placed, own, criteria.coverage).records
         margin = _held(criteria, loaded[chosen[0].record_id], chosen[0])
@@ -64,11 +68,12 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         samples = {record.record_id: log for record, log in zip(chosen, logs, strict=True)}
         comparison = compare(placed, samples, margin, own, criteria.coverage, criteria.planned_questions)
 
-        def read(record: Record, evaluation: Evaluation) -> dict[str, Sample]:
+        def answers(record: Record, evaluation: Evaluation) -> dict[str, Sample]:
             return read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)
 
-        rows = tiers([loaded[row.record_id] for row in comparison.standings], read, own, loaded.values())
-        return comparison.model_copy(update={"tiers": rows, "not_compared": (*notes, *comparison.not_compared)})
+        left = [each.what for each in unsigned]
+        rows = tiers([loaded[row.record_id] for row in comparison.standings], answers, own, loaded.values())
+        return comparison.model_copy(update={"tiers": rows, "not_compared": (*left, *notes, *comparison.not_compared)})
 
 
 def _held(criteria: Criteria, record: Record, placed: Record) -> float:
@@ -103,7 +108,7 @@ def _own(folder: Path | None) -> str:
 def _samples(record: Record, evaluation: Evaluation, folder: Path) -> Path:
     path = folder / f"{record.record_id}-{evaluation.name}.jsonl"
     if not path.exists():
-        path.write_bytes(storage.get(record.raw[evaluation.samples]))
+        path.write_bytes(reading.raw_file(record, evaluation.samples))
     return path
 
 
@@ -115,7 +120,14 @@ def load(comparison: Comparison, registry: Registry, shown: Collection[str] = ()
         return list(readers.map(_load, [attached[row.record_id] for row in rows]))
 
 
+def _loaded(attached: AttachedRecord) -> Record | SignatureInvalid:
+    try:
+        return _load(attached)
+    except SignatureInvalid as error:
+        return error
+
+
 def _load(attached: AttachedRecord) -> Record:
-    """Return the record with its own address among those of its raw files."""
-    record = reading.read(attached)
+    """Return the record with its own address among those of its raw files; who measured it must be trusted."""
+    record = reading.read_trusted(attached)
     return record.model_copy(update={"raw": {**record.raw, Record.filename: attached.uri}})

@@ -81,6 +81,7 @@ class Server(Contract):
     generation: int = Field(default=0, ge=0, description="of the InferenceService; each change of its spec counts")
     pod: str = Field(default="", description="name of the pod that serves")
     pod_uid: str = ""
+    image: str = Field(default="", description="that the pod's serving container runs, by digest")
     restarts: int = Field(default=0, ge=0, description="of the pod's serving container")
     pid: int = Field(default=0, ge=0, description="of the process on this machine")
     started: datetime | None = Field(default=None, description="start of the pod or the process")

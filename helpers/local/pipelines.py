@@ -16,11 +16,11 @@ from typing import Any
 import psutil
 
 from helpers.errors import StageFailed
-from helpers.local import pages
 from helpers.local.watching import Watch
 from helpers.pipelines import Pipeline
 from helpers.pipelines.data import Data
 from helpers.pipelines.values import check_values, stage_variables
+from helpers.reporting import executed
 from helpers.runtime import interrupts, keys, processes, runs
 from helpers.runtime.polling import wait_for
 from helpers.runtime.workspace import ROOT
@@ -140,7 +140,7 @@ def run_elyra(
     watch.look()
     run.stage = watch.current
     clean_up(folder)
-    pages.keep(folder)
+    executed.keep(folder)
     if process.returncode:
         raise StageFailed(f"Pipeline {run.kind} failed in {watch.failed(log)}", do=f"Read {folder / 'logs'}")
 

@@ -70,7 +70,8 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     pack_catalog(folder / "catalog")
     if rules and record.approval:
         decided = (joined.selection.model_version_id, record.approval.state, record.approval.reasons)
-        registry.set_approval(*decided, record=record.record_id, record_digest=record.digest, **rules.digests)
+        said = {"record": record.record_id, "record_digest": record.digest, **rules.digests}
+        registry.set_approval(*decided, **said, measurements=records.summaries(record))
     return record
 
 

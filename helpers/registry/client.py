@@ -21,7 +21,7 @@ from helpers.registry.documents import (
     read_version,
     set_state,
 )
-from helpers.registry.history import Decision, History
+from helpers.registry.history import Decision, History, figure_digests
 from helpers.registry.judging import Trust, by_version, do_sign, judged, read_history
 from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
@@ -85,15 +85,21 @@ class Registry:
         """Return every version of every model with its properties."""
         return list_versions(self._connection)
 
-    def judged(self) -> list[Version]:
-        """Return every version with the approval that ModelOps has signed; `doubt` says why there is none."""
+    def judged(self, *, figures: bool = False) -> list[Version]:
+        """Return every version with the approval that ModelOps has signed; `doubt` says why there is none.
+
+        With `figures`, the baseline that it shows has to be the one that was decided on.
+        """
         documents = by_version(list_artifacts(self._connection, DOCUMENT), VERSION_ID)
         trust = Trust.here()
-        return [judged(version, documents.get(version.model_version_id, []), trust) for version in self.versions()]
+        return [
+            judged(version, documents.get(version.model_version_id, []), trust, figures=figures)
+            for version in self.versions()
+        ]
 
     def shortlist(self, constraints: Constraints | None = None) -> list[Row]:
         """Return a row per version, the best first; `excluded` says why one does not meet the constraints."""
-        return _shortlist.shortlist(self.judged(), constraints or Constraints())
+        return _shortlist.shortlist(self.judged(figures=True), constraints or Constraints())
 
     def select(self, rows: Sequence[Row], name: str = "", version: str = "") -> Selection:
         """Return the named model or else the best match; raises ModelNotFound or NoMatch with the reasons."""
@@ -139,17 +145,20 @@ class Registry:
         criteria_digest: str = "",
         record: str = "",
         record_digest: str = "",
+        measurements: Mapping[str, Mapping[str, Property]] | None = None,
     ) -> None:
         """Sign that a version is candidate, approved or rejected, with the reasons for it.
 
         `by` names the person who decides; empty, files do, known by `policy_digest` and `criteria_digest`, on the
-        `record` of that `record_digest`. A person's decision stands until a person decides "candidate", which hands
-        back to the files. Raises InvalidInput for a person's decision without a reason and for a key that is not
-        trusted, SignatureInvalid where files would decide over a history that somebody else wrote.
+        `record` of that `record_digest`, which has these `measurements`: what else a version shows as its baseline is
+        shortlisted no more. A person's decision stands until a person decides "candidate", which hands back to the
+        files. Raises InvalidInput for a person's decision without a reason and for a key that is not trusted,
+        SignatureInvalid where files would decide over a history that somebody else wrote.
         """
         decision = Decision(
             state, "; ".join(reasons), by=by, policy_digest=policy_digest, criteria_digest=criteria_digest,
             record=record, record_digest=record_digest,
+            figures=figure_digests(records.shown_baseline(measurements or {}, record)),
         )  # fmt: skip
         records.set_approval(self._connection, version_id, decision)
         version = read_version(self._connection, version_id)

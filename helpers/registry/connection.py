@@ -66,7 +66,7 @@ class Connection:
     def __init__(self, address: str, trust: ssl.SSLContext, timeout: float | None) -> None:
         import httpx
 
-        self.address, self._timeout, self.interface = address, timeout, ""
+        self.address, self._timeout, self.interface, self._token = address, timeout, "", ""
         # Each request has a connection of its own: nothing is left to close, or to find dead after a long measurement.
         self._http = httpx.Client(
             verify=trust,
@@ -150,9 +150,10 @@ class Connection:
             raise unanswered(error, self.address) from error
 
     def _once(self, method: str, path: str, query: Json | None, body: Json | None = None) -> httpx.Response:
-        # Read for each request: Kubernetes renews a pod's token. A redirect is not followed: the token would go along.
-        token = token_for(self.address)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Read for each request: Kubernetes renews a pod's token. Where it is gone for a moment, as while this machine's
+        # registry is down, the last one counts. A redirect is not followed: the token would go along.
+        self._token = token_for(self.address) or self._token
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         return self._http.request(method, f"{self.address}{path}", params=query, json=body, headers=headers)
 
 

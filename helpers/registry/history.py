@@ -7,9 +7,12 @@ doubtful, and a doubtful history approves nothing. A person's decision sets asid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from helpers.artifacts import upgrading
+from helpers.artifacts.canonical import digest
 from helpers.registry.documents import DECISION, Version
 from helpers.registry.properties import Property
 from helpers.runtime import signing
@@ -17,6 +20,7 @@ from helpers.runtime import signing
 KIND = "decision"
 SHOWN = ("approval", "approval_reasons", "approval_by")
 APPLIED = "approval_decision"  # the property that names the document which the version shows
+BASELINE = "baseline."  # what begins so are the figures that a version shows
 START = ("", "candidate", "unknown")  # what a version shows on which nobody has decided
 
 
@@ -24,8 +28,8 @@ START = ("", "candidate", "unknown")  # what a version shows on which nobody has
 class Decision:
     """One decision on one version. `by` is a person's name; empty where files decided, whose digests it then has.
 
-    The fields from `model` on are what was signed beside it; `previous` is the digest of the decision before, and
-    `aside` names the documents that it sets aside.
+    The fields from `model` on are what was signed beside it; `previous` is the digest of the decision before, `aside`
+    names the documents that it sets aside, and `figures` has the digest of each measurement of the baseline.
     """
 
     state: str
@@ -43,11 +47,12 @@ class Decision:
     serial: int = 0
     previous: str = ""
     aside: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
 
     def payload(self) -> dict[str, Any]:
         """Return what is signed."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {"kind": KIND, **found, "aside": list(self.aside)}
+        return {"kind": KIND, **found, "aside": list(self.aside), "figures": list(self.figures)}
 
     def shown(self) -> dict[str, Property]:
         """Return what a version shows of it."""
@@ -109,6 +114,11 @@ class History:
         return found[start:]
 
     @property
+    def figures(self) -> set[str]:
+        """The digests of all measurements on which files decided, none where no decision says them."""
+        return {digest for link in self.chain for digest in link.said.figures}
+
+    @property
     def standing(self) -> Link | None:
         """The decision that holds: a person's newest, unless it hands back to the policy by "candidate"."""
         if self.faults or not self.chain:
@@ -126,6 +136,21 @@ def _serial(link: Link) -> int:
 def named(version: Version) -> tuple[str, str, str]:
     """Return what a decision on a version has to name: model, version and digest."""
     return version.name, version.version, str(version.properties.get("digest", ""))
+
+
+def baseline(properties: Mapping[str, Property]) -> dict[str, dict[str, Property]]:
+    """Return the figures of a version's baseline by measurement, those of version 1 too."""
+    found: dict[str, dict[str, Property]] = upgrading.baseline(properties)
+    for key, value in properties.items():
+        if key.startswith(BASELINE) and key.count(".") > 1:
+            name, _, figure = key.removeprefix(BASELINE).partition(".")
+            found.setdefault(name, {})[figure] = value
+    return found
+
+
+def figure_digests(properties: Mapping[str, Property]) -> tuple[str, ...]:
+    """Return the digest of each measurement of the baseline among a version's properties."""
+    return tuple(digest({"name": name, **figures}) for name, figures in sorted(baseline(properties).items()))
 
 
 def document_name(serial: int) -> str:

@@ -9,7 +9,18 @@ from typing import NamedTuple, Self
 
 from helpers.errors import SignatureInvalid
 from helpers.registry.documents import DECISION, Document, Version, of_kind, properties_of
-from helpers.registry.history import APPLIED, KIND, SHOWN, START, Decision, History, Link, document_name, named
+from helpers.registry.history import (
+    APPLIED,
+    KIND,
+    SHOWN,
+    START,
+    Decision,
+    History,
+    Link,
+    document_name,
+    figure_digests,
+    named,
+)
 from helpers.runtime import keys, signing
 
 COMMAND = 'python -m helpers.registry approve {} {} --reason "…" (or reject)'
@@ -57,7 +68,7 @@ def _link(version: Version, document: Document, trusted: Sequence[bytes]) -> Lin
     except SignatureInvalid as error:
         return Link(name, signed=signed, fault=error.what)
     decision = Decision(**{key: value for key, value in payload.items() if key != "kind"})
-    decision = replace(decision, aside=tuple(decision.aside))
+    decision = replace(decision, aside=tuple(decision.aside), figures=tuple(decision.figures))
     about = (decision.model, decision.version, decision.digest)
     if about != named(version):
         return Link(name, signed=signed, fault=f"is about {' '.join(about)}, not {' '.join(named(version))}")
@@ -101,15 +112,19 @@ def _shown(version: Version, history: History) -> str:
     return f"the registry shows {', '.join(wrong)}, which {standing.document} does not say" if wrong else ""
 
 
-def judged(version: Version, documents: Sequence[Document], trust: Trust) -> Version:
+def judged(version: Version, documents: Sequence[Document], trust: Trust, *, figures: bool = False) -> Version:
     """Return the version with the approval that is signed in the place of what the registry shows.
 
-    `doubt` says why there is none; its approval is then "doubtful".
+    `doubt` says why there is none; its approval is then "doubtful". With `figures`, so is a version whose baseline is
+    not the one that was decided on.
     """
     history = read_history(version, documents, trust)
-    if not history.doubt:
+    doubt = history.doubt
+    if figures and not doubt and history.figures and not history.figures.issuperset(figure_digests(version.properties)):
+        doubt = "the baseline that the registry shows is not the one that was decided on"
+    if not doubt:
         return version
-    return replace(version, properties={**version.properties, "approval": "doubtful"}, doubt=history.doubt)
+    return replace(version, properties={**version.properties, "approval": "doubtful"}, doubt=doubt)
 
 
 def do_sign(version: Version) -> str:

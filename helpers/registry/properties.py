@@ -10,6 +10,7 @@ import json
 import math
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from helpers.errors import InvalidInput
@@ -40,6 +41,7 @@ PLAIN = str.maketrans(
 )
 
 
+@lru_cache(4096)
 def folded(name: str) -> str:
     """Return a name as MySQL compares it: without case and accents."""
     split = unicodedata.normalize("NFKD", name.casefold())

@@ -9,7 +9,7 @@ document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from helpers.artifacts import upgrading
@@ -30,7 +30,7 @@ from helpers.registry.documents import (
     properties_of,
     read_version,
 )
-from helpers.registry.history import APPLIED, Decision
+from helpers.registry.history import APPLIED, BASELINE, Decision
 from helpers.registry.judging import read_history
 from helpers.registry.properties import (
     LONGEST_URI,
@@ -45,7 +45,7 @@ from helpers.registry.properties import (
 )
 
 PURPOSES = ("baseline", "use-case")
-BASELINE, USE_CASE = "baseline.", "usecase."
+USE_CASE = "usecase."
 NOT_SHOWN = {"identity", "answers_identity", "ended"}  # of a measurement, among a version's properties
 ROUNDS = 50
 
@@ -212,16 +212,31 @@ def _derived(name: str) -> bool:
     return name.startswith((BASELINE, USE_CASE)) or upgrading.is_property(name)
 
 
+def shown_baseline(measurements: Mapping[str, Mapping[str, Property]], record_id: str) -> dict[str, Property]:
+    """Return the properties by which a version shows a record's measurements as its baseline."""
+    return {
+        folded(f"{place}{key}"): value
+        for place, figures in _places(BASELINE, measurements, record_id)
+        for key, value in storable(figures).items()
+    }
+
+
+def _places(
+    prefix: str, measurements: Mapping[str, Mapping[str, Property]], record_id: str
+) -> Iterator[tuple[str, dict[str, Property]]]:
+    """Yield where a version shows each measurement, and which figures of it."""
+    for name, figures in measurements.items():
+        shown = {key: value for key, value in figures.items() if key not in NOT_SHOWN}
+        yield folded(ascii_text(f"{prefix}{name}.")), {**shown, "record": record_id}
+
+
 def _newest(records: Sequence[dict[str, Property]], measured: Mapping[str, Figures]) -> Figures:
     """Return the newest measurement of each name by its place; a trial takes the place of no whole measurement."""
     found: Figures = {}
     for record in records:
         summary, figures = _parts(str(record["record_id"]), dict(record), measured)
         prefix = BASELINE if summary.get("purpose") == "baseline" else f"{USE_CASE}{summary.get('use_case', '')}."
-        for name, properties in figures.items():
-            place = folded(ascii_text(f"{prefix}{name}."))
-            if properties.get("partial") and not found.get(place, {"partial": True}).get("partial"):
-                continue
-            shown = {key: value for key, value in properties.items() if key not in NOT_SHOWN}
-            found[place] = {**shown, "record": str(record["record_id"])}
+        for place, shown in _places(prefix, figures, str(record["record_id"])):
+            if not (shown.get("partial") and not found.get(place, {"partial": True}).get("partial")):
+                found[place] = shown
     return found

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import Field
 
-from helpers.artifacts import upgrading
 from helpers.errors import ModelNotFound, NoMatch
 from helpers.registry.documents import Version
+from helpers.registry.history import baseline
 from helpers.registry.properties import Property, as_float
-from helpers.registry.records import BASELINE
 from helpers.runtime.parameters import Settings
 
 if TYPE_CHECKING:
@@ -105,16 +104,6 @@ def _apart(row: Row, reference: Row | None) -> str:
 Figures = Mapping[str, Property]  # of one measurement of the baseline
 
 
-def _baseline(properties: Mapping[str, Property]) -> list[Figures]:
-    """Return the measurements of a version's baseline, in the order of their names."""
-    found: dict[str, dict[str, Property]] = upgrading.baseline(properties)
-    for key, value in properties.items():
-        if key.startswith(BASELINE) and key.count(".") > 1:
-            name, _, figure = key.removeprefix(BASELINE).partition(".")
-            found.setdefault(name, {})[figure] = value
-    return [found[name] for name in sorted(found)]
-
-
 def _how(measured: Sequence[Figures], asked: Sequence[Figures]) -> str:
     """Return how the questions were asked, and first what makes it no measurement of a version."""
     first = [str(each["partial"]) for each in measured if "partial" in each]
@@ -137,7 +126,7 @@ def _of_all(measured: Sequence[Figures], key: str) -> str:
 
 
 def _row(version: Version, constraints: Constraints) -> Row:
-    properties, measured = version.properties, _baseline(version.properties)
+    properties, measured = version.properties, [each for _, each in sorted(baseline(version.properties).items())]
     asked = [each for each in measured if each.get("tier") == "accuracy"]
     loads = [each for each in measured if each.get("kind") == "load_test"]
     waits = [wait for each in loads if (wait := as_float(each.get("ttft_p95_ms"))) is not None]
@@ -161,7 +150,7 @@ def _row(version: Version, constraints: Constraints) -> Row:
         excluded="archived" if version.archived else "",
     )
     reasons = (row.excluded, *_reasons(row, constraints, version.doubt))
-    return Row(**{**asdict(row), "excluded": "; ".join(filter(None, reasons))})
+    return replace(row, excluded="; ".join(filter(None, reasons)))
 
 
 def _reasons(row: Row, wanted: Constraints, doubt: str) -> Iterator[str]:

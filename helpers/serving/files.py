@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 from helpers import storage
 from helpers.artifacts import Selection, write_atomic
 from helpers.artifacts.tokenizer import is_tokenizer_file
-from helpers.errors import DigestMismatch, InvalidInput, NotFound, SignatureInvalid
+from helpers.errors import DigestMismatch, InvalidInput, InvalidParameter, NotFound, SignatureInvalid
 from helpers.ingestion.digests import digest_of, hash_folder, model_files
 from helpers.ingestion.metering import Meter, Refused, refused
 from helpers.ingestion.policy import GIB, Limits, Policy
@@ -52,11 +52,12 @@ class Found(NamedTuple):
 
 def model_folder(selection: Selection, policy: Policy) -> Path:
     """Return the folder with the version's files, downloaded first where the store is remote. Raises InvalidInput."""
+    check_place(selection)
     if not selection.uri.startswith("oci://"):
         return storage.fetch(selection.uri, home() / "models" / selection.digest.removeprefix("sha256:"))
     from helpers.ingestion.oci import pull_models
 
-    check_registry(selection, policy)
+    check_image(selection, policy)
     folder = home() / "models" / selection.uri.rpartition("sha256:")[2]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with held(folder.with_name(f".{folder.name}.lock")):
@@ -65,15 +66,30 @@ def model_folder(selection: Selection, policy: Policy) -> Path:
     return folder
 
 
-def check_registry(selection: Selection, policy: Policy) -> None:
-    """Refuse an image of a registry that the policy does not allow: only what is under /models of it is signed.
+def check_place(selection: Selection) -> None:
+    """Refuse what cannot be read from here and so not verified, such as a cluster's volume. Raises InvalidParameter."""
+    if urlparse(selection.uri).scheme not in ("file", "s3", "oci"):
+        raise InvalidParameter(
+            f"{selection.label} is at {selection.uri}, where its files cannot be read and verified",
+            do="Ingest it with MODEL_STORE s3://bucket/prefix, oci://host/repository or file:///folder",
+        )
 
-    As a modelcar the rest of the image runs beside the server. Raises InvalidInput.
+
+def check_image(selection: Selection, policy: Policy) -> None:
+    """Refuse an image without a digest, and one of a registry that the policy does not allow.
+
+    A tag may name another image by the time that it is served. Only what is under /models of an image is signed, and as
+    a modelcar the rest of it runs beside the server. Raises InvalidInput.
     """
     from helpers.ingestion.oci import Reference
 
-    host = Reference.parse(selection.uri).host
-    if not {host, "*"} & set(policy.sources.registries):
+    image = Reference.parse(address(selection))
+    if not image.version.startswith("sha256:"):
+        raise InvalidInput(
+            f"{selection.label} is {image}, which names no digest: the tag may be moved to another image",
+            do="Ingest the model again, or register it as oci://registry/repository@sha256:…",
+        )
+    if not {(host := image.host), "*"} & set(policy.sources.registries):
         raise InvalidInput(
             f"{selection.label} lies in the registry {host}, which the policy does not allow",
             do="Let the platform team add it to sources.registries of the policy, or ingest the model again",
@@ -203,21 +219,6 @@ def address(selection: Selection) -> str:
     return selection.uri.partition("?")[0].rstrip("/")
 
 
-def stamp(selection: Selection) -> dict[str, str]:
-    """Return what changes when somebody writes to the files: the ETags in a bucket, nothing for what is immutable."""
-    return storage.versions(address(selection)) if selection.uri.startswith("s3://") else {}
-
-
-def require_unchanged(selection: Selection, before: dict[str, str]) -> None:
-    """Raise DigestMismatch where somebody wrote to the bucket between the check and the download by KServe."""
-    after = stamp(selection)
-    if changed := sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)):
-        raise DigestMismatch(
-            f"{selection.label}: {changed[0]} in {address(selection)} was written to while the model was deployed",
-            do=REFUSE.format(address(selection)),
-        )
-
-
 def _limits(selection: Selection) -> Limits:
     room = selection.size_bytes / GIB + 1  # for the model, its provenance and an image's base
     return Limits(total_gib=room, file_gib=room, files=100_000, json_mib=64, hours=24)
@@ -284,7 +285,7 @@ def _look_into_image(selection: Selection, policy: Policy, verify: Verify) -> Fo
     from helpers.ingestion.oci import Image, Reference, Registry
     from helpers.ingestion.oci.blob import Blob
 
-    check_registry(selection, policy)
+    check_image(selection, policy)
     uri, limits = address(selection), _limits(selection)
     reading, read = Reading(limits, ROOT, _wanted), set[str]()
     signed, layers = dict[str, str](), dict[str, Any]()

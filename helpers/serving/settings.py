@@ -13,7 +13,6 @@ from helpers.runtime.parameters import Settings as _Settings
 from helpers.runtime.parameters import words
 from helpers.serving.amounts import Resources, Toleration, parse_hardware, parse_resources, parse_toleration
 
-SAFE_ARGUMENT = re.compile(r"[A-Za-z0-9._=:/,+-]+")
 API = re.compile(r"/v1(/chat/completions|/completions|/models)?/*$")
 NAME = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"  # of an object in Kubernetes, or nothing
 Where = Literal["local", "existing", "kserve"]
@@ -40,7 +39,9 @@ class Settings(Place):
     """Where and how the selected version is served."""
 
     max_model_len: int = Field(default=2048, ge=16, le=1_048_576, description="context of the server, tokens")
-    engine_args: str = Field(default="", description="further vLLM arguments, separated by blanks")
+    engine_args: str = Field(
+        default="", description="further vLLM arguments, separated by blanks; what they may be stands in `arguments`"
+    )
     lifetime_seconds: int = Field(
         default=0,
         ge=0,
@@ -128,13 +129,11 @@ class Settings(Place):
     @field_validator("engine_args")
     @classmethod
     def _safe(cls, value: str) -> str:
-        if value and not value.lstrip().startswith("-"):
-            raise ValueError(f"{value.split()[0]!r} is no option; begin with one, for example --enable-prefix-caching")
-        for argument in value.split():
-            if not SAFE_ARGUMENT.fullmatch(argument):
-                raise ValueError(f"{argument!r} has characters that no engine argument needs")
-            if argument.startswith("--api-key"):
-                raise ValueError("a key is a secret and comes from the environment (ENDPOINT_API_KEY)")
+        from helpers.serving import arguments
+
+        if "--api-key" in value.replace("_", "-"):
+            raise ValueError("a key is a secret and comes from the environment (ENDPOINT_API_KEY)")
+        arguments.check(value.split())
         return value
 
     @field_validator("lifetime_seconds", "start_timeout_seconds")

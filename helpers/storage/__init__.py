@@ -278,11 +278,6 @@ def sizes(uri: str) -> dict[str, int]:
     return dict(sorted((item["path"], item["size"]) for item in _listed(uri)))
 
 
-def versions(uri: str) -> dict[str, str]:
-    """Return the ETag of every object under `uri`, by its name relative to it: another one after each write."""
-    return {item["path"]: str(item["e_tag"]) for item in _listed(uri)}
-
-
 def _listed(uri: str) -> list[Any]:
     return _asked(uri, "list", lambda: [item for batch in _open(uri).list() for item in batch])
 

@@ -131,3 +131,28 @@ def test_what_was_asked_otherwise_stands_apart_with_the_reason(run, tmp_path):
     _, told = run(SMALL, other)
     assert any("another task version" in note for note in told["notes"])
     assert told["decision"]["options"][0]["n"] == 24  # the other task alone is compared
+
+
+def test_speeds_are_judged_where_hardware_and_noise_are_known(run):
+    both = [FACTS / "guidellm-0.8.1" / f"{name}.json" for name in ("smollm2", "ops-large")]
+    _, unknown = run(*both, as_json=False)
+    assert "unknown is the hardware of smollm2-135m-instruct, ops-large" in unknown
+    _, told = run(*both, "--hardware", "cpu:2")
+    rows = {row["metric"]: row for row in told["measurements"]}
+    assert rows["ttft_p95_ms"]["test"] == "Welch"
+    assert rows["ttft_p95_ms"]["load"] == pytest.approx(3, rel=0.1)
+    once = FACTS / "guidellm-0.5.3" / "ops-large.json"
+    _, text = run(f"new={both[1]}", f"old={once}", "--hardware", "cpu:2", as_json=False)
+    assert "one run knows no noise, and old has no more" in text
+
+
+def test_quality_and_speed_from_folders_with_both_are_weighed_together(run, tmp_path):
+    for name in ("smollm2", "ops-large"):
+        shutil.copytree(FACTS / "lm-eval-0.4.13" / name, tmp_path / name)
+        shutil.copy(FACTS / "guidellm-0.8.1" / f"{name}.json", tmp_path / name / "load.json")
+    criteria = tmp_path / "criteria.yaml"
+    criteria.write_text("ops_assistant.acc: {weight: 4}\nchat.ttft_p95_ms: {weight: 1}\n")
+    _, told = run(tmp_path / "smollm2", tmp_path / "ops-large", "--hardware", "cpu:2", "--criteria", criteria)
+    assert told["decision"]["recommended"] == "ops-large"
+    assert told["decision"]["common_load"] == pytest.approx(3, rel=0.1)
+    assert "Latency against throughput" in (tmp_path / "assay-report" / "report.html").read_text()

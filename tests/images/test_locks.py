@@ -12,6 +12,7 @@ from tests.plugins.containerfiles import IMAGES, SOURCES
 
 LOCKS = [SOURCES / name / "requirements.txt" for name in IMAGES]
 BUILDER = [SOURCES / "builder" / name for name in ("requirements.txt", "elyra.txt")]
+OF_SEVERAL_PYTHONS = [ROOT / "requirements.txt", SOURCES / "vllm" / "requirements.txt"]
 every_lock = pytest.mark.parametrize("path", [*LOCKS, *BUILDER], ids=lambda path: f"{path.parent.name}-{path.stem}")
 
 
@@ -30,6 +31,11 @@ def packages(path):
 def test_no_package_comes_without_a_hash(path):
     assert packages(path)
     assert not [name for name, (_, hashes) in packages(path).items() if not hashes]
+
+
+@pytest.mark.parametrize("path", OF_SEVERAL_PYTHONS, ids=lambda path: path.parent.name)
+def test_only_torch_may_be_another_build(path):
+    assert [name for name, (_, hashes) in packages(path).items() if not hashes] == ["torch"]
 
 
 @every_lock

@@ -41,8 +41,8 @@ SECRETS = {
     "guidellm_sweep": STORE | PUBLIC_KEY | MEASURERS,  # a server that is gone is verified and served again
     "lm_eval_task": STORE | PUBLIC_KEY | MEASURERS,
     "log_results": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
-    "compare_models": STORE,
-    "regression_gate": STORE | PUBLIC_KEY,
+    "compare_models": STORE | MEASURERS,
+    "regression_gate": STORE | PUBLIC_KEY | MEASURERS,
 }
 SIGNS = {("model-ops", "log_results"): {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")}}  # the approval
 

@@ -49,6 +49,12 @@ class RegistryWriter:
         changed = {**before, **{name: text(value) for name, value in values.items()}}
         self._send("PATCH", f"model_versions/{version}", json={"state": "LIVE", "customProperties": changed})
 
+    def show_figure(self, version: str, name: str, value: float) -> None:
+        """Change or add a figure that a version shows."""
+        before = self._send("GET", f"model_versions/{version}")["customProperties"]
+        changed = {**before, name: {"double_value": value, "metadataType": "MetadataDoubleValue"}}
+        self._send("PATCH", f"model_versions/{version}", json={"state": "LIVE", "customProperties": changed})
+
     def post(self, version: str, name: str, properties: dict[str, Any]) -> None:
         """Attach a document to a version."""
         marked = {**properties, "model_version_id": text(version)}

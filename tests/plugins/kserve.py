@@ -15,6 +15,7 @@ from urllib.request import urlopen
 from helpers import storage
 from helpers.runtime.polling import wait_for
 from helpers.runtime.workspace import ROOT
+from helpers.serving.kserve.rendering import MODEL
 from helpers.serving.local import _free_port
 from tests.plugins.cluster import KubernetesApi
 from tests.plugins.kube.replies import Refusal
@@ -43,9 +44,10 @@ class Controller:
             change(self.api, service)
         files = storage.fetch(f"s3://{self.bucket}/{model['storage']['path']}", self.folder / name / "models")
         port = _free_port()
+        here = {"python": str(PYTHON), MODEL: str(files)}
         command = [
-            *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(files)),
-            *("--host", "127.0.0.1", "--port", str(port), "--enforce-eager", *model["args"]),
+            *(here.get(word, word) for word in model["command"]),
+            *("--model", str(files), "--host", "127.0.0.1", "--port", str(port), "--enforce-eager", *model["args"]),
         ]
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         # A compiler that is killed leaves half a file, which every later vLLM of this machine would take for whole.

@@ -190,7 +190,7 @@ def test_raw_files_that_are_gone_are_told_and_the_rest_is_shown(tmp_path):
     cut.write_text(cut.read_text()[:100])
     assert first_tokens(records).missing[1].startswith("b 1.0: its requests cannot be read")
     nowhere = records[0].model_copy(update={"raw": {}})
-    assert f"The record names no place for {CHAT.report}" in first_tokens([nowhere]).missing[0]
+    assert f"names no place for {CHAT.report}" in first_tokens([nowhere]).missing[0]
 
 
 def test_repeats_of_a_load_that_did_not_hold_are_not_shown_as_the_operating_points(tmp_path):

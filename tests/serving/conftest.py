@@ -99,7 +99,11 @@ def name(selection):
 def project(quick, s3_bucket):
     """The project as a data connection and an administrator left it."""
     labels = {"opendatahub.io/managed": "true", "opendatahub.io/dashboard": "true"}
-    data = {"AWS_S3_BUCKET": s3_bucket.name, "AWS_SECRET_ACCESS_KEY": "never-shown"}
+    data = {
+        "AWS_S3_BUCKET": s3_bucket.name,
+        "AWS_S3_ENDPOINT": s3_bucket.endpoint,
+        "AWS_SECRET_ACCESS_KEY": "never-shown",
+    }
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     quick.put({"kind": "Secret", "metadata": {"name": "assay-store", "labels": labels}, "data": encoded})
     return quick

@@ -12,6 +12,7 @@ SERVER = "kserve-container"
 LABEL = "serving.kserve.io/inferenceservice"
 TRACKED = "modelregistry.opendatahub.io/inference-service-id"
 FINALIZERS = ["inferenceservice.finalizers", "modelregistry.opendatahub.io/finalizer"]
+RUNTIME_ARGS = ["--port=8080", "--model=/mnt/models", "--served-model-name=x"]
 IMAGE = "registry.example/vllm@sha256:0"
 FIRST, SECOND = "5d8c9b7b4", "679f4cbb54"  # ReplicaSets: the one that was made first, the one after a label was written
 PROXY = "kube-rbac-proxy"
@@ -57,7 +58,7 @@ def deployment(replica_set=FIRST, *, generation=1, observed=None, replicas=1, av
     return change
 
 
-def ready(url, replica_set=FIRST, *, label=True, **model):
+def ready(url, replica_set=FIRST, *, label=True, image=IMAGE, runs=None, **model):
     """KServe says that it is ready, and where: its pod is, and the registry's controller has come by."""
 
     def change(api, service):
@@ -70,7 +71,8 @@ def ready(url, replica_set=FIRST, *, label=True, **model):
             if labels.get(LABEL) == name and labels.get("pod-template-hash") != replica_set:
                 api.remove("Pod", item["metadata"]["name"])
         up = {"phase": "Running", "conditions": [condition("PodScheduled", "True"), condition("Ready", "True")]}
-        pod(up, replica_set=replica_set)(api, service)
+        up["containerStatuses"] = [container(state={"running": {}}, ready=True, image=image)]
+        pod(up, replica_set=replica_set, **(runs or {}))(api, service)
         conditions = [
             condition("PredictorReady", "True", "NewReplicaSetAvailable"),
             condition("IngressReady", "True"),
@@ -98,7 +100,8 @@ def invalid(reason, message):
 
 
 def container(name=SERVER, *, state, last=None, restarts=0, image=IMAGE, ready=False):
-    found = {"name": name, "image": image, "ready": ready, "restartCount": restarts, "state": state}
+    known = {"imageID": image} if "@" in image else {}
+    found = {"name": name, "image": image, "ready": ready, "restartCount": restarts, "state": state, **known}
     return found | ({"lastState": last} if last else {})
 
 
@@ -110,14 +113,16 @@ def terminated(reason="Error", code=1, message=""):
     return {"terminated": {"reason": reason, "exitCode": code, "message": message}}
 
 
-def pod(status, log="", *, previous="", node="node-1", replica_set=FIRST, requests=None, number=0):
+def pod(status, log="", *, previous="", node="node-1", replica_set=FIRST, requests=None, number=0, **changes):
     """A pod of the deployment, new or changed; `number` tells a replacement from the one before."""
     usual = {"phase": "Pending", "conditions": [condition("PodScheduled", "True")]}
 
     def change(api, service):
         name = service["metadata"]["name"]
         own = f"{name}-predictor-{number}" if replica_set == FIRST else f"{name}-predictor-{replica_set}-{number}"
-        spec = {"containers": [{"name": SERVER, "resources": {"requests": requests or {}}}]}
+        model = service["spec"]["predictor"]["model"]
+        run = {"command": model.get("command"), "args": [*RUNTIME_ARGS, *(model.get("args") or [])]}
+        spec = {"containers": [{"name": SERVER, "resources": {"requests": requests or {}}, **run, **changes}]}
         api.put(
             {
                 "kind": "Pod", "spec": spec | ({"nodeName": node} if node else {}), "status": usual | status,

@@ -410,16 +410,6 @@ def test_a_change_while_it_comes_up_is_noticed(project, selection, name, answers
     assert ours(project) == []
 
 
-def test_a_write_to_the_bucket_while_it_comes_up_is_noticed(project, selection, name, answers):
-    uri = f"{selection.uri}/model-00001-of-00002.safetensors"
-    project.play("InferenceService", [
-        (1, lambda api, item: storage.put(b"other", uri)), (2, h.ready(answers(name).url)),
-    ])  # fmt: skip
-    with pytest.raises(errors.DigestMismatch, match="was written to while the model was deployed"):
-        serving.deploy(selection, settings())
-    assert ours(project) == []
-
-
 def test_a_changed_model_creates_nothing(project, selection):
     storage.put(b"other", f"{selection.uri}/model-00001-of-00002.safetensors")
     with pytest.raises(errors.DigestMismatch, match="Do not serve it"):

@@ -11,7 +11,7 @@ import pytest
 
 from helpers.local import stack
 from helpers.registry import connect
-from helpers.runtime import processes
+from helpers.runtime import keys, processes
 from helpers.runtime.workspace import ROOT
 
 PLACE = """
@@ -85,3 +85,81 @@ def test_up_writes_down_again_where_the_registry_is(home):
     assert stack.up() == address
     assert json.loads((home / "registry.json").read_text()) == {"address": address}
     assert connect("local").versions() == []
+
+
+WRITE = """
+import sys
+from helpers.registry import connect
+
+who, version = sys.argv[1], sys.argv[2]
+registry = connect("local")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(6):
+    summary = {"purpose": "use-case", "use_case": who, "measurements": "chat, knowledge"}
+    figures = {"chat": {"kind": "load_test", "ttft_p95_ms": float(number)}, "knowledge": {"n": number}}
+    registry.attach_record(version, f"{who}-{number}", f"file:///{who}/{number}", summary, figures)
+    registry.set_approval(version, "rejected", [f"{who} {number}"], by=who)
+    print(number, flush=True)
+"""
+WRITERS = ("ada", "ben", "cyd")
+
+
+def a_version():
+    digest = "sha256:" + "0" * 64
+    known = {"uri": "file:///shared", "digest": digest, "size_bytes": 1}
+    return connect("local").register_candidate("shared", "1", **known).model_version_id
+
+
+def written(writers, version, between=lambda: None):
+    """Let every writer log at the same time, `between` the first record and the last; return what they said."""
+    children = [started("-c", WRITE, who, version) for who in writers]
+    for child in children:
+        assert child.stdout.readline() == "ready\n", child.stderr.read()
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    assert children[0].stdout.readline() == "0\n"
+    between()
+    for child in children:
+        _, error = child.communicate(timeout=300)
+        assert child.returncode == 0, error
+
+
+def require_whole(writers, version):
+    """Each record once, the newest figures of each use case on the version, and one unbroken chain of decisions."""
+    registry = connect("local")
+    known = [record.record_id for record in registry.records("shared")]
+    assert sorted(known) == sorted(f"{who}-{number}" for who in writers for number in range(6))
+    found = registry.find("shared", "1")
+    for who in writers:
+        assert found.properties[f"usecase.{who}.chat.ttft_p95_ms"] == 5.0
+        assert found.properties[f"usecase.{who}.chat.record"] == f"{who}-5"
+    decided = registry.decisions(version)
+    assert sorted(each.reasons for each in decided) == sorted(
+        f"{who} {number}" for who in writers for number in range(6)
+    )
+    assert [each.serial for each in decided] == list(range(1, 6 * len(writers) + 1))
+    assert registry.history(version).doubt == ""
+    assert found.properties["approval_reasons"] == decided[-1].reasons
+
+
+def test_pipelines_that_log_to_one_version_at_once_lose_nothing(home):
+    stack.up()
+    keys.make_own_keys()
+    version = a_version()
+    written(WRITERS, version)
+    require_whole(WRITERS, version)
+
+
+def test_down_and_up_during_a_run_costs_it_a_pause_and_nothing_else(home):
+    address = stack.up()
+    keys.make_own_keys()
+    version = a_version()
+
+    def away():
+        assert "is down" in stack.down()
+        assert stack.up(int(address.rpartition(":")[2])) == address
+
+    written(WRITERS[:1], version, away)
+    require_whole(WRITERS[:1], version)

@@ -258,3 +258,54 @@ def test_eight_that_decide_at_once_make_one_chain(registry):
         list(pool.map(lambda i: connect("local").set_approval(key, "approved", [f"reason {i}"]), range(8)))
     history = registry.history(key)
     assert (len(history.chain), history.doubt) == (8, "")
+
+
+# Figures by which versions are shortlisted
+
+CHAT = {"kind": "load_test", "ttft_p95_ms": 300.0, "identity": "not shown"}
+ACCURACY = {"kind": "evaluation", "tier": "accuracy", "metric": "acc", "acc": 0.5, "n": 208}
+
+
+def measured(registry, key, record, **figures):
+    """Attach a baseline and decide on it, as log_results does."""
+    summary = {"purpose": "baseline", "use_case": "baseline", "measurements": ",".join(figures)}
+    registry.attach_record(key, record, f"file:///{record}", summary, figures)
+    registry.set_approval(key, "approved", ["good"], record=record, record_digest=DIGEST, measurements=figures)
+
+
+@pytest.fixture
+def baseline(registry):
+    """A version with a baseline of two records, and a decision on each."""
+    key = a_version(registry).model_version_id
+    measured(registry, key, "r1", chat=CHAT, knowledge={**ACCURACY, "acc": 0.4})
+    measured(registry, key, "r2", knowledge=ACCURACY)
+    return key
+
+
+def shortlisted(registry):
+    [row] = registry.shortlist()
+    return row
+
+
+def test_a_baseline_that_was_decided_on_is_shortlisted(registry, baseline):
+    row = shortlisted(registry)
+    assert (row.excluded, row.accuracy, row.ttft_p95_ms) == ("", 0.5, 300.0)
+
+
+@pytest.mark.parametrize("figure", [
+    "baseline.knowledge.acc", "baseline.chat.ttft_p95_ms", "baseline.more.acc", "baseline.knowledge.acc_low",
+])  # fmt: skip
+def test_a_figure_that_somebody_else_wrote_is_not_shortlisted(registry, attacker, baseline, figure):
+    attacker.show_figure(baseline, figure, 0.99)
+    assert "is not the one that was decided on" in shortlisted(registry).excluded
+    with pytest.raises(NoMatch, match="is not the one that was decided on"):
+        registry.select(registry.shortlist(), "alpha", "1.0")
+
+
+def test_a_baseline_that_nobody_decided_on_is_not_shortlisted_until_somebody_does(registry, baseline):
+    better = {**ACCURACY, "acc": 0.99}
+    summary = {"purpose": "baseline", "use_case": "baseline", "measurements": "knowledge"}
+    registry.attach_record(baseline, "r3", "file:///r3", summary, {"knowledge": better})
+    assert "is not the one that was decided on" in shortlisted(registry).excluded
+    measured(registry, baseline, "r3", knowledge=better)
+    assert (shortlisted(registry).excluded, shortlisted(registry).accuracy) == ("", 0.99)

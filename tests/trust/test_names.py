@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -14,7 +15,8 @@ from helpers.analysis.gate.checks import Check
 from helpers.analysis.gate.judging import Judgement
 from helpers.artifacts import Record, Selection
 from helpers.errors import InvalidParameter
-from helpers.local import pages
+from helpers.pipelines.pod import InRun
+from helpers.reporting import executed
 from helpers.reporting.page.table import Table
 from tests.plugins.records import a_record, a_selection
 
@@ -96,7 +98,14 @@ def test_a_label_changes_no_table_of_a_page():
     assert "alert(1)</script>" not in html
 
 
-def test_a_page_of_a_notebook_runs_nothing_of_a_stranger():
+def in_a_pod(notebook):
+    nbformat.write(notebook, "executed.ipynb")
+    return Path(InRun.convert_notebook_to_html("executed.ipynb", "executed.html")).read_text()
+
+
+@pytest.mark.parametrize("page", [executed.page, in_a_pod])
+def test_a_page_of_a_notebook_runs_nothing_of_a_stranger(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     evil = [
         "<script>alert(1)</script><img src=x onerror=alert(2)><iframe src=//evil.example></iframe>",
         '<a href="javascript:alert(3)">a</a><svg onload=alert(4)></svg><form action=//evil.example><input></form>',
@@ -114,8 +123,8 @@ def test_a_page_of_a_notebook_runs_nothing_of_a_stranger():
     ]
     cells = [nbformat.v4.new_code_cell("1", outputs=outputs), nbformat.v4.new_markdown_cell(evil[0])]
     plain, made = Live(), Live()
-    plain.feed(pages.page(nbformat.v4.new_notebook()))
-    made.feed(pages.page(nbformat.v4.new_notebook(cells=cells)))
+    plain.feed(page(nbformat.v4.new_notebook()))
+    made.feed(page(nbformat.v4.new_notebook(cells=cells)))
     assert made.found - plain.found == Counter({"script": 1}), "our table's"
     assert made.policy == "default-src 'none'"
     assert made.tables == ["assay-table"]

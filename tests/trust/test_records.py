@@ -8,12 +8,17 @@ import shutil
 import pytest
 
 from helpers import storage
+from helpers.analysis import loading
+from helpers.analysis.gate.baseline import find_baseline
+from helpers.analysis.gate.reading import answers_of
 from helpers.artifacts import Record
+from helpers.datasets.criteria import load_criteria
 from helpers.errors import AssayError, DigestMismatch, EndpointUnreachable, InvalidInput, SignatureInvalid
 from helpers.records import reading, reuse
+from helpers.registry.history import figure_digests
 from helpers.runtime import keys, signing
 from tests.plugins.attackers import other_key
-from tests.plugins.models import POLICY
+from tests.plugins.models import CRITERIA, POLICY
 from tests.plugins.records import KNOWLEDGE
 from tests.records.reuse.conftest import little_patience, measured, one_run, questions, recorded, server, settings
 from tests.records.reuse.conftest import tokenizer as tokenizer
@@ -131,6 +136,69 @@ def test_two_groups_sign_one_record_and_each_signature_stays(recorded, monkeypat
     reading.read_signed(entry(recorded))
 
 
+# What is compared
+
+
+def compared(recorded):
+    asked = loading.Filter(use_case=recorded.record.use_case, task=recorded.record.evaluation.task)
+    return loading.compare_all(recorded.registry, asked, load_criteria(CRITERIA))
+
+
+def held(recorded):
+    newer = recorded.record.model_copy(update={"record_id": "f" * 16})
+    return find_baseline(recorded.registry, newer)
+
+
+@pytest.fixture
+def told_whose(monkeypatch):
+    """The administrator has said whose signatures count, as on a cluster."""
+    monkeypatch.setenv("MEASURING_PUBLIC_KEY", keys.MEASURING.path.with_suffix(".pub").read_text())
+
+
+@pytest.mark.parametrize("read", [compared, held])
+@pytest.mark.parametrize("attack", [remove_the_signature, sign_with_a_key_of_his_own, edit_a_score])
+def test_a_record_that_nobody_trusted_signed_is_no_row_and_no_baseline(recorded, told_whose, attack, read):
+    read(recorded)
+    attack(recorded)
+    with pytest.raises((SignatureInvalid, InvalidInput), match=recorded.record.record_id):
+        read(recorded)
+
+
+def test_of_two_versions_the_unsigned_one_is_left_out_and_named(recorded, told_whose, tmp_path):
+    known = {"uri": "file:///n", "digest": "sha256:" + "b" * 64, "size_bytes": 1}
+    other = recorded.registry.register_candidate("ops-large", "1.0.0", **known)
+    measured(
+        tmp_path / "other",
+        other,
+        recorded.endpoint.model_copy(update={"digest": other.digest}),
+        recorded.load,
+        recorded.task,
+    )
+    recorded.log(tmp_path / "other")
+    assert len(compared(recorded).standings) == 2
+    remove_the_signature(recorded)
+    found = compared(recorded)
+    assert [row.name for row in found.standings] == ["ops-small"]
+    assert "ops-large 1.0.0 has no signature of a trusted key" in found.not_compared[0]
+
+
+def swap_two_answers(recorded):
+    """Change which questions were right, and keep how many: every score stays as it was."""
+    uri = recorded.record.raw[KNOWLEDGE.samples]
+    rows = [json.loads(line) for line in storage.get(uri).splitlines()]
+    right, wrong = (next(row for row in rows if row["scores"]["acc"] == score) for score in (1, 0))
+    right["scores"], wrong["scores"] = wrong["scores"], right["scores"]
+    storage.put("".join(f"{json.dumps(row)}\n" for row in rows).encode(), uri)
+
+
+@pytest.mark.parametrize("read", [compared, lambda recorded: answers_of(recorded.record)])
+def test_an_edited_log_in_the_bucket_is_not_read(recorded, read):
+    read(recorded)
+    swap_two_answers(recorded)
+    with pytest.raises(DigestMismatch, match="is not the file that was measured"):
+        read(recorded)
+
+
 # What approves
 
 
@@ -177,14 +245,22 @@ def test_too_few_questions_reject(recorded, tmp_path):
     assert "knowledge has 10 questions, and 100 are the least that approve" in record.approval.reasons
 
 
+def test_the_figures_that_a_version_shows_are_those_that_were_decided_on(recorded, tmp_path):
+    decide(recorded, tmp_path / "few", recorded.endpoint)
+    version = recorded.registry.find("ops-small", "1.0.0")
+    shown = figure_digests(version.properties)
+    assert set(shown) == recorded.registry.history(version.model_version_id).figures
+    assert len(shown) == 2
+
+
 def test_a_baseline_that_nobody_can_sign_is_told_before_anything_is_written(recorded, tmp_path, monkeypatch):
     measured(tmp_path / "pod", recorded.selection, recorded.endpoint, recorded.load, recorded.task, share=0.8)
     keys.MEASURING.path.unlink()
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    before = storage.versions((recorded.folder / "store").as_uri())
+    before = storage.sizes((recorded.folder / "store").as_uri())
     with pytest.raises(InvalidInput, match="no MEASURING_KEY"):
         recorded.log(tmp_path / "pod", purpose="baseline")
-    assert storage.versions((recorded.folder / "store").as_uri()) == before
+    assert storage.sizes((recorded.folder / "store").as_uri()) == before
     record = recorded.log(tmp_path / "pod")  # a use case: logged, and never taken over
     assert record.digest
     with pytest.raises(SignatureInvalid, match="no MEASURING_PUBLIC_KEY"):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from helpers import storage
 from helpers.artifacts import Contract, Record
-from helpers.errors import AssayError, NotFound
+from helpers.errors import AssayError
+from helpers.records.reading import raw_file
 
 READERS = 4
 Times = tuple[float, ...]
@@ -49,9 +49,7 @@ def _read(record: Record) -> tuple[Times, ...] | str:
 
 
 def _benchmarks(record: Record, name: str) -> list[Mapping[str, Any]]:
-    if name not in record.raw:
-        raise NotFound(f"The record names no place for {name}", do="Run guidellm_sweep and log_results again")
-    return list(json.loads(storage.get(record.raw[name]))["benchmarks"])
+    return list(json.loads(raw_file(record, name))["benchmarks"])
 
 
 def _times(benchmark: Mapping[str, Any]) -> Times:

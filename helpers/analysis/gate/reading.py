@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from helpers import storage
 from helpers.analysis.gate.judging import AllAnswers, Answers
 from helpers.artifacts import Evaluation, Record
 from helpers.errors import ArtifactMissing
 from helpers.evaluation.samples import read_answers
+from helpers.records.reading import raw_file
 
 
 def read_record(path: Path) -> Record:
@@ -26,7 +26,7 @@ def read_record(path: Path) -> Record:
 def answers_of(record: Record, folder: Path | None = None) -> AllAnswers:
     """Return the record's answers to each evaluation, from the logs in `folder` where they lie there.
 
-    Raises ArtifactMissing.
+    Raises ArtifactMissing, NotFound or DigestMismatch.
     """
     return {each.name: _answers(record, each, folder) for each in record.evaluations}
 
@@ -35,12 +35,7 @@ def _answers(record: Record, evaluation: Evaluation, folder: Path | None) -> Ans
     name, metric = evaluation.samples, evaluation.metric
     if folder and (folder / name).is_file():
         return read_answers(folder / name, metric)
-    if name not in record.raw:
-        raise ArtifactMissing(
-            f"Record {record.record_id} of {record.selection.label} does not say where its {name} is",
-            do=f"Put {name} beside the record",
-        )
     with tempfile.TemporaryDirectory(prefix="assay-gate-") as temporary:
         fetched = Path(temporary) / name
-        fetched.write_bytes(storage.get(record.raw[name]))
+        fetched.write_bytes(raw_file(record, name))
         return read_answers(fetched, metric)

@@ -1,3 +1,4 @@
 from .comparing import Judged as Judged
 from .comparing import judge_all as judge_all
 from .gating import hold_all as hold_all
+from .telling import headline as headline

@@ -34,7 +34,8 @@ def headline(
 
 def _partial(why: str, first: Option, rows: dict[str, Standing]) -> str:
     leads = f"{_of(first.label, rows)} leads." if first.eligible else "No version meets the must-haves so far."
-    return f"Measure all questions (LIMIT=0) before you decide: there is only {why}. {leads}"
+    how = " (LIMIT=0)" if why.startswith("a trial") else ""
+    return f"Measure all questions{how} before you decide: there is only {why}. {leads}"
 
 
 def _none(options: Sequence[Option], rows: dict[str, Standing]) -> str:

@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS {name} (
   external_id TEXT UNIQUE, created INTEGER NOT NULL, updated INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS {name}_root_name ON {name}(kind, name) WHERE parent IS NULL AND kind = 'model';
 CREATE UNIQUE INDEX IF NOT EXISTS {name}_name ON {name}(parent, kind, name);
-CREATE INDEX IF NOT EXISTS {name}_named ON {name}(kind, name COLLATE folded);
+DROP INDEX IF EXISTS {name}_named;
+CREATE INDEX IF NOT EXISTS {name}_named_in ON {name}(kind, name COLLATE folded, parent);
 CREATE INDEX IF NOT EXISTS {name}_external ON {name}(external_id COLLATE folded);
 CREATE INDEX IF NOT EXISTS {name}_updated ON {name}(kind, updated, id);
 CREATE INDEX IF NOT EXISTS {name}_last ON {name}(updated);

@@ -69,6 +69,17 @@ class InRun(FileOpBase):
             return f"{executed(self._name, os.environ)}{path.suffix}"
         return place
 
+    @staticmethod
+    def convert_notebook_to_html(notebook_file: str, html_file: str) -> str:
+        """Write the page of an executed notebook, in which nothing runs that a model, a task or a registry brought."""
+        import nbformat
+
+        from helpers.reporting import executed
+
+        notebook = nbformat.read(notebook_file, as_version=4)  # type: ignore[no-untyped-call]
+        Path(html_file).write_text(executed.page(notebook), "utf-8")
+        return html_file
+
     def process_dependencies(self) -> None:
         """Fetch what the node needs, and what an earlier attempt of it has measured."""
         self.refusals.repeat()

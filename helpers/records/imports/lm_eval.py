@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import Evaluation, Sample, canonical
 from helpers.errors import InvalidResults
-from helpers.evaluation.samples import clusters
 from helpers.evaluation.scoring import Measure
 from helpers.records.imports import lm_eval_samples
 from helpers.records.imports.contract import Imported
 from helpers.records.imports.files import DO, short_name
-from helpers.statistics import design_effect, mean_of_scores, wilson
+from helpers.records.imports.scores import of_samples, questions
+from helpers.statistics import wilson
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?")
 TOOL = "lm_eval"
@@ -191,7 +191,7 @@ def _evaluation(
     samples: list[Sample] = []
     if len(known) == len(logs):
         samples = [each for task, log in logs.items() for each in log.samples(measures, _metadata(content, task))]  # type: ignore[union-attr]
-    about = _of_samples(samples) if samples else _of_means(content, tasks, measures[0])
+    about = of_samples(path, samples) if samples else _of_means(content, tasks, measures[0])
     started, seconds = _times(path, content)
     return Evaluation(
         name=short_name(name),
@@ -208,31 +208,9 @@ def _evaluation(
         started=started,
         ended=started + timedelta(seconds=seconds),
         versions={TOOL: str(content.get("lm_eval_version") or "unknown")},
-        settings=_settings(content, tasks),
+        settings=settings(content, tasks),
         **about,
     ), samples
-
-
-def _of_samples(samples: Sequence[Sample]) -> dict[str, Any]:
-    scored = [sample for sample in samples if sample.scores]
-    if not scored:
-        raise InvalidResults(f"None of {len(samples)} answers holds any text", do="Measure the model again")
-    scores, together = [sample.score for sample in scored], clusters(scored)
-    statuses = Counter(sample.status for sample in samples)
-    yes_or_no = all(score in (0, 1) for score in scores)
-    return {
-        "score_kind": "proportion" if yes_or_no else "mean",
-        "score": math.fsum(scores) / len(scores),
-        "interval": mean_of_scores(scores, 0.95, together),
-        "clusters": len(set(together)),
-        "design_effect": design_effect(scores, together),
-        "correct": round(math.fsum(scores)) if yes_or_no else None,
-        "n": len(scores),
-        "failed": 0,
-        "empty": statuses["empty"],
-        "unparsed": statuses["unparsed"],
-        "total": len(samples),
-    }
 
 
 def _of_means(content: Mapping[str, Any], tasks: Sequence[str], measure: Measure) -> dict[str, Any]:
@@ -273,19 +251,19 @@ def _limit(content: Mapping[str, Any], tasks: Sequence[str], total: int) -> int:
 def _digest(samples: Sequence[Sample], content: Mapping[str, Any], tasks: Sequence[str]) -> str:
     """Return a digest over the questions, of whose order nothing depends; without samples over what names them."""
     if samples:
-        return canonical.digest({"questions": sorted(f"{sample.id} {sample.digest}" for sample in samples)})
+        return questions(samples)
     versions = {task: [content["versions"].get(task), content.get("n-samples", {}).get(task)] for task in tasks}
     return canonical.digest({"tasks": versions})
 
 
-def _settings(content: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+def settings(content: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
     """Return what decides how the questions were asked; digests stand for texts."""
     prompts = {task: {key: content["configs"][task].get(key) for key in PROMPT} for task in tasks}
     asked = [content["configs"][task].get("generation_kwargs") for task in tasks]
     texts = ("system_instruction", "chat_template")
     return {
         "task_version": " ".join(dict.fromkeys(str(content["versions"].get(task)) for task in tasks)),
-        "prompt": canonical.digest(prompts),
+        "prompt": canonical.digest(json.loads(json.dumps(prompts, default=str))),
         "gen_kwargs": canonical.digest({"asked": asked})[:19] if any(asked) else "",
         "fewshot_as_multiturn": str(bool(content.get("fewshot_as_multiturn"))),
         "seed": str(content.get("config", {}).get("fewshot_seed", "")),
@@ -298,8 +276,3 @@ def _times(path: Path, content: Mapping[str, Any]) -> tuple[datetime, float]:
     seconds = float(content.get("total_evaluation_time_seconds") or 0)
     stamp = content.get("date") or path.stat().st_mtime
     return datetime.fromtimestamp(float(stamp), UTC), seconds
-
-
-def parts(found: Imported) -> Iterator[str]:
-    """Yield the tasks that a report holds."""
-    yield from (each.task for each in found.evaluations)

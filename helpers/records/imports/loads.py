@@ -14,6 +14,7 @@ from typing import Any
 from helpers.artifacts import SLO, LoadPoint, LoadTest, Percentiles
 from helpers.artifacts.measurement import LOAD_TEST
 from helpers.load_test.choosing import operating_point
+from helpers.load_test.saturation import marked
 
 ENOUGH = 60  # answers for a 95th percentile
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -40,9 +41,9 @@ def load_test(
     warnings: Sequence[str] = (),
 ) -> LoadTest:
     """Return the load test; a load that was measured several times has repeats."""
-    slo = SLO()
-    chosen = operating_point(points, slo)
-    repeats = [each for each in points if chosen.index is not None and _same(each, points[chosen.index])]
+    slo, measured = SLO(), marked(points)
+    chosen = operating_point(measured, slo)
+    repeats = [each for each in measured if chosen.index is not None and _same(each, measured[chosen.index])]
     return LoadTest(
         name=LOAD_TEST,
         imported=True,
@@ -55,7 +56,7 @@ def load_test(
         prompt_tokens=workload.prompt_tokens,
         output_tokens=workload.output_tokens,
         slo=slo,
-        points=tuple(points),
+        points=measured,
         operating_point=chosen,
         repeats=tuple(repeats) if len(repeats) > 1 else (),
         prefix_cache=None,

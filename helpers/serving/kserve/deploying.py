@@ -11,7 +11,7 @@ from helpers.errors import ClusterRefused, Forbidden, InvalidDeployment, Invalid
 from helpers.ingestion.policy import load_policy
 from helpers.serving import client
 from helpers.serving.amounts import accelerator, cores, number
-from helpers.serving.files import Verified, fitting, require_unchanged, stamp, verified
+from helpers.serving.files import Verified, fitting, verified
 from helpers.serving.kserve import removing
 from helpers.serving.kserve.identity import server
 from helpers.serving.kserve.model_source import check_connection, logged_in, model_source
@@ -31,7 +31,7 @@ def deploy(selection: Selection, settings: Settings) -> Endpoint:
     Raises DigestMismatch or SignatureInvalid before anything is created, a DeploymentFailed of the fitting kind, or
     EndpointUnreachable where the server is ready and cannot be reached from here.
     """
-    cluster, before = connect(), stamp(selection)
+    cluster = connect()
     model_source(selection, settings)
     check_connection(cluster, selection, settings)
     with logged_in(cluster, selection, settings):
@@ -45,7 +45,6 @@ def deploy(selection: Selection, settings: Settings) -> Endpoint:
         _create(cluster, selection, settings)
         try:
             served = wait_until_served(cluster, selection, settings)
-            require_unchanged(selection, before)
             startup = round(time.monotonic() - started, 1)
             return _endpoint(cluster, settings, selection, served, found, startup)
         except BaseException as error:

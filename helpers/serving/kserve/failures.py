@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from helpers import errors
-from helpers.errors import DeploymentFailed
+from helpers.errors import DeploymentFailed, StageFailed
 from helpers.serving.amounts import number
 from helpers.serving.kserve.names import POD_OF, Object, expires
 
@@ -38,7 +38,7 @@ OF_THE_CLUSTER = ("node-role.kubernetes.io/", "node.kubernetes.io/")  # taints t
 class Failure(NamedTuple):
     """One reason why the server does not come up, and for how many seconds it has to hold before it counts."""
 
-    error: type[DeploymentFailed]
+    error: type[StageFailed]
     what: str
     do: str
     patience: float = 0
@@ -106,6 +106,12 @@ def crashed(pod: str, container: str, code: object, reason: str) -> Failure:
         what = f"{container} is killed again and again (exit code 137, {reason}), most likely because a probe fails"
         do = "Read the log lines below; a large model may need a SERVING_RUNTIME whose probes wait longer"
     return Failure(errors.ServerCrashed, what, do, 0, pod, container)
+
+
+def other_files(pod: str, message: str) -> Failure:
+    """Return the failure of a server that found other files in its pod than those that were signed."""
+    do = "Do not serve it: find out who changed it, then ingest the model again"
+    return Failure(errors.DigestMismatch, f"its pod refuses the model ({message})", do, 0, pod)
 
 
 def misconfigured(pod: str, container: str, reason: str, message: str) -> Failure:

@@ -9,17 +9,23 @@ from helpers.cluster import connect
 from helpers.serving.difference import Difference
 from helpers.serving.kserve.failures import SERVER
 from helpers.serving.kserve.names import POD_OF, Object
+from helpers.serving.kserve.pods import image_of
 
 
 def server(service: Object, pods: list[Object]) -> Server:
     """Return what tells this server from any other; a pod that goes away does not count."""
     metadata = service["metadata"]
     known: dict[str, Any] = {"uid": metadata.get("uid", ""), "generation": metadata.get("generation", 0)}
-    if standing := [pod for pod in pods if _stands(pod)]:
-        pod = next((pod for pod in reversed(standing) if _ready(pod)), standing[-1])
-        known |= {"pod": pod["metadata"]["name"], "pod_uid": pod["metadata"].get("uid", "")}
+    if pod := serving_pod(pods):
+        known |= {"pod": pod["metadata"]["name"], "pod_uid": pod["metadata"].get("uid", ""), "image": image_of(pod)}
         known |= {"restarts": _restarts(pod), "started": (pod.get("status") or {}).get("startTime")}
     return Server(**known)
+
+
+def serving_pod(pods: list[Object]) -> Object | None:
+    """Return the pod that serves: the newest that is ready, else the newest that stands; None where none does."""
+    standing = [pod for pod in pods if _stands(pod)]
+    return next((pod for pod in reversed(standing) if _ready(pod)), standing[-1] if standing else None)
 
 
 def difference(handle: str, known: Server | None) -> Difference | None:

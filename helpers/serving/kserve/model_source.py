@@ -16,9 +16,11 @@ from helpers.cluster import Cluster
 from helpers.errors import InvalidParameter, NotFound
 from helpers.serving.files import address
 from helpers.serving.settings import Settings
+from helpers.storage import data_connection
 
 STORE = "assay-store"
 DASHBOARD = ("opendatahub.io/managed", "opendatahub.io/dashboard")  # without these the connection is not used
+ENDPOINT, AWS = "AWS_S3_ENDPOINT", "amazonaws.com"
 FIELD, VARIABLE = ".dockerconfigjson", "REGISTRY_AUTH_FILE"
 
 
@@ -60,12 +62,31 @@ def check_connection(cluster: Cluster, selection: Selection, settings: Settings)
             f"The secret {name} lacks the label {missing[0]}, so KServe gets no keys from it",
             do=f"oc -n {cluster.namespace} label secret {name} {' '.join(f'{label}=true' for label in DASHBOARD)}",
         )
-    bucket = base64.b64decode((secret.get("data") or {}).get("AWS_S3_BUCKET", "")).decode("utf-8", "replace").strip()
-    if bucket != place.netloc:
+    if (bucket := _said(secret, "AWS_S3_BUCKET")) != place.netloc:
         raise InvalidParameter(
             f"The connection {name} is for the bucket {bucket or '(none)'}, and {selection.label} is in {place.netloc}",
             do="Name the connection of that bucket in CONNECTION",
         )
+    verified, opened = _host(data_connection.config("STORE_AWS_").get("endpoint", "")), _host(_said(secret, ENDPOINT))
+    if opened != verified:
+        raise InvalidParameter(
+            f"The connection {name} leads to {opened}, and {selection.label} was verified at {verified}",
+            do="Name the connection of that store in CONNECTION, or give this stage the store that it leads to",
+        )
+
+
+def _said(secret: dict[str, Any], key: str) -> str:
+    return base64.b64decode((secret.get("data") or {}).get(key, "")).decode("utf-8", "replace").strip()
+
+
+def _host(endpoint: str) -> str:
+    """Return which store an endpoint is, with its scheme and port; AWS is one, whatever its name in a region."""
+    place = urlparse(endpoint if "://" in endpoint else f"https://{endpoint or AWS}")
+    if place.hostname == AWS or (place.hostname or "").endswith(f".{AWS}"):
+        return AWS
+    return (
+        f"{place.scheme}://{place.hostname}:{place.port or {'http': 80}.get(place.scheme, 443)}{place.path.rstrip('/')}"
+    )
 
 
 @contextmanager

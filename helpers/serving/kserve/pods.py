@@ -7,6 +7,7 @@ from typing import Any
 
 from helpers import errors
 from helpers.serving.kserve import failures
+from helpers.serving.kserve.check_and_serve import OTHER_FILES
 from helpers.serving.kserve.failures import SERVER, Failure
 from helpers.serving.kserve.names import Object
 
@@ -49,6 +50,12 @@ def has_ended(pod: Object) -> bool:
 def is_up(pod: Object) -> bool:
     """Return whether all containers of a pod are ready."""
     return condition(pod, "Ready").get("status") == "True"
+
+
+def image_of(pod: Object) -> str:
+    """Return the digest by which the node has the server's image, "" where the pod does not tell."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    return next((str(item.get("imageID") or "") for item in statuses if item.get("name") == SERVER), "")
 
 
 def current_container(pod: Object) -> str:
@@ -103,6 +110,8 @@ def _container(pod: str, container: dict[str, Any], events: list[Object], *, fir
         return failures.unpullable(pod, container, _short(waiting), events)
     if reason in MISCONFIGURED:
         return failures.misconfigured(pod, name, reason, _short(waiting))
+    if not first and ended.get("exitCode") == OTHER_FILES:
+        return failures.other_files(pod, _short(ended))
     if ended.get("reason") == "OOMKilled":
         return failures.out_of_memory(pod, name)
     if first and ended.get("exitCode"):

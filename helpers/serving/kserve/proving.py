@@ -10,11 +10,14 @@ from urllib.parse import urlparse
 
 from helpers.artifacts import Selection, now
 from helpers.cluster import Cluster
-from helpers.errors import DigestMismatch, EndpointUnreachable
+from helpers.errors import DigestMismatch, EndpointUnreachable, InvalidDeployment
 from helpers.runtime.polling import wait_for
-from helpers.serving import client
+from helpers.serving import arguments, client
+from helpers.serving.kserve.failures import SERVER
+from helpers.serving.kserve.identity import serving_pod
 from helpers.serving.kserve.names import DIGEST, Object, annotation, service_name
-from helpers.serving.kserve.rendering import inference_service
+from helpers.serving.kserve.pods import image_of
+from helpers.serving.kserve.rendering import MODEL, inference_service, server_command
 from helpers.serving.kserve.watching import Watch
 from helpers.serving.settings import Settings
 
@@ -23,6 +26,7 @@ PORT = 8080  # of vLLM's container
 EXPOSED = ("networking.kserve.io/visibility", "exposed")
 SILENT_SECONDS = 120  # for a Route, a name in the DNS or a proxy that comes a moment later
 REFUSED_SECONDS = 15
+OWN = {"port": r"\d+", "model": MODEL, "served-model-name": r"\S+", "max-model-len": r"\d+"}  # arguments of runtimes
 
 
 class Answering:
@@ -114,10 +118,12 @@ def wait_until_served(cluster: Cluster, selection: Selection, settings: Settings
             f"{selection.uri} any more",
             do="Find out who changed it, then run this stage again",
         )
+    pods = watch.pods()
+    _require_as_meant(f"{cluster.namespace}/{watch.name}", serving_pod(pods), selection)
     url = endpoint_url(cluster, service)
     entry = client.model_entry(url, watch.name)
     length = int(entry.get("max_model_len") or settings.max_model_len)
-    return Served(service, watch.pods(), url, str(entry["id"]), length, client.version(url))
+    return Served(service, pods, url, str(entry["id"]), length, client.version(url))
 
 
 def is_selected(service: Object, selection: Selection, settings: Settings) -> bool:
@@ -125,8 +131,28 @@ def is_selected(service: Object, selection: Selection, settings: Settings) -> bo
     given = (service["spec"].get("predictor") or {}).get("model") or {}
     wanted = inference_service(selection, settings, given.get("runtime", ""), now())
     meant = wanted["spec"]["predictor"]["model"]
-    places = all(given.get(field) == meant.get(field) for field in ("storageUri", "storage", "args"))
+    places = all(given.get(field) == meant.get(field) for field in ("storageUri", "storage", "command", "args"))
     return places and annotation(service, DIGEST) == annotation(wanted, DIGEST)
+
+
+def _require_as_meant(where: str, pod: Object | None, selection: Selection) -> None:
+    """Raise InvalidDeployment where a pod's image cannot be recorded, or it runs vLLM otherwise than it should.
+
+    A ServingRuntime that somebody else made, or a webhook, adds arguments of its own, and can replace the command.
+    """
+    do = "Take another SERVING_RUNTIME, or leave it at auto"
+    containers: list[Object] = ((pod or {}).get("spec") or {}).get("containers") or []
+    container = next((each for each in containers if each.get("name") == SERVER), {})
+    if not (pod and image_of(pod)):
+        raise InvalidDeployment(f"No pod of {where} tells the digest of the image that it runs", do=do)
+    if container.get("command") != server_command(selection):
+        raise InvalidDeployment(f"The pod of {where} does not check the model's files before it serves them", do=do)
+    try:
+        arguments.check(container.get("args") or [], OWN)
+    except ValueError as error:
+        raise InvalidDeployment(
+            f"The pod of {where} runs vLLM with what its ServingRuntime adds: {error}", do=do
+        ) from error
 
 
 def startup_seconds(service: Object) -> float | None:

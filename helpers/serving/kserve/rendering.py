@@ -31,6 +31,8 @@ PARALLEL = ("--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp", 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 FOLDER = ROOT / "runtime-images" / "vllm"
+MODEL = "/mnt/models"  # where KServe puts it
+VLLM = ("python", "-m", "vllm.entrypoints.openai.api_server")  # what the images of OpenShift AI run
 
 
 def vendor(settings: Settings) -> str:
@@ -63,6 +65,12 @@ def engine_arguments(selection: Selection, settings: Settings) -> list[str]:
     return [name, f"--max-model-len={settings.max_model_len}", *parallel, *settings.arguments]
 
 
+def server_command(selection: Selection) -> list[str]:
+    """Return what the server's container runs before its arguments: the check of the model's files, then vLLM."""
+    script = files("helpers.serving.kserve").joinpath("check_and_serve.py").read_text("utf-8")
+    return [VLLM[0], "-c", script, selection.digest, MODEL, *VLLM]
+
+
 def _values(selection: Selection, settings: Settings) -> dict[str, Any]:
     on_cpu = {} if vendor(settings) else {"VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib)}
     return {
@@ -79,6 +87,7 @@ def _values(selection: Selection, settings: Settings) -> dict[str, Any]:
         "queue": settings.queue or None,
         "service_account": settings.service_account or None,
         "tolerations": settings.pod_tolerations or None,
+        "command": server_command(selection),
         "args": engine_arguments(selection, settings),
         "env": [{"name": name, "value": value} for name, value in (OFFLINE | on_cpu).items()],
         "resources": settings.pod_resources,

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from helpers.cluster import Cluster
-from helpers.errors import ClusterRefused, DeploymentFailed, Forbidden, NotFound, StartTimedOut
+from helpers.errors import ClusterRefused, Forbidden, NotFound, StageFailed, StartTimedOut
 from helpers.serving.diagnosis import cause_of, last_lines
 from helpers.serving.kserve import failures
 from helpers.serving.kserve.failures import SERVER, Failure, holders
@@ -26,7 +26,7 @@ class Watch:
         self.cluster, self.name, self.label, self._settings = cluster, name, label, settings
         self._unreadable: set[str] = set()
         self._nodes: list[Object] | None = None
-        self._since: dict[tuple[type[DeploymentFailed], bool], float] = {}
+        self._since: dict[tuple[type[StageFailed], bool], float] = {}
         self._began = self._looked = time.monotonic()
         self._queued = 0.0
         self._said, self._said_at = "", 0.0
@@ -35,7 +35,8 @@ class Watch:
     def ready(self) -> bool:
         """Return whether it is ready.
 
-        Raises the DeploymentFailed that fits, with the last log lines in a note; StartTimedOut when the time is over.
+        Raises the DeploymentFailed that fits, with the last log lines in a note, StartTimedOut when the time is over,
+        and DigestMismatch where the pod refuses the model.
         """
         seen = self._look()
         found = judge(seen)
@@ -65,13 +66,13 @@ class Watch:
             print(f"{self.label} on {self.cluster.namespace}/{self.name}, {waited:.0f} s: {self.progress}", flush=True)
             self._said, self._said_at = self.progress, waited
 
-    def error(self, failure: Failure) -> DeploymentFailed:
+    def error(self, failure: Failure) -> StageFailed:
         """Return the error of a failure; where a container ended, its log may know better."""
         log = self._log(failure.pod, failure.container)
         cause = cause_of(log) if failure.container == SERVER else None
         where = f"{self.label} was not served ({self.cluster.namespace}/{self.name}): {failure.what}"
         if cause and failure.error is not cause.error:
-            error = cause.error(f"{where}; {cause.text}", do=cause.do)
+            error: StageFailed = cause.error(f"{where}; {cause.text}", do=cause.do)
         else:
             error = failure.error(where, do=failure.do)
         if log:

@@ -29,7 +29,7 @@ def state(recorded):
     return (
         recorded.registry.records(),
         recorded.registry.versions(),
-        storage.versions((recorded.folder / "store").as_uri()),
+        storage.sizes((recorded.folder / "store").as_uri()),
     )
 
 

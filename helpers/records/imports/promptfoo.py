@@ -1,0 +1,117 @@
+"""promptfoo's results (JSON): one evaluation of a suite, each test known by its prompt, variables and assertions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from helpers.artifacts import Evaluation, Sample, Status
+from helpers.artifacts.canonical import digest
+from helpers.errors import InvalidResults
+from helpers.records.imports.contract import Imported
+from helpers.records.imports.files import DO, short_name
+from helpers.records.imports.scores import of_samples, questions
+
+TOOL = "promptfoo"
+PASSED, SCORE = "passed", "score"
+ERROR = 2  # of failureReason: the request failed, or its provider
+# A grader that fails is told as a failed assertion; by these reasons it is known.
+GRADER = ("API call error", "Could not extract JSON", "Custom function threw")
+Row = Mapping[str, Any]
+
+
+def claims(content: Any) -> bool:
+    """Return whether these are promptfoo's results."""
+    found = content.get("results") if isinstance(content, dict) else None
+    return isinstance(found, dict) and isinstance(found.get("results"), list) and "evalId" in content
+
+
+def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
+    """Return the suite's measurement; scored by what passed, or by promptfoo's `score`.
+
+    Raises InvalidResults where several providers answered, or a result is not whole.
+    """
+    rows: Sequence[Row] = content["results"]["results"]
+    models = list(dict.fromkeys(_model(row) for row in rows))
+    if len(models) != 1:
+        told = ", ".join(models) or "none"
+        raise InvalidResults(f"{path}: holds answers of {told}", do="Write one file for each (--filter-providers)")
+    try:
+        samples = _samples(path, rows, metric or PASSED)
+        started = datetime.fromisoformat(content["results"]["timestamp"])
+        seconds = sum(row.get("latencyMs") or 0 for row in rows) / 1000
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidResults(f"{path}: is a file of {TOOL} without {error}", do=DO) from error
+    suite = str(content.get("config", {}).get("description") or TOOL)
+    found = Evaluation(
+        name=short_name(suite),
+        imported=True,
+        tier="application",
+        task=suite,
+        api="chat",
+        metric=metric or PASSED,
+        num_fewshot=0,
+        dataset_digest=questions(samples),
+        samples=f"{short_name(suite)}.samples.jsonl",
+        report=path.name,
+        request_seconds=seconds,
+        started=started,
+        ended=started + timedelta(milliseconds=content["results"].get("stats", {}).get("durationMs") or 0),
+        versions={TOOL: str(content.get("metadata", {}).get("promptfooVersion") or "unknown")},
+        settings={},
+        **of_samples(path, samples),
+    )
+    return Imported(model=models[0], place=path, measurements=(found,), samples={found.name: samples})
+
+
+def _model(row: Row) -> str:
+    provider = row.get("provider") or {}
+    return str(provider.get("label") or str(provider.get("id", "")).rpartition(":")[2])
+
+
+def _samples(path: Path, rows: Sequence[Row], metric: str) -> list[Sample]:
+    """Return a sample for each test; of one that was repeated the mean of its answers that count."""
+    if metric not in (PASSED, SCORE):
+        raise InvalidResults(f"{path}: has no metric {metric}; its metrics are {PASSED} and {SCORE}", do="Name one")
+    tests: dict[str, list[Row]] = {}
+    for number, row in enumerate(rows, start=1):
+        if not 0 <= row["score"] <= 1:
+            what = f"{path}, result {number}: score is {row['score']:g}, outside 0 and 1"
+            raise InvalidResults(what, do="Give assertions weights that keep it within, or use --metric passed")
+        asked = {"vars": row.get("vars"), "prompt": row["prompt"]["raw"], "assert": row["testCase"].get("assert")}
+        tests.setdefault(digest(asked), []).append(row)
+    return [_sample(key, same, metric) for key, same in tests.items()]
+
+
+def _sample(key: str, rows: Sequence[Row], metric: str) -> Sample:
+    row, counted = rows[0], [row for row in rows if _status(row)[0] == "answered"]
+    status, why = _status(counted[0] if counted else row)
+    test = row["testCase"]
+    values = [float(each["success"] if metric == PASSED else each["score"]) for each in counted]
+    return Sample(
+        id=key,
+        digest=key,
+        label=str(test.get("description") or key[7:19]),
+        category=str((test.get("metadata") or {}).get("category") or TOOL),
+        input=str(row["prompt"]["raw"]),
+        expected="; ".join(str(each.get("value", each["type"])) for each in test.get("assert") or ()),
+        output=str((counted or rows)[0].get("response", {}).get("output") or ""),
+        scores={metric: sum(values) / len(values)} if values else {},
+        status=status,
+        why=why,
+        reusable=False,
+    )
+
+
+def _status(row: Row) -> tuple[Status, str]:
+    """Return what became of one answer; one that no grader could judge is none."""
+    reason = str((row.get("gradingResult") or {}).get("reason") or "")
+    if row.get("failureReason") == ERROR:
+        return "failed", str(row.get("error") or "the request failed")[:200]
+    if any(text in reason for text in GRADER):
+        return "failed", f"the grader failed: {reason[:160]}"
+    if not str((row.get("response") or {}).get("output") or "").strip():
+        return "empty", "no text"
+    return "answered", ""

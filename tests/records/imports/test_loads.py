@@ -1,0 +1,108 @@
+"""Reports of load generators become load tests; what a report does not say is absent, never 0."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from helpers.errors import InvalidResults
+from helpers.records.imports import read_source
+from tests.records.imports.conftest import FACTS
+
+GUIDELLM, VLLM, PERF = FACTS / "guidellm-0.8.1", FACTS / "vllm-bench-0.32.0", FACTS / "inference-perf-0.7.0"
+
+
+def load_test(path):
+    (found,) = read_source(str(path)).measurements
+    return found
+
+
+def changed(source, folder, change):
+    """A copy of a JSON file as `change` leaves it."""
+    content = json.loads(source.read_text())
+    change(content)
+    folder.mkdir(exist_ok=True)
+    (folder / source.name).write_text(json.dumps(content))
+    return folder / source.name
+
+
+@pytest.mark.parametrize(("version", "runs"), [("0.8.1", 2), ("0.5.3", 1)])
+def test_guidellm_s_loads_and_repeats(version, runs):
+    found = load_test(FACTS / f"guidellm-{version}" / "ops-large.json")
+    told = json.loads((FACTS / f"guidellm-{version}" / "ops-large.json").read_text())["benchmarks"][0]["metrics"]
+    assert (found.kind, found.imported, found.versions) == ("load_test", True, {"guidellm": version})
+    assert (len(found.points), len(found.repeats)) == (runs, runs if runs > 1 else 0)
+    assert (found.prompt_tokens, found.output_tokens) == (32, 8)
+    assert found.points[0].ttft_ms.p95 == told["time_to_first_token_ms"]["successful"]["percentiles"]["p95"]
+    assert found.points[0].successful == 64
+
+
+def test_vllm_bench_with_details_has_every_percentile_and_without_them_no_p95():
+    plain, detailed = (load_test(VLLM / f"{name}.json").points[0] for name in ("plain", "detailed"))
+    told = json.loads((VLLM / "detailed.json").read_text())
+    assert plain.ttft_ms is None
+    assert plain.requests_per_second == pytest.approx(4, rel=0.1)
+    assert detailed.ttft_ms.mean == pytest.approx(told["mean_ttft_ms"])
+    assert detailed.itl_ms.mean == pytest.approx(told["mean_tpot_ms"], rel=1e-6)
+    assert detailed.ttft_ms.p99 == pytest.approx(1000 * sorted(told["ttfts"])[63])
+    assert detailed.ttft_ms.p95 == pytest.approx(1000 * sorted(told["ttfts"])[60])
+
+
+def test_files_of_one_load_each_are_one_load_test(tmp_path):
+    for name, rate in (("slow", 2.0), ("again", 2.0), ("quick", 6.0)):
+        changed(VLLM / "detailed.json", tmp_path / name, lambda c, rate=rate: c.update(request_rate=rate))
+    found = load_test(tmp_path)
+    assert len(found.points) == 3
+    assert [point.saturated for point in sorted(found.points, key=lambda p: p.rate)] == [False, False, True]
+    assert len(found.repeats) == 2
+
+
+def test_inference_perf_s_stages_are_loads_and_its_summary_is_none():
+    found = load_test(PERF)
+    told = json.loads((PERF / "stage_1_lifecycle_metrics.json").read_text())["successes"]
+    assert [point.rate for point in found.points] == [3, 6]
+    assert found.chosen.rate == 6
+    assert found.points[1].ttft_ms.p95 == 1000 * told["latency"]["time_to_first_token"]["p95"]
+    assert read_source(str(PERF)).model == "ops-large"
+    assert (found.prompt_tokens, found.output_tokens) == (32, 8)
+    with pytest.raises(InvalidResults, match="holds no results"):
+        read_source(str(PERF / "summary_lifecycle_metrics.json"))
+
+
+def test_too_few_answers_meet_nothing_and_that_is_said(tmp_path):
+    few = changed(VLLM / "plain.json", tmp_path, lambda c: c.update(completed=20, num_prompts=20))
+    found = read_source(str(few))
+    assert found.measurements[0].headline is None
+    assert any("too few" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("source", "change", "said"),
+    [
+        (VLLM / "plain.json", lambda c: c.pop("duration"), "without 'duration'"),
+        (VLLM / "detailed.json", lambda c: c["ttfts"].pop(), "differ in length"),
+        (GUIDELLM / "smollm2.json", lambda c: c["benchmarks"][0].pop("metrics"), "form is not known"),
+        (GUIDELLM / "smollm2.json", lambda c: c["benchmarks"].clear(), "holds no load"),
+        (PERF / "stage_0_lifecycle_metrics.json", lambda c: c["successes"].pop("throughput"), "without 'throughput'"),
+    ],
+    ids=["vllm", "details", "guidellm", "empty", "inference-perf"],
+)
+def test_a_report_that_is_not_whole_is_refused_with_its_name(tmp_path, source, change, said):
+    with pytest.raises(InvalidResults, match=said) as refused:
+        read_source(str(changed(source, tmp_path, change)))
+    assert source.name in str(refused.value)
+
+
+def test_two_workloads_of_one_model_are_refused(tmp_path):
+    shutil.copy(GUIDELLM / "ops-large.json", tmp_path)
+    shutil.copy(VLLM / "detailed.json", tmp_path)
+    with pytest.raises(InvalidResults, match="several workloads"):
+        read_source(str(tmp_path))
+
+
+def test_answers_and_loads_of_one_model_come_from_one_folder(tmp_path):
+    shutil.copytree(FACTS / "lm-eval-0.4.13" / "ops-large", tmp_path / "answers")
+    shutil.copy(GUIDELLM / "ops-large.json", tmp_path)
+    assert {each.kind for each in read_source(str(tmp_path)).measurements} == {"evaluation", "load_test"}
