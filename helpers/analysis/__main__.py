@@ -23,6 +23,7 @@ from helpers.analysis.imported import Judged, headline, hold_all, judge_all
 from helpers.artifacts import write_atomic
 from helpers.datasets.criteria import DEFAULT, load_criteria
 from helpers.errors import AssayError
+from helpers.records.exporting import export
 from helpers.records.imports import Imported, read_all
 from helpers.reporting.page import Sections, write_report
 from helpers.reporting.plots.tiers import rows_table
@@ -69,6 +70,7 @@ def _parser() -> Parser:
         "--hardware", type=parse_hardware, metavar="TYPE:COUNT", help="what ran them all, where the files do not say it"
     )
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the report (default: {OUT})")
+    parser.add_argument("--export", type=Path, metavar="FOLDER", help="write them for lm-eval and EvalHub, too")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     return parser
 
@@ -88,6 +90,8 @@ def _compare(given: argparse.Namespace) -> int:
 def _read(sources: Sequence[str], given: argparse.Namespace) -> list[Imported]:
     """Return the sources, on the hardware that was named where they name none themselves."""
     found = read_all(sources, given.metric)
+    for each in found if given.export else ():
+        export(each, given.export)
     if not given.hardware:
         return found
     return [each if each.hardware else replace(each, hardware=given.hardware) for each in found]

@@ -66,7 +66,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         margin = _held(criteria, loaded[chosen[0].record_id], chosen[0])
         logs = readers.map(lambda record: _samples(record, record.evaluation, Path(place)), chosen)
         samples = {record.record_id: log for record, log in zip(chosen, logs, strict=True)}
-        comparison = compare(placed, samples, margin, own, criteria.coverage)
+        comparison = compare(placed, samples, margin, own, criteria.coverage, criteria.planned_questions)
 
         def answers(record: Record, evaluation: Evaluation) -> dict[str, Sample]:
             return read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)

@@ -111,6 +111,7 @@ KINDS = {
     "Namespace": Kind("", "v1", "namespaces", namespaced=False),
     "Deployment": Kind("apps", "v1", "deployments"),
     "ImageStream": Kind("image.openshift.io", "v1", "imagestreams"),
+    "LMEvalJob": Kind("trustyai.opendatahub.io", "v1alpha1", "lmevaljobs"),
     "Workflow": Kind("argoproj.io", "v1alpha1", "workflows"),
     "DataSciencePipelinesApplication": Kind(
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications"

@@ -171,6 +171,9 @@ class Criteria(Contract):
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Criterion]
     coverage: float = Field(default=COVERAGE, gt=0, le=1, description="share of the questions that must be answered")
+    planned_questions: int = Field(
+        default=0, ge=0, description="of each evaluation, where questions are added and versions compared on the way"
+    )
     least: int = Field(default=1, ge=1, description="answered questions of each evaluation that an approval needs")
     _digest: str = PrivateAttr(default="")
     _places: dict[str, str] = PrivateAttr(default={})
@@ -181,7 +184,7 @@ class Criteria(Contract):
     def _named(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        return {name: said if name in ("coverage", "least") else (str(name), said) for name, said in given.items()}
+        return {name: said if name in cls.model_fields else (str(name), said) for name, said in given.items()}
 
     @property
     def lines(self) -> tuple[Criterion, ...]:

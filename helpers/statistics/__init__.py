@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from helpers.statistics.clusters import design_effect, effect_of
 from helpers.statistics.difference import difference_interval
+from helpers.statistics.looks import Looks, last_of
 from helpers.statistics.paired import Paired, Verdict, adjusted, compare, from_counts, from_scores, holm, mcnemar
 from helpers.statistics.power import detectable, power, questions_above, questions_to_settle, questions_within
 from helpers.statistics.proportion import above_chance, mean_of_scores, share_above, wilson
@@ -11,6 +12,7 @@ from helpers.statistics.repeated import Estimate, half_width, lead, mean_interva
 
 __all__ = [
     "Estimate",
+    "Looks",
     "Paired",
     "Verdict",
     "above_chance",
@@ -24,6 +26,7 @@ __all__ = [
     "from_scores",
     "half_width",
     "holm",
+    "last_of",
     "lead",
     "mcnemar",
     "mean_interval",

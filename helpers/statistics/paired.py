@@ -12,6 +12,7 @@ from pydantic import Field
 from helpers.artifacts import Contract, Interval
 from helpers.statistics.clusters import design_effect
 from helpers.statistics.difference import CACHED, difference_interval
+from helpers.statistics.looks import ONE_LOOK, Looks
 from helpers.statistics.power import detectable, of_means, questions_to_settle
 from helpers.statistics.proportion import wilson
 from helpers.statistics.resampled import Resampled, resampled
@@ -29,6 +30,9 @@ class Paired(Contract):
 
     test: Literal["exact McNemar", "paired bootstrap"] = "exact McNemar"
     n: int
+    looks: int = Field(default=1, description="how often the two were compared, each time on more questions")
+    stricter: float = Field(default=1.0, description="what the level is divided by, for these looks")
+    next_stricter: float = Field(default=6.0, description="what it is divided by at the next look")
     clusters: int = Field(default=0, description="of questions that belong together; 0: independence was assumed")
     design_effect: float = Field(default=1.0, description="n divided by it: independent questions that say as much")
     both: int
@@ -39,7 +43,7 @@ class Paired(Contract):
     difference: float
     error: float = Field(description="standard error of the difference, never 0: no flip is no proof")
     interval: Interval = Field(description="of the difference")
-    p_value: float
+    p_value: float = Field(description="multiplied by `stricter`")
     p_adjusted: float = Field(description="for as many pairs as are tested together (Holm)")
     confidence: float
     margin: float = Field(description="differences below this do not matter; 0 where every one does")
@@ -55,8 +59,9 @@ class Paired(Contract):
 
     @property
     def tested(self) -> str:
-        """The test, and how many clusters the questions come in; without them independence was assumed."""
-        return f"{self.test}, {self.clusters} clusters" if self.clusters else self.test
+        """The test, how many clusters the questions come in (without them independence was assumed), and which look."""
+        among = f", {self.clusters} clusters" if self.clusters else ""
+        return f"{self.test}{among}" + (f", look {self.looks}" if self.looks > 1 else "")
 
     @property
     def flips(self) -> int:
@@ -83,6 +88,7 @@ def compare(
     confidence: float = 0.95,
     margin: float = 0.0,
     clusters: Sequence[str] = (),
+    looks: Looks = ONE_LOOK,
 ) -> Paired:
     """Compare the scores of two models that answered the same questions, in the same order; the first is judged.
 
@@ -91,7 +97,7 @@ def compare(
     `equivalent` is said where the whole interval of the difference at 2 * confidence - 1 lies within the margin, which
     is two one-sided tests (Schuirmann 1987), whatever the other test says: a difference can be real and not matter.
     """
-    pair = from_scores(first, second, confidence, margin, clusters)
+    pair = from_scores(first, second, confidence, margin, clusters, looks)
     return _judged(pair, pair.p_value, tests=1)
 
 
@@ -101,6 +107,7 @@ def from_scores(
     confidence: float = 0.95,
     margin: float = 0.0,
     clusters: Sequence[str] = (),
+    looks: Looks = ONE_LOOK,
 ) -> Paired:
     """Return two models by their scores: McNemar's exact test where all are 0 or 1, otherwise a paired bootstrap.
 
@@ -113,7 +120,7 @@ def from_scores(
     alike, n = sum(a == b > 0 for a, b in both), len(both)
     effect, among = design_effect([a - b for a, b in both], clusters), len(set(clusters))
     if all(score in (0, 1) for each in both for score in each):
-        return from_counts(alike, higher, lower, n, confidence, margin, among, effect)
+        return from_counts(alike, higher, lower, n, confidence, margin, among, effect, looks)
     found = resampled([a - b for a, b in both], effect)
     about = {
         "clusters": among,
@@ -122,19 +129,34 @@ def from_scores(
         "means": (math.fsum(a for a, _ in both) / n, math.fsum(b for _, b in both) / n),
         "difference": found.mean,
         "error": max(found.error, 1 / n),
-        "interval": found.interval(confidence),
+        "interval": _called(found.interval(looks.confidence(confidence)), confidence),
         "outside": _outside(found, margin),
     }
-    return _open(n, (alike, higher, lower), found.p_value(), confidence, margin, about)
+    return _open(n, (alike, higher, lower), found.p_value(), confidence, margin, about, looks)
+
+
+def _called(found: Interval, confidence: float) -> Interval:
+    """Return an interval that is wider for several looks under the confidence that it has with all of them."""
+    return found.model_copy(update={"confidence": confidence})
 
 
 def _open(
-    n: int, counts: tuple[int, int, int], p_value: float, confidence: float, margin: float, about: Mapping[str, Any]
+    n: int,
+    counts: tuple[int, int, int],
+    p_value: float,
+    confidence: float,
+    margin: float,
+    about: Mapping[str, Any],
+    looks: Looks,
 ) -> Paired:
     """Return a pair whose verdict is open; `counts` are the questions of both alike, of the first and of the second."""
     both, first, second = counts
+    p_value = min(1.0, p_value * looks.stricter)
     return Paired(
         n=n,
+        looks=looks.number,
+        stricter=looks.stricter,
+        next_stricter=looks.next_stricter,
         both=both,
         only_first=first,
         only_second=second,
@@ -164,6 +186,7 @@ def from_counts(
     margin: float = 0.0,
     clusters: int = 0,
     effect: float = 1.0,
+    looks: Looks = ONE_LOOK,
 ) -> Paired:
     """Return two models by how many of n questions both, only the first and only the second answered correctly.
 
@@ -177,9 +200,9 @@ def from_counts(
         "means": ((both + only_first) / n, (both + only_second) / n),
         "difference": (only_first - only_second) / n,
         "error": math.sqrt(max(first + second + 1 - (first - second) ** 2 / independent, 1.0)) / independent,
-        "interval": difference_interval(first, second, independent, confidence),
+        "interval": _called(difference_interval(first, second, independent, looks.confidence(confidence)), confidence),
     }
-    return _open(n, (both, only_first, only_second), mcnemar(first, second), confidence, margin, about)
+    return _open(n, (both, only_first, only_second), mcnemar(first, second), confidence, margin, about, looks)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -199,7 +222,7 @@ def adjusted(pairs: Sequence[Paired]) -> list[Paired]:
 
 def _judged(pair: Paired, p_adjusted: float, tests: int) -> Paired:
     """Return the pair with its verdict, where `tests` pairs are judged together."""
-    strict = 1 - (1 - pair.confidence) / tests
+    strict = 1 - (1 - pair.confidence) / (tests * pair.stricter)
     verdict: Verdict = "inconclusive"
     if _within(pair, strict):
         verdict = "equivalent"
@@ -216,14 +239,20 @@ def _judged(pair: Paired, p_adjusted: float, tests: int) -> Paired:
 
 
 def _reach(pair: Paired, strict: float) -> tuple[float | None, int | None]:
-    """Return the smallest difference that so many questions show, and how many show the one that was seen."""
+    """Return the smallest difference that so many questions show, and how many show the one seen at the next look."""
     if pair.outside is None:
         # With hardly any flip seen their share is not known to be that low.
         share = pair.flips / pair.n if pair.flips else wilson(0, pair.n, pair.confidence).high
         counts, effect = (pair.only_first, pair.only_second, pair.n), pair.design_effect
         shown = detectable(max(1, round(pair.n / effect)), share, strict)
-        return shown, questions_to_settle(*counts, pair.confidence, effect=effect)
-    return of_means(pair.difference, pair.error, pair.n, pair.confidence)
+        return shown, questions_to_settle(*counts, _next(pair), effect=effect)
+    seen = pair.difference, pair.error, pair.n
+    return of_means(*seen, strict)[0], of_means(*seen, _next(pair))[1]
+
+
+def _next(pair: Paired) -> float:
+    """Return the confidence that the next look has to reach, after this one."""
+    return 1 - (1 - pair.confidence) / pair.next_stricter
 
 
 def _within(pair: Paired, confidence: float) -> bool:

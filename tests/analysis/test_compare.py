@@ -11,7 +11,7 @@ from helpers.analysis.comparison.verdict import about as about_so_many
 from helpers.artifacts import Hardware, run
 from helpers.errors import NotFound
 from helpers.records import join
-from helpers.statistics import holm
+from helpers.statistics import holm, mcnemar
 from tests.plugins.records import (
     START,
     a_record,
@@ -52,6 +52,43 @@ def test_a_clear_difference_is_named_with_its_test_beside_it():
     assert "p < 0.0001" in pair.detail
     for row, other in zip(comparison.standings, ("small 1.0", "large 1.0"), strict=True):
         assert other in row.verdict
+
+
+def asked_before(name, rows, *, digest="sha256:" + "e" * 64, **about):
+    """The record of a version on the first of its questions, a day before."""
+    fewer = an_evaluation(rows[:80], digest=digest, when=START - timedelta(days=1)).model_copy(update=about)
+    return a_record(name, samples=rows, evaluation=fewer, sweep=a_sweep(when=START - timedelta(days=1)))
+
+
+@pytest.mark.parametrize(
+    ("planned", "about", "look", "stricter"),
+    [
+        (0, {}, 2, 6.0),
+        (0, {"limit": 80, "total": 160}, 1, 1.0),
+        (0, {"metric": "acc_norm"}, 1, 1.0),
+        (160, {}, 2, pytest.approx(0.05 / 0.0490, rel=0.01)),
+        (600, {"limit": 80, "total": 160}, 1, pytest.approx(1758, rel=0.01)),
+    ],
+    ids=["without a plan", "a trial", "another metric", "the plan's last look", "early in the plan"],
+)
+def test_a_second_look_at_more_questions_is_tested_more_strictly(planned, about, look, stricter):
+    logs = {"small": from_pattern(BASE), "large": from_pattern(CLEARLY_BETTER)}
+    records = [a_record(name, samples=rows) for name, rows in logs.items()]
+    earlier = [asked_before(name, rows, **about) for name, rows in logs.items()]
+    samples = {record.record_id: logs[record.selection.name] for record in records}
+    (pair,) = compare([*earlier, *records], samples, planned=planned).pairs
+    assert (pair.paired.n, pair.paired.looks) == (160, look)
+    assert pair.paired.stricter == stricter
+    assert pair.paired.verdict == "better"
+    assert pair.paired.p_value == pytest.approx(mcnemar(40, 0) * pair.paired.stricter)
+
+
+def test_a_version_that_was_alone_on_other_questions_was_not_compared_on_them():
+    logs = {"small": from_pattern(BASE), "large": from_pattern(CLEARLY_BETTER)}
+    records = [a_record(name, samples=rows) for name, rows in logs.items()]
+    samples = {record.record_id: logs[record.selection.name] for record in records}
+    (pair,) = compare([asked_before("small", logs["small"]), *records], samples).pairs
+    assert pair.paired.looks == 1
 
 
 @pytest.mark.parametrize("better", [CLEARLY_BETTER, HARDLY_BETTER, BASE])

@@ -18,6 +18,7 @@ from helpers.statistics import (
     design_effect,
     detectable,
     difference_interval,
+    last_of,
     mcnemar,
     power,
     questions_above,
@@ -202,6 +203,49 @@ def test_scores_that_all_say_the_same_are_coins_that_fell_alike():
     assert compare([0.5] * 10, [0.4] * 10).p_value == pytest.approx(2 / 2**10)
     assert compare([0.5] * 3, [0.4] * 3).verdict == "inconclusive"
     assert compare([0.5] * 10, [0.5] * 10).p_value == 1
+
+
+def sure_after(questions, planned, rng, apart=0.0, contests=400):
+    """The share of contests in which somebody who looks after so many questions ends sure, and the questions asked."""
+    sure = asked = 0
+    for _ in range(contests):
+        flips = rng.random(questions[-1]) < 0.3
+        first = flips & (rng.random(questions[-1]) < 0.5 + apart / 0.6)
+        for number, n in enumerate(questions, 1):
+            b, c = int(first[:n].sum()), int((flips[:n] & ~first[:n]).sum())
+            looks = last_of(questions[:number], planned)
+            if mcnemar(b, c) * looks.stricter < 0.05:
+                sure += 1
+                break
+        asked += n
+    return sure / contests, asked / contests
+
+
+LOOKS = [50, 100, 200, 300, 400, 500, 600]
+
+
+@pytest.mark.parametrize("planned", [0, 600])
+@pytest.mark.parametrize("questions", [LOOKS, [208, 600], [300, 600]])
+def test_who_asks_more_until_it_is_sure_is_hardly_ever_wrong(questions, planned):
+    """At 5 % each time, 10 to 17 of 100 were."""
+    assert sure_after(questions, planned, default_rng(3))[0] <= 0.05
+
+
+def test_with_a_plan_little_power_is_lost_and_fewer_questions_are_asked():
+    (planned, asked), (once, _) = (
+        sure_after(questions, 600, default_rng(4), apart=0.06) for questions in (LOOKS, [600])
+    )
+    assert once - planned <= 0.05
+    assert asked < 0.85 * 600
+
+
+def test_looks_without_a_plan_and_beyond_one_leave_something_for_every_later_look():
+    assert [last_of(range(1, count + 1)).stricter for count in (1, 2, 3)] == [1, 6, 12]
+    assert last_of([600], 600)[:2] == (1, pytest.approx(1))
+    halves = [0.05 / last_of(looks, 600).stricter for looks in ([300], [300, 600])]
+    assert [norm.isf(level / 2) for level in halves] == pytest.approx([2.9626, 1.9686], abs=1e-3), "as tables have it"
+    assert last_of([208], 600).stricter > 20
+    assert last_of([600, 700], 600).stricter == 6
 
 
 def clustered_contests(clusters, size, shared, seed, count):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from helpers.analysis.comparison.contract import Category, Comparison, Flip, Pair, Standing
-from helpers.analysis.comparison.grouping import choose
+from helpers.analysis.comparison.grouping import asked_so_far, choose, looks
 from helpers.analysis.comparison.pairing import all_pairs
 from helpers.analysis.comparison.speed import sessions, speed
 from helpers.analysis.comparison.verdict import overall, standing_verdict
@@ -15,7 +15,7 @@ from helpers.artifacts import Record, Sample
 from helpers.artifacts.accuracy import COVERAGE
 from helpers.errors import NotFound
 from helpers.evaluation.samples import chance, clusters, read_answers
-from helpers.statistics import above_chance, holm, mean_of_scores
+from helpers.statistics import Looks, above_chance, holm, last_of, mean_of_scores
 
 Answers = dict[str, Sample]
 
@@ -26,11 +26,13 @@ def compare(
     margin: float = 0.0,
     own: str = "",
     coverage: float = COVERAGE,
+    planned: int = 0,
 ) -> Comparison:
     """Compare the records that `choose` takes; `samples` gives each one's samples, or the log of them, by record id.
 
     Differences in accuracy of less than `margin` do not matter to the reader. `own` is the record of this run, if any,
-    `coverage` the share of its questions that a version has to have answered.
+    `coverage` the share of its questions that a version has to have answered, `planned` how many questions there are
+    going to be, where versions are compared each time that some were added.
 
     Every other record is listed in `not_compared` with the reason.
     Raises NotFound where there is no record, ArtifactMissing where a samples log is.
@@ -45,7 +47,12 @@ def compare(
         (_standing(each, answers[each.label], coverage, records) for each in chosen), key=lambda row: -row.accuracy
     )
     standings = _together(rows)
-    pairs = all_pairs(standings, answers, margin)
+    so_far, now = asked_so_far(chosen, records), chosen[0].evaluation.dataset_digest
+
+    def seen(first: str, second: str) -> Looks:
+        return last_of(looks(so_far[first], so_far[second], now), planned)
+
+    pairs = all_pairs(standings, answers, margin, seen)
     of_each: dict[str, list[Pair]] = {row.label: [] for row in standings}
     for pair in pairs:
         of_each[pair.first].append(pair)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -118,6 +118,27 @@ def choose(records: Sequence[Record], own: str = "", coverage: float = COVERAGE)
     chosen = list(kept.values())
     others = sorted((record for record in records if record not in chosen), key=lambda record: record.label)
     return Chosen(chosen, list(dict.fromkeys(_note(record, kept, chosen[0], own, coverage) for record in others)))
+
+
+def asked_so_far(chosen: Sequence[Record], records: Iterable[Record]) -> dict[str, dict[str, int]]:
+    """Return for each version the digests of all questions that it was ever asked like now, with how many they were.
+
+    Of a trial nothing was concluded.
+    """
+    found: dict[str, dict[str, int]] = {record.label: {} for record in chosen}
+    like = {asked(record)._replace(questions="") for record in chosen}
+    for record in (*records, *chosen):
+        evaluation = record.evaluation
+        if record.label in found and asked(record)._replace(questions="") in like:
+            known = found[record.label]
+            known[evaluation.dataset_digest] = max(evaluation.n, known.get(evaluation.dataset_digest, 0))
+    return found
+
+
+def looks(mine: Mapping[str, int], theirs: Mapping[str, int], now: str) -> tuple[int, ...]:
+    """Return on how many questions two versions were compared, each time on more; the last are those of the digest."""
+    both = {digest: min(mine[digest], theirs[digest]) for digest in mine.keys() & theirs.keys()}
+    return *sorted({n for n in both.values() if n < both[now]}), both[now]
 
 
 def _has(records: Sequence[Record], own: str) -> bool:

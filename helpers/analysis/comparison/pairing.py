@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -13,9 +13,11 @@ from helpers.analysis.comparison.verdict import detail, sentence
 from helpers.artifacts import Contract, Sample
 from helpers.errors import NotFound
 from helpers.evaluation.samples import clusters
-from helpers.statistics import Paired, adjusted, effect_of, from_counts, from_scores
+from helpers.statistics import Looks, Paired, adjusted, effect_of, from_counts, from_scores
+from helpers.statistics.looks import ONE_LOOK
 
 Answers = Mapping[str, Sample]
+Seen = Callable[[str, str], Looks]  # two versions, by label -> how often they were compared
 
 
 class Questions(NamedTuple):
@@ -41,8 +43,15 @@ class Marks(Contract):
         return [self.scores[place] if self.scores else float(self.correct >> place & 1) for place in places]
 
 
-def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], margin: float) -> tuple[Pair, ...]:
-    """Return every two versions, the more accurate first, tested together.
+def never_before(first: str, second: str) -> Looks:
+    """Return that two versions are compared for the first time."""
+    return ONE_LOOK
+
+
+def all_pairs(
+    standings: Sequence[Standing], answers: Mapping[str, Answers], margin: float, seen: Seen = never_before
+) -> tuple[Pair, ...]:
+    """Return every two versions, the more accurate first, tested together; `seen` says how often two were compared.
 
     All pairs are one family for Holm's correction, however few of them are shown: which version is the best is seen in
     the same answers, and the best of many equals beats the rest by chance. Of more than MOST versions only the pairs
@@ -51,7 +60,10 @@ def all_pairs(standings: Sequence[Standing], answers: Mapping[str, Answers], mar
     """
     marks, questions = _marks(answers)
     both = list(combinations(standings, 2))
-    tested = [_tested(marks[a.label], marks[b.label], questions, -1, a.interval.confidence, margin) for a, b in both]
+    tested = [
+        _tested(marks[a.label], marks[b.label], questions, -1, a.interval.confidence, margin, seen(a.label, b.label))
+        for a, b in both
+    ]
     for (first, second), result in zip(both, tested, strict=True):
         _require(first, second, result)
     pairs = list(zip(both, adjusted([result for result in tested if result]), strict=True))
@@ -105,21 +117,21 @@ def _bits(names: Iterable[str]) -> dict[str, int]:
 
 
 def _tested(
-    mine: Marks, theirs: Marks, questions: Questions, among: int, confidence: float, margin: float
+    mine: Marks, theirs: Marks, questions: Questions, among: int, confidence: float, margin: float, looks: Looks
 ) -> Paired | None:
     """Return the two on the questions `among` those that both were asked, None where there are none."""
     common = mine.asked & theirs.asked & among
     if common and (mine.scores or theirs.scores):
         places = [place for place, bit in enumerate(f"{common:b}"[::-1]) if bit == "1"]
         known = [questions.cluster_at[place] for place in places] if questions.cluster_at else []
-        return from_scores(mine.at(places), theirs.at(places), confidence, margin, known)
+        return from_scores(mine.at(places), theirs.at(places), confidence, margin, known, looks)
     a, b = mine.correct & common, theirs.correct & common
     first, second = a & ~b, b & ~a
     counts = (a & b).bit_count(), first.bit_count(), second.bit_count(), common.bit_count()
     parts = [group & common for group in questions.clusters.values() if group & common]
     totals = [(part.bit_count(), (first & part).bit_count() - (second & part).bit_count()) for part in parts]
     effect = effect_of(totals, counts[1] + counts[2]) if parts else 1.0
-    return from_counts(*counts, confidence, margin, len(parts), effect) if common else None
+    return from_counts(*counts, confidence, margin, len(parts), effect, looks) if common else None
 
 
 def _require(first: Standing, second: Standing, result: Paired | None) -> None:
@@ -132,8 +144,9 @@ def _require(first: Standing, second: Standing, result: Paired | None) -> None:
 
 def _categories(mine: Marks, theirs: Marks, questions: Questions, whole: Paired) -> dict[str, Paired]:
     """Return the pair on each category of questions."""
+    looks = Looks(whole.looks, whole.stricter)
     tested = {
-        name: _tested(mine, theirs, questions, among, whole.confidence, whole.margin)
+        name: _tested(mine, theirs, questions, among, whole.confidence, whole.margin, looks)
         for name, among in questions.topics.items()
     }
     return {name: result for name, result in tested.items() if result}

@@ -80,10 +80,11 @@ def sentence(first: Standing, second: Standing, paired: Paired) -> str:
 def detail(first: Standing, second: Standing, paired: Paired, tests: int = 1) -> str:
     """Return the tests behind the sentence; `tests` is the number of pairs tested together."""
     together = f", adjusted for {tests} pairs (Holm)" if tests > 1 else ""
+    looks = f", look {paired.looks}: tested at {(1 - paired.confidence) / paired.stricter:.2g}"
     told = [
         f"difference {paired.difference:+.3f}",
         f"{paired.interval.confidence:.0%} interval {paired.interval.low:+.3f} to {paired.interval.high:+.3f}",
-        f"{paired.test} p {p_text(paired.p_adjusted)}{together}",
+        f"{paired.test} p {p_text(paired.p_adjusted)}{together}{looks if paired.stricter != 1 else ''}",
         f"{paired.flips} of {paired.n} questions answered differently",
         f"{paired.clusters} clusters of questions, design effect {paired.design_effect:.2g}"
         if paired.clusters

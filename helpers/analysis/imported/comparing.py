@@ -27,6 +27,7 @@ class Judged:
     notes: tuple[str, ...]
     comparison: Comparison | None = None
     decision: Decision | None = None
+    tasks: int = 0
 
 
 class Sources:
@@ -78,7 +79,7 @@ def judge_all(found: Sequence[Imported], criteria: Criteria) -> Judged:
     decisions = [decide(each, criteria, Needs(criteria=DEFAULT), NO_PRICES) for each in comparisons]
     decision = across(comparisons, decisions)
     comparison = comparisons[0].model_copy(update={"tiers": rows, "not_compared": tuple(sources.notes)})
-    return Judged(judged.records, rows, judged.notes, comparison, decision)
+    return Judged(judged.records, rows, judged.notes, comparison, decision, len(comparisons))
 
 
 def _compared(sources: Sources, records: Sequence[Record], criteria: Criteria) -> Comparison:

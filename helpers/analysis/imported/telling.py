@@ -16,7 +16,8 @@ def headline(judged: Judged) -> list[str]:
     """Return the decision with a sentence for each pair, or why there is none, and what is known of speed."""
     told = []
     if judged.decision is not None and judged.comparison is not None:
-        told += [judged.decision.sentence, *(pair.sentence + "." for pair in judged.comparison.pairs if pair.sentence)]
+        pairs = judged.comparison.pairs if judged.tasks == 1 else ()
+        told += [judged.decision.sentence, *(pair.sentence + "." for pair in pairs if pair.sentence)]
     elif any(record.evaluations for record in judged.records):
         told.append(UNPAIRED)
     return [*told, *_better(judged.rows), *_unjudged(judged.rows, judged.records)]

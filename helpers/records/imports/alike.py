@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from helpers.artifacts import Evaluation, Sample
+from helpers.artifacts import AnyMeasurement, Evaluation, LoadTest, Sample
 from helpers.artifacts.accuracy import COVERAGE
 from helpers.records.imports.contract import Imported
 
@@ -26,10 +26,14 @@ def alike(found: Sequence[Imported], coverage: float = COVERAGE) -> tuple[list[I
     kept: list[Imported] = []
     notes: list[str] = []
     for source in found:
-        measured = []
+        measured: list[AnyMeasurement] = []
         for each in source.measurements:
-            before = _first(kept, each.name) if isinstance(each, Evaluation) else None
-            if not isinstance(each, Evaluation) or before is None:
+            if isinstance(each, LoadTest):
+                measured.append(each)
+                notes += _other_load(each, source.model, kept)
+                continue
+            before = _first(kept, each.name)
+            if before is None:
                 measured.append(each)
                 continue
             reference, samples, named = before
@@ -51,6 +55,18 @@ def _first(kept: Sequence[Imported], name: str) -> tuple[Evaluation, Samples, st
             if each.name == name:
                 return each, source.samples.get(name, ()), source.model
     return None
+
+
+def _other_load(mine: LoadTest, model: str, kept: Sequence[Imported]) -> Iterator[str]:
+    """Yield that the first source's load was another one: the speeds then stand apart."""
+    first = next(((s.model, each) for s in kept for each in s.measurements if isinstance(each, LoadTest)), None)
+    if first and _sent(mine) != _sent(first[1]):
+        yield f"{model}: its load is not compared with {first[0]}: {_sent(mine)} instead of {_sent(first[1])}"
+
+
+def _sent(load: LoadTest) -> str:
+    tokens = f", {load.prompt_tokens} tokens in and {load.output_tokens} out" if load.prompt_tokens else ""
+    return load.workload + tokens
 
 
 def _differs(mine: Evaluation, samples: Samples, theirs: Evaluation, others: Samples, coverage: float) -> Iterator[str]:

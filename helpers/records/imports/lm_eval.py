@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -207,7 +208,7 @@ def _evaluation(
         started=started,
         ended=started + timedelta(seconds=seconds),
         versions={TOOL: str(content.get("lm_eval_version") or "unknown")},
-        settings=_settings(content, tasks),
+        settings=settings(content, tasks),
         **about,
     ), samples
 
@@ -255,14 +256,14 @@ def _digest(samples: Sequence[Sample], content: Mapping[str, Any], tasks: Sequen
     return canonical.digest({"tasks": versions})
 
 
-def _settings(content: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+def settings(content: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
     """Return what decides how the questions were asked; digests stand for texts."""
     prompts = {task: {key: content["configs"][task].get(key) for key in PROMPT} for task in tasks}
     asked = [content["configs"][task].get("generation_kwargs") for task in tasks]
     texts = ("system_instruction", "chat_template")
     return {
         "task_version": " ".join(dict.fromkeys(str(content["versions"].get(task)) for task in tasks)),
-        "prompt": canonical.digest(prompts),
+        "prompt": canonical.digest(json.loads(json.dumps(prompts, default=str))),
         "gen_kwargs": canonical.digest({"asked": asked})[:19] if any(asked) else "",
         "fewshot_as_multiturn": str(bool(content.get("fewshot_as_multiturn"))),
         "seed": str(content.get("config", {}).get("fewshot_seed", "")),

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from helpers.artifacts import AnyMeasurement, Hardware, LoadTest
 from helpers.errors import InvalidResults, NotFound
-from helpers.records.imports import garak, guidellm, inference_perf, lm_eval, promptfoo, vllm_bench
+from helpers.records.imports import evalhub, garak, guidellm, inference_perf, lm_eval, own, promptfoo, vllm_bench
 from helpers.records.imports.contract import Imported, Reader
 from helpers.records.imports.files import content
 from helpers.records.imports.loads import merged
+from helpers.records.imports.remote import fetch, is_remote
 
 READERS: dict[str, Reader] = {
     "lm-eval": lm_eval,
@@ -21,6 +23,8 @@ READERS: dict[str, Reader] = {
     "inference-perf": inference_perf,
     "promptfoo": promptfoo,
     "garak": garak,
+    "EvalHub": evalhub,
+    "Assay": own,
 }
 MOST_FILES = 2000
 DO_ONE = "Give each model a folder of its own, or name the one file"
@@ -47,9 +51,14 @@ def read_all(sources: Sequence[str], metric: str = "") -> list[Imported]:
 
 def read_source(source: str, metric: str = "") -> Imported:
     """Return what a folder or a file holds of one model. Raises NotFound or InvalidResults."""
-    name, place = _named(source)
-    found = (_read(path, metric, alone=place.is_file()) for path in _files(place))
-    parts = [part for part in found if part and part.measurements]
+    name, given = _named(source)
+    place = Path(given)
+    if is_remote(given):
+        place, found = fetch(given)
+        reads = [_of_content(place, found, metric)]
+    else:
+        reads = [_read(path, metric, alone=place.is_file()) for path in _files(place)]
+    parts = [part for part in reads if part and part.measurements]
     if not parts:
         known = ", ".join(READERS)
         raise InvalidResults(f"{place}: holds no results of {known}", do="Name the folder that the tool wrote into")
@@ -84,10 +93,10 @@ def _joined(parts: Sequence[Imported], place: Path) -> tuple[AnyMeasurement, ...
     return tuple(sorted([*loads, *(each for part in parts for each in part.evaluations)], key=lambda each: each.name))
 
 
-def _named(source: str) -> tuple[str, Path]:
+def _named(source: str) -> tuple[str, str]:
     """Return the name that stands before the path, "" where there is none, and the path."""
     name, equals, path = source.partition("=")
-    return (name, Path(path)) if equals and not Path(source).exists() else ("", Path(source))
+    return (name, path) if equals and not (is_remote(source) or Path(source).exists()) else ("", source)
 
 
 def _files(place: Path) -> list[Path]:
@@ -98,18 +107,20 @@ def _files(place: Path) -> list[Path]:
     found = [path for path in sorted(place.rglob("*.json*")) if path.suffix in (".json", ".jsonl")]
     if len(found) > MOST_FILES:
         raise InvalidResults(f"{place}: holds {len(found):,} files", do="Name the folder that the tool wrote into")
-    return [path for path in found if not path.name.startswith("samples_")]
+    return [path for path in found if not path.name.startswith("samples_") and not path.name.endswith(own.RAW)]
 
 
 def _read(path: Path, metric: str, *, alone: bool) -> Imported | None:
     """Return what a file holds, None where no reader knows its format; raises where it was named itself."""
-    found = content(path)
-    reader = next((each for each in READERS.values() if each.claims(found)), None)
-    if reader:
-        return reader.read(path, found, metric)
-    if alone:
+    read = _of_content(path, content(path), metric)
+    if alone and read is None:
         raise InvalidResults(f"{path}: is no results file of {', '.join(READERS)}", do="Name one of theirs")
-    return None
+    return read
+
+
+def _of_content(path: Path, found: Any, metric: str) -> Imported | None:
+    reader = next((each for each in READERS.values() if each.claims(found)), None)
+    return reader.read(path, found, metric) if reader else None
 
 
 def _hardware(told: Sequence[Hardware | None]) -> Hardware | None:

@@ -47,6 +47,7 @@ RESOURCES = [
     Resource("serving.kserve.io", "v1alpha1", "servingruntimes", "ServingRuntime", custom=True),
     Resource("route.openshift.io", "v1", "routes", "Route", custom=True),
     Resource("image.openshift.io", "v1", "imagestreams", "ImageStream", custom=True),
+    Resource("trustyai.opendatahub.io", "v1alpha1", "lmevaljobs", "LMEvalJob", custom=True),
     Resource("argoproj.io", "v1alpha1", "workflows", "Workflow", custom=True),
     Resource(
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications",
