@@ -63,9 +63,9 @@ class Place:
         write_atomic(self.left / names.journal, (folder / names.journal).read_bytes())
 
     def walled(self, command: list[str], reads: list[Path | str], show: Callable[[str], object]) -> list[str]:
-        """Return the command behind its wall; says where the system has none."""
-        if not sandbox.available():
-            show(sandbox.NO_WALL)
+        """Return the command behind its wall; says what the wall lacks here."""
+        if lacks := sandbox.lacking():
+            show(lacks)
         return sandbox.walled(command, self.folder, reads=[self.handed, *reads], writes=[self.scratch, self.left])
 
     def environment(self, *, offline: bool) -> dict[str, str]:
