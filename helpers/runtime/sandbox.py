@@ -52,16 +52,29 @@ def allowed(*more: str) -> dict[str, str]:
 
 
 def walled(
-    command: list[str], work: Path, *, reads: Iterable[Path | str] = (), writes: Iterable[Path] = ()
+    command: list[str],
+    work: Path,
+    *,
+    reads: Iterable[Path | str] = (),
+    writes: Iterable[Path] = (),
+    ports: Iterable[int] | None = None,
 ) -> list[str]:
     """Return the command as it runs behind a wall: in namespaces of its own, else fenced in; see `lacking`.
 
     It sees the system's programs, this Python, the package `helpers`, `reads`, and `writes`, which it may change.
     `work` is a folder for this call alone. The command begins with a path, and works in the last of `writes` or in `/`.
+    `ports` are those of TCP that it may connect to, None any; a kernel before Linux 6.7 lets it connect all the same.
     """
-    if available():
-        return _walled(command, work, reads, list(writes))
-    return _fenced(command, work, reads, list(writes)) if can_fence() else command
+    given, own, to = [*reads], [*writes], None if ports is None else [*ports]
+    if not can_fence():
+        return _walled(command, work, given, own) if available() else command
+    if not available():
+        return _fenced(command, work, given, own, to)
+    if to is not None:  # namespaces share the network with whoever asks the model
+        everything = {"reads": ["/"], "writes": ["/"], "lists": [], "cwd": str(own[-1]) if own else "/", "ports": to}
+        command = [*_script(FENCE, everything, work / "fence.json"), *command]
+        given.append(work / "fence.json")
+    return _walled(command, work, given, own)
 
 
 def lacking() -> str:
@@ -74,16 +87,16 @@ def _walled(command: list[str], work: Path, reads: Iterable[Path | str], writes:
     root.mkdir()
     about = _about(reads, writes, links) | {"root": str(root.resolve()), "hides": _hidden(), "links": links}
     unshare = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--ipc", "--fork", "--kill-child"]
-    return [*unshare, "--", *_script(WALL, about, work), *command]
+    return [*unshare, "--", *_script(WALL, about, work / "wall.json"), *command]
 
 
-def _fenced(command: list[str], work: Path, reads: Iterable[Path | str], writes: list[Path]) -> list[str]:
+def _fenced(
+    command: list[str], work: Path, reads: Iterable[Path | str], writes: list[Path], ports: list[int] | None
+) -> list[str]:
     about = _about(reads, writes, {})
     seen = [part for path in about["reads"] for part in _without(path, _hidden())]
-    return [
-        *_script(FENCE, about | {"reads": seen, "lists": [str(ROOT)]}, work),
-        *command,
-    ]  # Python looks for `helpers`
+    more = {"reads": seen, "lists": [str(ROOT)], "ports": ports}  # Python looks there for `helpers`
+    return [*_script(FENCE, about | more, work / "wall.json"), *command]
 
 
 def _about(reads: Iterable[Path | str], writes: list[Path], links: dict[str, str]) -> dict[str, Any]:
@@ -93,8 +106,7 @@ def _about(reads: Iterable[Path | str], writes: list[Path], links: dict[str, str
     return {"reads": seen, "writes": own, "cwd": own[-1] if own else "/"}
 
 
-def _script(script: Path, about: Mapping[str, Any], work: Path) -> list[str]:
-    specification = work / "wall.json"
+def _script(script: Path, about: Mapping[str, Any], specification: Path) -> list[str]:
     specification.write_text(json.dumps(about), "utf-8")
     return [sys.executable, "-I", "-S", str(script), str(specification.resolve())]
 
@@ -129,7 +141,7 @@ def available() -> bool:
 def can_fence() -> bool:
     """Return whether the kernel has Landlock and lets this account use it."""
     with tempfile.TemporaryDirectory(prefix="assay-fence-") as folder:
-        command = _fenced([sys.executable, "-c", ""], Path(folder), [], [])
+        command = _fenced([sys.executable, "-c", ""], Path(folder), [], [], [])
         return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
 
 

@@ -92,6 +92,22 @@ def test_no_file_of_the_machine_can_be_changed(
     assert not (ROOT / "helpers" / "x.py").exists()
 
 
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_only_the_way_to_the_model_is_open(namespaces, server, settings, endpoint, questions, tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: namespaces)
+    port = int(server.url.rpartition(":")[2])  # the model's own, past who adds the key and counts
+    attack(
+        questions,
+        "import socket, sys\n"
+        f"try:\n    socket.create_connection(('127.0.0.1', {port}))\n    print('CONNECTED', file=sys.stderr)\n"
+        "except PermissionError:\n    print('REFUSED', file=sys.stderr)\n",
+    )
+    artifacts = tmp_path / "artifacts"
+    assert evaluate(settings(), endpoint(), artifacts).n == 10
+    said = (artifacts / KNOWLEDGE.log).read_text()
+    assert ("REFUSED" in said, "CONNECTED" in said) == (True, False)
+
+
 @pytest.mark.parametrize("name", ["random", "json", "datasets", "numpy", "sitecustomize"])
 def test_a_file_named_like_a_module_is_not_imported(name, server, settings, endpoint, questions, tmp_path, monkeypatch):
     (questions / f"{name}.py").write_text("raise SystemExit('taken for another module')\n")
