@@ -56,7 +56,7 @@ def compared(registry, place):
 
 
 def test_imported_models_are_paired_with_measured_versions_and_marked(registry, results):
-    comparison, imported = compared(registry, results)
+    comparison, _ = compared(registry, results)
     rows = {row.label: row for row in comparison.standings}
     assert sorted(rows) == [
         "ops-large imported (unverified)", "small 1.0", "smollm2-135m-instruct imported (unverified)",
