@@ -14,7 +14,7 @@ from helpers.pipelines.data import Data
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.failures import explained
 from helpers.pipelines.finishing import finish
-from helpers.pipelines.images import is_placeholder
+from helpers.pipelines.image_names import is_placeholder
 from helpers.pipelines.processor import ENDPOINT, NAME, loopback_runtime
 from helpers.pipelines.values import check_values
 from helpers.records import git_commit

@@ -11,6 +11,7 @@ from typing import Any
 
 from helpers.datasets.criteria import replaced
 from helpers.errors import InvalidParameter, NotFound
+from helpers.pipelines.image_names import short, tag
 from helpers.pipelines.outputs import Node, executed
 from helpers.runtime.environment import ENDPOINT_KEY
 from helpers.runtime.workspace import ROOT
@@ -147,5 +148,4 @@ def _resource_name(name: str) -> str:
 
 def _placed(image: str, images: str) -> str:
     """Return one of our images by its name in the registry and project `images`; any other as it is."""
-    last = image.rpartition("/")[2]
-    return f"{images}/{last}" if images and last.partition(":")[0] in OURS else image
+    return f"{images}/{short(image)}:{tag()}" if images and short(image) in OURS else image

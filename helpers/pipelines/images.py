@@ -12,18 +12,19 @@ import sys
 from pathlib import Path
 
 from helpers.errors import AssayError, InvalidInput, NotFound
+from helpers.pipelines.image_names import is_placeholder, short, tag
 from helpers.runtime import interrupts
 from helpers.runtime.workspace import ROOT
 
-NOWHERE = ".invalid"  # a top-level domain that resolves nowhere (RFC 2606): the names that are shipped have it
 PLACE = re.compile(r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+")
 
 
 def rename(images: str, root: Path = ROOT) -> dict[str, str]:
     """Put `images` (registry/project) in the place of the present one; returns the new names by the old ones.
 
-    Changes the pipelines and the images' metadata under `root`, and writes the metadata where the user's Elyra looks.
-    Raises InvalidInput, and NotFound where no Jupyter says which folder that is; nothing has been changed then.
+    An image is named by its digest where that can be had, else by its tag, and it is said why. Changes the pipelines
+    and the images' metadata under `root`, and writes the metadata where the user's Elyra looks. Raises InvalidInput,
+    and NotFound where no Jupyter says which folder that is; nothing has been changed then.
     """
     if not PLACE.fullmatch(images):
         do = "Give registry/project, for example image-registry.openshift-image-registry.svc:5000/my-project"
@@ -31,7 +32,7 @@ def rename(images: str, root: Path = ROOT) -> dict[str, str]:
     described = sorted((root / "runtime-images").glob("*/runtime-image.json"))
     old = [json.loads(path.read_text())["metadata"]["image_name"] for path in described]
     shown = shown_in()
-    names = {name: f"{images}/{name.rpartition('/')[2]}" for name in old}
+    names = {name: _named(f"{images}/{short(name)}:{tag()}") for name in old}
     for path in [*described, *sorted((root / "pipelines").glob("*.pipeline"))]:
         _write(path, _replaced(path.read_text(), names))
     for path in described:
@@ -39,10 +40,20 @@ def rename(images: str, root: Path = ROOT) -> dict[str, str]:
     return names
 
 
-def is_placeholder(image: str) -> bool:
-    """Return whether an image is one that nobody can pull."""
-    host = image.partition("/")[0].partition(":")[0]
-    return f".{host}".endswith(NOWHERE)
+def _named(image: str) -> str:
+    """Return the image's name by digest, or as it is, after saying why."""
+    if is_placeholder(image):
+        return image
+    try:
+        from helpers.pipelines.image_digests import by_digest
+
+        return by_digest(image)
+    except ImportError as error:  # a workbench in which nothing is set up
+        why = f"{error}; `make setup`, then this command again"
+    except AssayError as error:
+        why = str(error)
+    print(f"{image} stays named by its tag, which may be moved to another image: {why}", file=sys.stderr)
+    return image
 
 
 def shown_in() -> Path:

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from helpers.errors import InvalidInput
+from helpers.pipelines.definition import _placed
 from helpers.pipelines.images import rename
 from helpers.runtime.workspace import ROOT
 from tests.conftest import pipeline_files
+from tests.plugins import images
 from tests.plugins.containerfiles import IMAGES, shown
 
 PLACE = "image-registry.openshift-image-registry.svc:5000/my-project"
@@ -27,6 +29,7 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     for folder in ("pipelines", "runtime-images", "helpers"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", ".ipynb*"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
@@ -57,6 +60,21 @@ def test_images_of_a_project_are_offered_and_used_after_one_command(checkout):
     new = {f"{PLACE}/{name}:0.1.0" for name in IMAGES}
     assert {name for title, name in offered().items() if title.startswith("Assay")} == new
     assert used(checkout) == new
+
+
+def test_images_that_a_registry_has_are_named_by_digest(checkout, oci_registry, capsys):
+    layer = images.layer({"etc/passwd": b"x"})
+    built = {name: images.push(oci_registry.host, f"team/{name}", "0.1.0", layer) for name in IMAGES[1:]}
+    rename(f"{oci_registry.host}/team", checkout)
+    wanted = {f"{oci_registry.host}/team/{name}@{digest}" for name, digest in built.items()}
+    missing = f"{oci_registry.host}/team/{IMAGES[0]}:0.1.0"
+    assert used(checkout) == {*wanted, missing}
+    assert f"{missing} stays named by its tag" in capsys.readouterr().err
+    assert {_placed(image, "quay.io/other") for image in used(checkout)} == {
+        f"quay.io/other/{name}:0.1.0" for name in IMAGES
+    }
+    rename("registry.invalid/assay", checkout)
+    assert used(checkout) == used(ROOT)
 
 
 def test_the_way_back_leaves_no_trace(checkout):

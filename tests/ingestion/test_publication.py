@@ -312,6 +312,10 @@ def test_the_model_lies_on_top_of_the_base_image_for_every_platform(oci_registry
             }
             assert len(config["rootfs"]["diff_ids"]) == len(manifest["layers"]) == len(config["history"]) + 1
             assert config["config"] == {"User": "65534"}
+            assert manifest["annotations"]["org.opencontainers.image.base.name"] == base_image
+            with Repository.of(f"oci://{oci_registry.host}/base", "1") as source:
+                _, base = source.image(manifest["annotations"]["org.opencontainers.image.base.digest"])
+            assert base["layers"][0]["digest"] == manifest["layers"][0]["digest"]
     assert verified(sealed, uri).items() >= sealed.sums.items()
     assert publish(make("second"), f"oci://{oci_registry.host}/based/tiny") == uri
 

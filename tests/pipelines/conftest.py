@@ -65,4 +65,4 @@ def runtime(write_runtime, pipelines_api, s3_bucket) -> str:
 @pytest.fixture(autouse=True)
 def built(monkeypatch):
     """The images that the shipped pipelines name are there, as after `make images`."""
-    monkeypatch.setattr("helpers.pipelines.images.NOWHERE", ".nowhere.invalid")
+    monkeypatch.setattr("helpers.pipelines.image_names.NOWHERE", ".nowhere.invalid")

@@ -429,6 +429,15 @@ def test_images_that_are_not_offered_or_not_built(ready, check, tmp_path):
     assert stage.startswith("ok")
 
 
+def test_images_that_the_cluster_built_are_named_by_digest_and_found(ready, check, tmp_path):
+    names = rename(f"{INSIDE}/{NAMESPACE}", tmp_path)
+    assert set(names.values()) == {f"{INSIDE}/{NAMESPACE}/{name}@sha256:0" for name in ("stage", "guidellm", "lm-eval")}
+    assert {line.split()[0] for line in check()[1]["images"]} == {"ok"}
+    tags = [{"tag": "0.1.0", "items": [{"image": "sha256:1"}]}]
+    ready.change("ImageStream", "guidellm", {"status": {"tags": tags}})
+    assert check()[1]["images"][1].startswith(f"fix {INSIDE}/evaluation/guidellm@sha256:0 is not in the cluster's")
+
+
 def test_without_a_cluster_the_store_and_the_registry_are_still_checked(check, monkeypatch, s3_bucket, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     for key, value in {**KEYS, "ENDPOINT": s3_bucket.endpoint, "BUCKET": s3_bucket.name}.items():

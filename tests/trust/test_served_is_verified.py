@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -114,17 +115,19 @@ def test_a_pod_that_finds_other_files_ends_the_stage_at_once(project, selection)
 
 def started(model, folder):
     """Start the pod's own command, with a program that says so in place of vLLM."""
-    *check, where = server_command(model)[:5]
-    assert (where, check[0]) == (MODEL, "python")
+    python, *check, where = server_command(model)[:6]
+    assert (where, python) == (MODEL, "python")
     command = [
         sys.executable,
-        *check[1:],
+        *check,
         str(folder),
         sys.executable,
         "-c",
         "import sys; print('served', sys.argv[1:])",
     ]
-    return subprocess.run([*command, "--seed=1"], capture_output=True, text=True, timeout=60)
+    (folder.parent / "hashlib.py").write_text("raise SystemExit('somebody else')")
+    beside = {"cwd": folder.parent, "env": os.environ | {"PYTHONPATH": str(folder.parent)}}
+    return subprocess.run([*command, "--seed=1"], capture_output=True, text=True, timeout=60, **beside)
 
 
 @pytest.fixture

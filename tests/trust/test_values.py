@@ -6,7 +6,7 @@ import pytest
 
 from helpers.errors import InvalidInput, InvalidParameter
 from helpers.pipelines import Pipeline, compiling
-from helpers.pipelines.images import is_placeholder
+from helpers.pipelines.image_names import is_placeholder
 from helpers.pipelines.outputs import Node
 from helpers.pipelines.preflight import serving
 from helpers.pipelines.values import check_stages, check_values, stage_variables

@@ -18,14 +18,16 @@ OCI_NAMES = {  # what the docker format calls the same thing
 
 
 class Image(NamedTuple):
-    """One platform's image: its configuration and the descriptors of its layers."""
+    """One platform's image: its configuration, the descriptors of its layers, and which image that is."""
 
     platform: dict[str, Any]
     config: dict[str, Any]
     layers: list[dict[str, Any]]
+    annotations: dict[str, str]
 
 
-EMPTY = Image({}, {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers"}}, [])
+NAME, DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
+EMPTY = Image({}, {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers"}}, [], {})
 
 
 def images(name: str, target: Repository) -> Iterator[Image]:
@@ -35,21 +37,22 @@ def images(name: str, target: Repository) -> Iterator[Image]:
         return
     reference = Reference.parse(name)
     with Repository(reference) as source:
-        for platform, manifest in _manifests(source, reference.version):
+        for platform, digest, manifest in _manifests(source, reference.version):
             config = json.loads(source.small_blob(manifest["config"]["digest"]))
-            yield Image(platform, config, [_copied(item, source, target) for item in manifest["layers"]])
+            layers = [_copied(item, source, target) for item in manifest["layers"]]
+            yield Image(platform, config, layers, {NAME: name, DIGEST: digest})
 
 
-def _manifests(source: Repository, version: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _manifests(source: Repository, version: str) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
     found = source.image(version)
     if not found:
         raise StoreFailed(f"{source.reference} is not there", do="Give OCI_BASE_IMAGE an image that can be pulled")
-    _, content = found
+    digest, content = found
     if "layers" in content:
-        yield {}, content
+        yield {}, digest, content
     for item in content.get("manifests", []):
         if item.get("platform", {}).get("os") == "linux" and (one := source.image(item["digest"])):
-            yield item["platform"], one[1]
+            yield item["platform"], *one
 
 
 def _copied(item: dict[str, Any], source: Repository, target: Repository) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def _push(repository: Repository, image: Image, layers: list[Layer]) -> bytes:
     data = encoded(config)
     repository.put_blob(digest_of(data), len(data), lambda: iter([data]))
     listed = [*image.layers, *(item.descriptor for item in layers)]
-    return encoded({"schemaVersion": 2, "mediaType": MANIFEST, "config": described(CONFIG, data), "layers": listed})
+    content = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described(CONFIG, data), "layers": listed}
+    return encoded(content | ({"annotations": image.annotations} if image.annotations else {}))
 
 
 def _tag(repository: Repository, tag: str, manifests: list[tuple[bytes, dict[str, Any]]]) -> str:

@@ -9,18 +9,17 @@ from pathlib import Path
 
 from helpers.cluster.client import SET_UP as ROLES
 from helpers.cluster.client import Object
-from helpers.errors import Forbidden
+from helpers.errors import Forbidden, NotFound
 from helpers.pipelines.definition import Pipeline, names
-from helpers.pipelines.images import is_placeholder
+from helpers.pipelines.image_digests import INSIDE, in_stream
+from helpers.pipelines.image_names import is_placeholder, short
 from helpers.pipelines.preflight.project import DO_ASK, RUNNER, Line, Project, fix, note, ok
 from helpers.serving.kserve.names import is_ours
 from helpers.serving.kserve.rendering import PLATFORM_RUNTIME
 
 ACCELERATORS = ("nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi")
 TEMPLATE = "vllm-cuda-runtime-template"
-INSIDE = "image-registry.openshift-image-registry.svc:5000"
 DO_NAME = f"`make images IMAGES={INSIDE}/PROJECT` names those that the cluster built, here and in the pipelines"
-DO_BUILD = "Build them: runtime-images/README.md says how"
 
 
 def runtimes(project: Project) -> Iterator[Line]:
@@ -109,16 +108,18 @@ def images(project: Project) -> Iterator[Line]:
 
 def _built(project: Project, image: str) -> Line:
     """Return the line for an image of the cluster's own registry."""
-    namespace, _, tagged = image.removeprefix(f"{INSIDE}/").partition("/")
-    name, _, tag = tagged.partition(":")
     try:
-        stream = project.cluster.get("ImageStream", name, namespace=namespace)
+        tags = in_stream(project.cluster, image)
     except Forbidden as error:
         return note(error.what, "The first run shows whether the image is there")
-    if stream is None:
-        return fix(f"There is no image stream {name} in {namespace}", DO_BUILD)
-    tags = {item["tag"]: item.get("items") for item in (stream.get("status") or {}).get("tags") or []}
-    if not tags.get(tag):
+    except NotFound as error:
+        return fix(error.what, error.do)
+    _, _, digest = image.partition("@")
+    tag = image.rpartition(":")[2]
+    if digest and not any(digest in found for found in tags.values()):
+        return fix(f"{image} is not in the cluster's registry", DO_NAME)
+    if not digest and not tags.get(tag):
+        namespace, name = image.removeprefix(f"{INSIDE}/").partition("/")[0], short(image)
         return fix(f"{image} is not built", f"See how the build went: oc -n {namespace} logs buildconfig/{name}")
     return ok(f"{image} is built")
 

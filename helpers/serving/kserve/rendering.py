@@ -68,7 +68,7 @@ def engine_arguments(selection: Selection, settings: Settings) -> list[str]:
 def server_command(selection: Selection) -> list[str]:
     """Return what the server's container runs before its arguments: the check of the model's files, then vLLM."""
     script = files("helpers.serving.kserve").joinpath("check_and_serve.py").read_text("utf-8")
-    return [VLLM[0], "-c", script, selection.digest, MODEL, *VLLM]
+    return [VLLM[0], "-I", "-c", script, selection.digest, MODEL, *VLLM]  # -I: nothing beside it is imported
 
 
 def _values(selection: Selection, settings: Settings) -> dict[str, Any]:
