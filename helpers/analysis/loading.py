@@ -113,11 +113,11 @@ def _samples(record: Record, evaluation: Evaluation, folder: Path) -> Path:
 
 
 def load(comparison: Comparison, registry: Registry, shown: Collection[str] = ()) -> list[Record]:
-    """Return the records behind the comparison's rows, or behind those that are shown, in their order."""
+    """Return the registry's records behind the comparison's rows, or behind those that are shown, in their order."""
     attached = {each.record_id: each for each in registry.records()}
     rows = [row for row in comparison.standings if not shown or row.label in shown]
     with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(_load, [attached[row.record_id] for row in rows]))
+        return list(readers.map(_load, [attached[row.record_id] for row in rows if row.record_id in attached]))
 
 
 def _loaded(attached: AttachedRecord) -> Record | SignatureInvalid:

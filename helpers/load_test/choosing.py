@@ -17,8 +17,9 @@ def operating_point(
 ) -> OperatingPoint:
     """Return the highest measured load (requests/s achieved) that meets the objective, and why it is that one.
 
-    A saturated load is it only where no other one meets the objective. `not_held` are loads, by index, that met it once
-    and missed it when they were repeated, with how often: what is chosen lies below them.
+    A load that is saturated, or that the load generator limited, is it only where no other one meets the objective.
+    `not_held` are loads, by index, that met it once and missed it when they were repeated, with how often: what is
+    chosen lies below them.
     """
     tried = not_held or {}
     below = min((points[i].requests_per_second for i in tried), default=inf)
@@ -27,12 +28,14 @@ def operating_point(
         return OperatingPoint(
             index=None, reason=f"No measured load meets {describe(slo)}. {_nearest(points, slo, error_limit)}"
         )
-    sustained = [i for i in fitting if not points[i].saturated]
+    sustained = [i for i in fitting if not points[i].saturated and not points[i].limited_by_load_generator]
     best = max(sustained or fitting, key=lambda i: points[i].requests_per_second)
     chosen = points[best]
     reason = f"{chosen.strategy} is the highest measured load ({chosen.requests_per_second:.3g} requests/s) that "
     reason += f"meets {describe(slo)}{_measured(chosen, slo)}. "
-    reason += "" if sustained else "It is saturated, as is every load that meets it. "
+    if not sustained:
+        limited = "limited by the load generator" if chosen.limited_by_load_generator else "saturated"
+        reason += f"It is {limited}, and no load that meets it is neither saturated nor limited by the generator. "
     return OperatingPoint(index=best, reason=(reason + _beyond(points, chosen, slo, error_limit, tried)).strip())
 
 

@@ -432,6 +432,12 @@ def _check_prices(data: Data) -> None:
     load_prices(Path(data.values["PRICES"]))
 
 
+def _check_results(data: Data) -> None:
+    from helpers.analysis.imported import read_results
+
+    read_results(data.values["RESULTS"])
+
+
 def _check_criteria(data: Data) -> None:
     load_criteria(Path(data.values["CRITERIA"]))
 
@@ -444,4 +450,5 @@ CHECKS: dict[str, Callable[[Data], None]] = {
     "INCLUDE_PATH": _check_task,
     "POLICY": _check_policy,
     "PRICES": _check_prices,
+    "RESULTS": _check_results,
 }

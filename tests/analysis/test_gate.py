@@ -112,9 +112,16 @@ def test_a_loss_that_chance_explains_is_inconclusive(written):
 
 
 @pytest.mark.parametrize(
-    ("ttft", "code"), [((120.0, 121.0, 119.0), 1), ((107.0, 108.0, 106.0), 0), ((90.0, 130.0, 110.0), 2), ((), 2)]
+    ("ttft", "code"),
+    [
+        ((240.0, 242.0, 238.0), 1),
+        ((120.0, 121.0, 119.0), 2),
+        ((107.0, 108.0, 106.0), 0),
+        ((90.0, 130.0, 110.0), 2),
+        ((), 2),
+    ],
 )
-def test_slower_fails_only_beyond_tolerance_and_noise(ttft, code, written):
+def test_slower_fails_only_beyond_tolerance_and_noise_and_what_another_start_may_change(ttft, code, written):
     assert main([written("candidate", range(100), ttft), written("baseline", range(100), STEADY)]) == code
 
 
@@ -171,8 +178,16 @@ def test_what_is_no_record_is_named_and_no_verdict(tmp_path, capsys):
 
 
 def test_more_load_is_better_and_less_is_worse():
-    assert speed("requests/s", [20.0, 20.1, 19.9], [10.0, 10.1, 9.9], 0.1, -1).state == "pass"
-    assert speed("requests/s", [8.0, 8.1, 7.9], [10.0, 10.1, 9.9], 0.1, -1).state == "fail"
+    baseline = [10.0, 10.1, 9.9]
+    assert speed("requests/s", [[20.0, 20.1, 19.9]], [baseline], 0.1, -1).state == "pass"
+    assert speed("requests/s", [[5.0, 5.1, 4.9]], [baseline], 0.1, -1).state == "fail"
+
+
+def test_with_sessions_that_agree_a_smaller_loss_fails():
+    sessions = [[10.0, 10.1, 9.9], [10.2, 10.3, 10.1], [9.8, 9.9, 9.7], [10.0, 10.0, 10.1]]
+    slower = [[0.75 * each for each in values] for values in sessions]
+    assert speed("requests/s", slower[:1], sessions[:1], 0.1, -1).state == "inconclusive"
+    assert speed("requests/s", slower, sessions, 0.1, -1).state == "fail"
 
 
 def test_scores_between_right_and_wrong_are_held_against_each_other_too(tmp_path, capsys):

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from numpy import where
 from numpy.random import Generator, default_rng
 
-from helpers.statistics import compare, difference_interval
+from helpers.statistics import compare, difference_interval, last_of
 from tests.analysis.test_simulated_decisions import HARD, any_contest, mistake, slower_everywhere
-from tests.analysis.test_simulated_truth import clustered_contests
+from tests.analysis.test_simulated_truth import LOOKS, clustered_contests
 from tests.plugins.contests import contest
 
 CONTESTS, DECISIONS = 1000, 100
@@ -31,7 +32,9 @@ def measure() -> list[Row]:
         *in_clusters("200 questions in 10 topics, equal models: called different", 10, 20, 0.8),
         *in_clusters("217 questions in 31 topics, equal models: called different", 31, 7, 0.8),
         *coverage(),
+        *looks("equal models, looked at after 50, 100, 200 … 600 questions until sure: called different"),
         *decisions("any two to five models: sure and wrong", any_contest),
+        *decisions("the same, each start of a server 20 % apart: sure and wrong", any_contest, session=0.2),
         *decisions("slower at every load, equally accurate: sure and wrong", slower_everywhere),
         *(row for name, case in HARD.items() for row in decisions(f"{name}: sure and wrong", _always(*case))),
     ]
@@ -103,17 +106,32 @@ def _always(models: Any, n: int, criteria: Any, margin: float) -> Callable[[Gene
     return lambda _: (models, n, 0.05, criteria, margin)
 
 
-def decisions(regime: str, draw: Callable[[Generator], tuple[Any, ...]]) -> Iterator[Row]:
+def looks(regime: str) -> Iterator[Row]:
+    """Equal models, compared each time that questions were added, until they are called different."""
+    rng, called = default_rng(9), [0, 0, 0]
+    for _ in range(CONTESTS):
+        alike, both, *own = (rng.random(LOOKS[-1]) < share for share in (0.4, 0.6, 0.6, 0.6))
+        first, second = (where(alike, both, mine).astype(float).tolist() for mine in own)
+        called[0] += any(
+            compare(first[:n], second[:n], looks=last_of(LOOKS[:number])).p_value < 0.05
+            for number, n in enumerate(LOOKS, 1)
+        )
+        called[1] += any(_z(first[:n], second[:n]) for n in LOOKS)
+        called[2] += any(sum(first[:n]) != sum(second[:n]) for n in LOOKS)
+    yield _row(regime, CONTESTS, *(count / CONTESTS for count in called))
+
+
+def decisions(regime: str, draw: Callable[[Generator], tuple[Any, ...]], session: float = 0.0) -> Iterator[Row]:
     """Which model each rule takes, and whether one is truly better that meets all must-haves."""
     rng, wrong = default_rng(5), [0, 0, 0]
     for _ in range(DECISIONS):
         models, n, noise, criteria, margin = draw(rng)
-        comparison, decision, sweeps = contest(models, n, noise, rng, criteria, margin)
+        comparison, decision, sweeps = contest(models, n, noise, rng, criteria, margin, session=session)
         best, *others = comparison.standings
         scores = {row.label: [1.0] * round(row.accuracy * n) + [0.0] * (n - round(row.accuracy * n))
                   for row in comparison.standings}  # fmt: skip
         placed = [row for row in comparison.standings if row.requests_per_second]
-        load = decision.common_load or min(row.requests_per_second or 0.0 for row in placed)
+        load = decision.common_load or min((row.requests_per_second or 0.0 for row in placed), default=0.0)
         taken = [
             decision.recommended if decision.sure else None,
             best.label if all(_z(scores[best.label], scores[row.label]) for row in others) else None,

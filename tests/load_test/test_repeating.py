@@ -121,7 +121,10 @@ def test_where_no_lower_load_was_measured_the_last_one_stays_with_its_repeats(tm
 def test_where_none_met_it_by_little_the_lowest_load_is_measured_again(tmp_path, ttft, taken, index, reason):
     Repeats.taken = {1.0: taken}
     points = tuple(
-        point(f"constant@{rate}", rate, ttft * rate, False).model_copy(update={"rate": float(rate)}) for rate in (1, 2)
+        point(f"constant@{rate}", rate, ttft * rate, False).model_copy(
+            update={"rate": float(rate), "slo_attainment": 0.92 if ttft * rate < 150 else 0.5}
+        )
+        for rate in (1, 2)
     )
     load = a_load(tmp_path, 3, lambda _: None)
     found = repeated(load, points, operating_point(points, LIMIT))

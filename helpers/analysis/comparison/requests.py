@@ -24,9 +24,10 @@ class FirstTokens(Contract):
 
 def first_tokens(records: Sequence[Record]) -> FirstTokens:
     """Return the times of every request that was answered at the operating point; what cannot be read is told."""
+    loaded = [record for record in records if record.load_tests]
     with ThreadPoolExecutor(READERS) as readers:
-        found = list(readers.map(_read, records))
-    labels = [record.label for record in records]
+        found = list(readers.map(_read, loaded))
+    labels = [record.label for record in loaded]
     return FirstTokens(
         runs={label: runs for label, runs in zip(labels, found, strict=True) if not isinstance(runs, str)},
         missing=tuple(f"{label}: {why}" for label, why in zip(labels, found, strict=True) if isinstance(why, str)),

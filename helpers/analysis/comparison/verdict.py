@@ -117,7 +117,7 @@ def _alike(first: Standing, second: Standing) -> bool:
 
 def _cost(first: Standing, second: Standing) -> list[str]:
     """Return how the two differ in speed; a ratio only where both were measured alike."""
-    if not (first.workload or second.workload):
+    if not (first.workload and second.workload):
         return []
     if first.requests_per_second is None or second.requests_per_second is None:
         missing = [row.label for row in (first, second) if row.requests_per_second is None]

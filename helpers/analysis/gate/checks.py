@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal
 
-from helpers.analysis.comparison.common_load import AtLoad
+from helpers.analysis.comparison.common_load import AtLoad, other_sessions, pooled
 from helpers.artifacts import Contract
-from helpers.statistics import Paired, questions_within
+from helpers.statistics import Estimate, Paired, half_width, lead, questions_within
 
 State = Literal["pass", "fail", "inconclusive"]
 
@@ -34,52 +34,75 @@ def accuracy(name: str, pair: Paired, allowed: float) -> Check:
     return Check(name=name, allowed=f"at most {allowed:g} lost", seen=seen, state=state)
 
 
-def speed(name: str, candidate: Sequence[float], baseline: Sequence[float], allowed: float, worse: int) -> Check:
-    """The ratio of two means of measurements, by Welch's interval of the logarithms.
+def speed(
+    name: str, candidate: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]], allowed: float, worse: int
+) -> Check:
+    """The ratio of two means of measurements, by Welch's interval of the logarithms; a sequence for each session.
 
     `worse` is 1 where more is worse, else -1. One measurement knows no noise: that is inconclusive, whatever the ratio.
     """
     limit = f"at most {allowed:.0%} {'more' if worse > 0 else 'less'}"
-    if min(len(candidate), len(baseline)) < 2 or min(*candidate, *baseline) <= 0:
-        return Check(name=name, allowed=limit, seen="not measured often enough", state="inconclusive")
-    found = _interval([math.log(value) for value in candidate], [math.log(value) for value in baseline])
-    means = f"{fmean(candidate):.4g} against {fmean(baseline):.4g}"
-    return _ratio(name, limit, means, found, allowed, worse)
+    values = pooled(candidate), pooled(baseline)
+    if min(map(len, values)) < 2 or min(map(min, values)) <= 0:
+        return _not_known(name, limit)
+    mine, theirs = (
+        [*filter(None, [Estimate.of([math.log(value) for value in each])]), other_sessions(len(measured))]
+        for each, measured in zip(values, (candidate, baseline), strict=True)
+    )
+    means = f"{fmean(values[0]):.4g} against {fmean(values[1]):.4g}"
+    return _ratio(name, limit, means, (mine, theirs), (0.0, 0.0), allowed, worse)
 
 
 def latency(name: str, candidate: AtLoad | None, baseline: AtLoad | None, load: float, allowed: float) -> Check:
     """The ratio of two latencies at one load (requests/s), no nearer than interpolation between loads leaves open."""
     limit = f"at most {allowed:.0%} more at {load:.2f} requests/s"
-    known = candidate and baseline and min(candidate.low, baseline.low) > 0
-    if not (candidate and baseline and known) or min(len(candidate.scatter), len(baseline.scatter)) < 2:
-        return Check(name=name, allowed=limit, seen="not measured often enough", state="inconclusive")
-    change, low, high = _interval(candidate.around(candidate.value), baseline.around(baseline.value))
-    low += math.log(candidate.low / candidate.value) - math.log(baseline.high / baseline.value)
-    high += math.log(candidate.high / candidate.value) - math.log(baseline.low / baseline.value)
+    if not (candidate and baseline and min(candidate.low, baseline.low) > 0):
+        return _not_known(name, limit)
+    mine, theirs = candidate.estimate(candidate.value), baseline.estimate(baseline.value)
+    if not (mine and theirs):
+        return _not_known(name, limit)
+    open_ = (
+        math.log(candidate.low / candidate.value) - math.log(baseline.high / baseline.value),
+        math.log(candidate.high / candidate.value) - math.log(baseline.low / baseline.value),
+    )
     means = f"{candidate.value:.4g} against {baseline.value:.4g}"
     exact = "" if candidate.exact and baseline.exact else ", between two loads that were measured"
-    return _ratio(name, limit, means + exact, (change, low, high), allowed, 1)
+    return _ratio(name, limit, means + exact, (mine, theirs), open_, allowed, 1)
 
 
-def _interval(candidate: Sequence[float], baseline: Sequence[float]) -> tuple[float, float, float]:
-    """Return the difference of two means of logarithms, and the ends of Welch's 90% interval."""
-    from scipy.stats import ttest_ind
-
-    change = math.fsum(candidate) / len(candidate) - math.fsum(baseline) / len(baseline)
-    if len({*candidate}) == 1 and len({*baseline}) == 1:
-        return change, change, change
-    bounds = ttest_ind(candidate, baseline, equal_var=False).confidence_interval(0.9)
-    return change, float(bounds.low), float(bounds.high)
+def _not_known(name: str, limit: str) -> Check:
+    return Check(name=name, allowed=limit, seen="not measured often enough", state="inconclusive")
 
 
 def _ratio(
-    name: str, limit: str, means: str, found: tuple[float, float, float], allowed: float, worse: int
-) -> Check:  # fmt: skip
-    change, low, high = found
-    seen = f"{math.expm1(change):+.1%} ({math.expm1(low):+.1%} to {math.expm1(high):+.1%}): {means}"
+    name: str,
+    limit: str,
+    means: str,
+    both: tuple[Sequence[Estimate], Sequence[Estimate]],
+    open_: tuple[float, float],
+    allowed: float,
+    worse: int,
+) -> Check:
+    """Judge a ratio by the 90% interval of its logarithm, which interpolation leaves open by as much at either end.
+
+    What is within the tolerance is so in these sessions; it is beyond only where another start of the servers would
+    not change that.
+    """
     tolerated = math.log1p(allowed) if worse > 0 else -math.log1p(-allowed)
-    most, least = (high, low) if worse > 0 else (-low, -high)
-    return Check(name=name, allowed=limit, seen=seen, state=_state(most, least, tolerated))
+
+    def judged(parts: slice) -> tuple[State, float, float, float]:
+        found = lead(both[0][parts], both[1][parts])
+        half = half_width(found, 0.9)
+        low, high = found.value - half + open_[0], found.value + half + open_[1]
+        most, least = (high, low) if worse > 0 else (-low, -high)
+        return _state(most, least, tolerated), found.value, low, high
+
+    state, change, low, high = judged(slice(1))
+    seen = f"{math.expm1(change):+.1%} ({math.expm1(low):+.1%} to {math.expm1(high):+.1%}): {means}"
+    if state == "fail" and judged(slice(None))[0] != "fail":
+        state = "inconclusive"
+        seen += "; another start of the server may change as much: measure again with FRESH=true"
+    return Check(name=name, allowed=limit, seen=seen, state=state)
 
 
 def _state(most: float, least: float, allowed: float) -> State:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from helpers.analysis.comparison.common_load import LATENCIES, at_load, common_load, curve
+from helpers.analysis.comparison.common_load import LATENCIES, common_load, over_sessions
+from helpers.analysis.comparison.speed import session, sessions
 from helpers.analysis.gate.checks import Check, State, accuracy, latency, speed
 from helpers.artifacts import Artifact, Evaluation, LoadTest, Record, Sample
 from helpers.datasets.criteria import Criteria, Criterion, better
@@ -63,8 +64,16 @@ def plain(text: str) -> str:
     return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
 
 
-def judge(candidate: Record, baseline: Record, answers: tuple[AllAnswers, AllAnswers], criteria: Criteria) -> Judgement:
+def judge(
+    candidate: Record,
+    baseline: Record,
+    answers: tuple[AllAnswers, AllAnswers],
+    criteria: Criteria,
+    others: Sequence[Record] = (),
+) -> Judgement:
     """Hold the candidate against the baseline; `answers` are the candidate's and the baseline's, by evaluation.
+
+    Load tests of `others` count where they measured the same version in the same way, from another start of its server.
 
     What was measured under other circumstances is not compared, and leaves the gate open. Raises InvalidCriteria where
     no line has a tolerance, or one is about what the candidate was not measured by.
@@ -86,22 +95,31 @@ def judge(candidate: Record, baseline: Record, answers: tuple[AllAnswers, AllAns
             seen = f"measured under another {differs}" if differs else "the baseline was not measured by it"
             checks.append(Check(name=line.name, allowed="-", seen=seen, state="inconclusive"))
         else:
-            checks.append(_speed(line, mine[line.name], against))
+            checks.append(_speed(line, _sessions(line, candidate, others), _sessions(line, baseline, others)))
     return Judgement(
         candidate=_name(candidate), record_id=candidate.record_id, baseline=_name(baseline), checks=tuple(checks)
     )
 
 
-def _speed(line: Criterion, mine: Figure, theirs: Figure) -> Check:
+def _sessions(line: Criterion, record: Record, others: Sequence[Record]) -> tuple[LoadTest, ...]:
+    """Return the record's load test that a line is about, and those of the same version's other sessions."""
+    own = next(test for test in record.load_tests if test.name == line.measurement)
+    return tuple(test for test in sessions(record, others, own) if test.headline)
+
+
+def _speed(line: Criterion, candidate: Sequence[LoadTest], baseline: Sequence[LoadTest]) -> Check:
     """Hold a latency against the other's at the load that both carry, another figure at each one's operating point."""
-    tests, metric, allowed = (mine.measurement, theirs.measurement), line.name.partition(".")[2], line.tolerance or 0.0
-    curves = [curve(test) for test in tests if isinstance(test, LoadTest)]
-    load = common_load(curves)
+    metric, allowed, worse = line.metric, line.tolerance or 0.0, 1 if better(line.name) == "lower" else -1
+    mine, theirs = ([session(test) for test in tests] for tests in (candidate, baseline))
+    load = common_load(each.curve for each in (*mine, *theirs))
+    limited = any(point.limited_by_load_generator for test in (*candidate, *baseline) for point in test.measured)
+    if limited:
+        seen = "the load generator may have limited it, so no server was measured"
+        return Check(name=line.name, allowed="-", seen=seen, state="inconclusive")
     if metric not in LATENCIES or load is None:
-        worse = 1 if better(line.name) == "lower" else -1
-        return speed(line.name, mine.measured, theirs.measured, allowed, worse)
-    both = [at_load(points, metric, load, each.measured) for points, each in zip(curves, (mine, theirs), strict=True)]
-    return latency(line.name, both[0], both[1], load, allowed)
+        one, other = ([each.repeats.get(metric, ()) for each in both] for both in (mine, theirs))
+        return speed(line.name, one, other, allowed, worse)
+    return latency(line.name, over_sessions(mine, metric, load), over_sessions(theirs, metric, load), load, allowed)
 
 
 def _of(answers: tuple[AllAnswers, AllAnswers], name: str) -> tuple[Answers, Answers]:

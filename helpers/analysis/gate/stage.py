@@ -13,7 +13,8 @@ from helpers.analysis.gate.reading import answers_of
 from helpers.artifacts import Record, write_atomic
 from helpers.datasets.criteria import load_criteria
 from helpers.errors import GateFailed, GateInconclusive
-from helpers.registry import Registry, Verdict
+from helpers.records import reading
+from helpers.registry import AttachedRecord, Registry, Verdict
 from helpers.runtime import parameters
 from helpers.runtime.partial import again
 
@@ -43,7 +44,8 @@ def hold(settings: Settings, registry: Registry, folder: Path) -> Judgement:
     criteria = load_criteria(settings.criteria)
     candidate = Record.read(folder)
     baseline = find_baseline(registry, candidate, settings.baseline_name, settings.baseline_version)
-    judgement = judge(candidate, baseline, (answers_of(candidate, folder), answers_of(baseline)), criteria)
+    others = [reading.read(each) for each in _same_version(registry, candidate, baseline)]
+    judgement = judge(candidate, baseline, (answers_of(candidate, folder), answers_of(baseline)), criteria, others)
     judgement = judgement.model_copy(update={"accepted": _accepted(registry, candidate.record_id)})
     judgement.write(folder)
     write_atomic(folder / REPORT, judgement.markdown().encode())
@@ -51,6 +53,20 @@ def hold(settings: Settings, registry: Registry, folder: Path) -> Judgement:
         verdict = Verdict(candidate.record_id, judgement.state, against=baseline.record_id)
         registry.add_verdict(candidate.selection.model_version_id, verdict)
     return judgement
+
+
+def _same_version(registry: Registry, *judged: Record) -> list[AttachedRecord]:
+    """Return the other records of the versions that are judged, for the same use case."""
+    ids, versions = {each.record_id for each in judged}, {each.selection.model_version_id for each in judged}
+    models = dict.fromkeys(record.selection.name for record in judged)
+    return [
+        each
+        for model in models
+        for each in registry.records(model)
+        if each.model_version_id in versions
+        and each.record_id not in ids
+        and each.summary.get("use_case") == judged[0].use_case
+    ]
 
 
 def _accepted(registry: Registry, record_id: str) -> str:

@@ -37,13 +37,15 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
         found = KINDS[content["kind"]].model_validate(content)
         if not isinstance(found, Evaluation):
             return Imported(model=model or path.stem, place=path, measurements=(found,), hardware=hardware)
-        samples = [_renamed(each) for each in read_samples(path.parent / found.samples, metric or found.metric)]
+        samples = [renamed(each) for each in read_samples(path.parent / found.samples, metric or found.metric)]
     except ValidationError as error:
         raise InvalidResults(f"{path}: {error.errors()[0]['msg']}", do=DO) from error
     except (ArtifactMissing, InvalidInput) as error:
         raise InvalidResults(f"{path}: {error.what}", do="Give the folder as the run left it") from error
     name = short_name(found.task)
-    known = {"name": name, "dataset_digest": questions(samples), "settings": _settings(path.parent, found)}
+    report = _report(path.parent, found)
+    asked = settings(report, found) if report else dict(found.settings)
+    known = {"name": name, "dataset_digest": questions(samples), "settings": asked}
     return Imported(
         model=model or path.stem,
         place=path,
@@ -53,20 +55,23 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     )
 
 
-def _renamed(sample: Sample) -> Sample:
+def renamed(sample: Sample) -> Sample:
     """Return the sample by the document's hash, as an imported one is named; the place of a document may change."""
     return sample.model_copy(update={"id": f"{sample.id.rpartition('/')[0]}/{sample.digest}", "replies": {}})
 
 
-def _settings(folder: Path, found: Evaluation) -> dict[str, Any]:
-    """Return how the questions were asked as it is known of an import, from the report beside the measurement."""
-    try:
-        report = json.loads((folder / found.report).read_bytes())
-        asked = lm_eval.settings(report, list(report["configs"]))
-    except (OSError, ValueError, KeyError):
-        return dict(found.settings)
+def settings(report: Mapping[str, Any], found: Evaluation) -> dict[str, Any]:
+    """Return how the questions were asked as it is known of an import, from lm-eval's report of the measurement."""
     system = found.settings.get("system_instruction")
-    return asked | ({"system_instruction": digest({"system_instruction": system})[:19]} if system else {})
+    told = {"system_instruction": digest({"system_instruction": system})[:19]} if system else {}
+    return lm_eval.settings(report, list(report["configs"])) | told
+
+
+def _report(folder: Path, found: Evaluation) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads((folder / found.report).read_bytes()))
+    except (OSError, ValueError):
+        return None
 
 
 def _served(folder: Path) -> tuple[str, Hardware | None]:

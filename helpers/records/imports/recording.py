@@ -12,14 +12,17 @@ HEADING = "imported"
 UNSAFE = re.compile(r"[^\w .:/@+~()-]")
 
 
-def as_record(found: Imported, use_case: str = HEADING) -> Record:
-    """Return the record; nothing in it was verified, and its place stands where a served model has its address."""
+def as_record(found: Imported, *, marked: bool = False) -> Record:
+    """Return the record; nothing in it was verified, and its place stands where a served model has its address.
+
+    Beside measured versions it is `marked` as imported and as what nobody verified.
+    """
     name = UNSAFE.sub("-", found.model).strip("/. ")[:200] or HEADING
     started = min(each.started for each in found.measurements)
     return Record(
         record_id="0" * 16,
         purpose="use-case",
-        use_case=use_case,
+        use_case=HEADING,
         selection=Selection(
             name=name,
             version=HEADING,
@@ -32,7 +35,7 @@ def as_record(found: Imported, use_case: str = HEADING) -> Record:
             model_artifact_id="",
         ),
         endpoint=Endpoint(
-            target="imported",
+            target="existing" if marked else "imported",
             url="",
             model=found.model,
             tokenizer="",

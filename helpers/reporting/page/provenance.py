@@ -32,7 +32,7 @@ class Provenance:
 
 def facts(record: Record) -> dict[str, str]:
     """Return what made this record what it is, by name; "n/a" where it is not known."""
-    if record.endpoint.target == "imported":
+    if all(each.imported for each in record.measurements):
         return _imported(record)
     selection, endpoint, sweep, evaluation = record.selection, record.endpoint, record.sweep, record.evaluation
     hardware = endpoint.hardware
