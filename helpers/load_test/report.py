@@ -30,7 +30,13 @@ def read_report(
 
     `asked` are the output tokens that the requests asked for, in turn; `least` answers make a 95th percentile.
     """
-    benchmarks = load(path)["benchmarks"]
+    return read_benchmarks(load(path)["benchmarks"], slo, error_limit, asked, least)
+
+
+def read_benchmarks(
+    benchmarks: Sequence[Raw], slo: SLO, error_limit: float = 0.01, asked: Sequence[int] = (), least: int = 0
+) -> tuple[tuple[LoadPoint, ...], tuple[str, ...]]:
+    """Return points and warnings of benchmarks that were read. Raises KeyError or TypeError for another form."""
     points = tuple(_point(b, slo, error_limit, asked, least) for b in benchmarks)
     told = [w for b, p in zip(benchmarks, points, strict=True) for w in _warnings(b, p)]
     return points, tuple(dict.fromkeys(told))
