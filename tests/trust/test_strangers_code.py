@@ -226,3 +226,16 @@ def test_modelscan_taken_over_by_a_file_finds_nothing_either(programs, tmp_path)
     )  # fmt: skip
     found = {name for name, _ in json.loads(done.stdout) if "FOUND" in name}
     assert found == {f"FOUND {model / 'a'} b'control'"}, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "landlock", "told"),
+    [(True, True, ""), (False, True, "reads its own files only"), (False, False, "can read the files and processes")],
+)
+def test_what_the_wall_lacks_here_is_told(namespaces, landlock, told, monkeypatch, tmp_path):
+    monkeypatch.setattr(sandbox, "available", lambda: namespaces)
+    monkeypatch.setattr(sandbox, "can_fence", lambda: landlock)
+    assert told in sandbox.lacking()
+    assert bool(sandbox.lacking()) == bool(told)
+    command = sandbox.walled([sys.executable, "-c", ""], tmp_path)
+    assert (command == [sys.executable, "-c", ""]) == (not namespaces and not landlock)
