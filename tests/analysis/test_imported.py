@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -156,3 +160,23 @@ def test_quality_and_speed_from_folders_with_both_are_weighed_together(run, tmp_
     assert told["decision"]["recommended"] == "ops-large"
     assert told["decision"]["common_load"] == pytest.approx(3, rel=0.1)
     assert "Latency against throughput" in (tmp_path / "assay-report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("new", "tolerance", "code"),
+    [("smollm2", "0.3", 0), ("ops-large", "0.02", 1), ("smollm2", "0.02", 2), ("nothing", "0.02", 64)],
+)
+def test_the_readme_s_script_for_ci_ends_with_the_gate_s_code(tmp_path, new, tolerance, code):
+    """As it stands there, but for what it installs and measures: a folder takes the place of lm-eval's run."""
+    script = re.search(r"In CI the same.*?```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    lines = [line for line in script.splitlines() if not line.startswith(("pip install", "lm_eval"))]
+    assert len(script.splitlines()) == len(lines) + 2 == 5
+    for name, source in (("main/results", "smollm2"), ("new", new)):
+        if (SMALL.parent / source).is_dir():
+            shutil.copytree(SMALL.parent / source, tmp_path / name)
+    (tmp_path / "assay").write_text(f"#!{sys.executable}\nfrom helpers.analysis.__main__ import assay\nexit(assay())\n")
+    (tmp_path / "assay").chmod(0o755)
+    here = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    asked = "\n".join(lines).replace("gsm8k", "sums").replace("0.02", tolerance)
+    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, env=here, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
