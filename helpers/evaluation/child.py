@@ -62,11 +62,14 @@ class Place:
             pass
         write_atomic(self.left / names.journal, (folder / names.journal).read_bytes())
 
-    def walled(self, command: list[str], reads: list[Path | str], show: Callable[[str], object]) -> list[str]:
-        """Return the command behind its wall; says where the system has none."""
-        if not sandbox.available():
-            show(sandbox.NO_WALL)
-        return sandbox.walled(command, self.folder, reads=[self.handed, *reads], writes=[self.scratch, self.left])
+    def walled(
+        self, command: list[str], reads: list[Path | str], show: Callable[[str], object], ports: list[int] | None
+    ) -> list[str]:
+        """Return the command behind its wall, from which it connects to `ports` only; says what the wall lacks here."""
+        if lacks := sandbox.lacking():
+            show(lacks)
+        seen, own = [self.handed, *reads], [self.scratch, self.left]
+        return sandbox.walled(command, self.folder, reads=seen, writes=own, ports=ports)
 
     def environment(self, *, offline: bool) -> dict[str, str]:
         """Return the variables of a process that runs a task's code."""

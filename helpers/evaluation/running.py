@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from helpers import errors
 from helpers.artifacts import Endpoint, Evaluation, now
@@ -128,7 +129,8 @@ def run(
         try:
             offline, splits = _hand_over(task, place, folder / names.log, show)
             reads = [*inputs(settings, endpoint, task), *splits, *([known] if known else [])]
-            walled = place.walled([*command, "--handed", str(place.handed)], reads, show)
+            ports = [urlsplit(way.url).port or 0] if offline else None
+            walled = place.walled([*command, "--handed", str(place.handed)], reads, show, ports)
             environment = place.environment(offline=offline)
             limit = settings.time_limit
             _follow(

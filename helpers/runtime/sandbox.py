@@ -1,7 +1,8 @@
 """Where somebody else's code runs: a process that has no secret, and sees no process and no file but those it is given.
 
 Namespaces of its own need `unshare` (util-linux) and a kernel that allows them; a pod of a cluster mostly has none.
-There the process has the allow-listed environment only, and can read what this account can read.
+There Landlock, which asks for no right, keeps the process to its own files. Where the kernel has neither, the process
+has the allow-listed environment only, and can read what this account can read.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from helpers.runtime.workspace import ROOT, home
 
@@ -31,10 +33,12 @@ SETTINGS = (
     "ssl",
 )  # fmt: skip
 HIDDEN = ("/run/secrets", "/var/run/secrets")
-WALL = Path(__file__).with_name("wall.py")
+WALL, FENCE = (Path(__file__).with_name(name) for name in ("wall.py", "fence.py"))
+NO_NAMESPACES = "This system gives a process no namespaces of its own: code that comes with the data "
+FENCED = f"{NO_NAMESPACES}reads its own files only (Landlock), and sees the command lines of other processes."
 NO_WALL = (
-    "This system gives a process no namespaces of its own: code that comes with the data has no secret in its "
-    "environment, but can read the files and processes of this account."
+    f"{NO_NAMESPACES}has no secret in its environment, but can read the files and processes of this account, because "
+    "the kernel has no Landlock either."
 )
 
 
@@ -48,27 +52,79 @@ def allowed(*more: str) -> dict[str, str]:
 
 
 def walled(
-    command: list[str], work: Path, *, reads: Iterable[Path | str] = (), writes: Iterable[Path] = ()
+    command: list[str],
+    work: Path,
+    *,
+    reads: Iterable[Path | str] = (),
+    writes: Iterable[Path] = (),
+    ports: Iterable[int] | None = None,
 ) -> list[str]:
-    """Return the command as it runs in namespaces of its own; as it is where the system has none (`available`).
+    """Return the command as it runs behind a wall: in namespaces of its own, else fenced in; see `lacking`.
 
     It sees the system's programs, this Python, the package `helpers`, `reads`, and `writes`, which it may change.
     `work` is a folder for this call alone. The command begins with a path, and works in the last of `writes` or in `/`.
+    `ports` are those of TCP that it may connect to, None any; a kernel before Linux 6.7 lets it connect all the same.
     """
-    return _walled(command, work, reads, list(writes)) if available() else command
+    given, own, to = [*reads], [*writes], None if ports is None else [*ports]
+    if not can_fence():
+        return _walled(command, work, given, own) if available() else command
+    if not available():
+        return _fenced(command, work, given, own, to)
+    if to is not None:  # namespaces share the network with whoever asks the model
+        everything = {"reads": ["/"], "writes": ["/"], "lists": [], "cwd": str(own[-1]) if own else "/", "ports": to}
+        command = [*_script(FENCE, everything, work / "fence.json"), *command]
+        given.append(work / "fence.json")
+    return _walled(command, work, given, own)
+
+
+def lacking() -> str:
+    """Return what a walled command can see here beyond its own files, "" where it is nothing."""
+    return "" if available() else FENCED if can_fence() else NO_WALL
 
 
 def _walled(command: list[str], work: Path, reads: Iterable[Path | str], writes: list[Path]) -> list[str]:
-    root, specification = work / "root", work / "wall.json"
+    root, links = work / "root", dict[str, str]()
     root.mkdir()
-    links: dict[str, str] = {}
+    about = _about(reads, writes, links) | {"root": str(root.resolve()), "hides": _hidden(), "links": links}
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--ipc", "--fork", "--kill-child"]
+    return [*unshare, "--", *_script(WALL, about, work / "wall.json"), *command]
+
+
+def _fenced(
+    command: list[str], work: Path, reads: Iterable[Path | str], writes: list[Path], ports: list[int] | None
+) -> list[str]:
+    about = _about(reads, writes, {})
+    seen = [part for path in about["reads"] for part in _without(path, _hidden())]
+    more = {"reads": seen, "lists": [str(ROOT)], "ports": ports}  # Python looks there for `helpers`
+    return [*_script(FENCE, about | more, work / "wall.json"), *command]
+
+
+def _about(reads: Iterable[Path | str], writes: list[Path], links: dict[str, str]) -> dict[str, Any]:
+    """Return what both scripts are told; the links on the way to what may be seen are noted in `links`."""
     seen = [_real(str(path), links) for path in (*_usual(), *reads) if os.path.exists(path)]
     own = [_real(str(path), links) for path in writes]
-    hides = [os.path.realpath(path) for path in (home(), *HIDDEN)]
-    about = {"root": str(root.resolve()), "reads": seen, "writes": own, "hides": hides, "links": links}
-    specification.write_text(json.dumps(about | {"cwd": own[-1] if own else "/"}), "utf-8")
-    unshare = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--ipc", "--fork", "--kill-child"]
-    return [*unshare, "--", sys.executable, "-I", "-S", str(WALL), str(specification.resolve()), *command]
+    return {"reads": seen, "writes": own, "cwd": own[-1] if own else "/"}
+
+
+def _script(script: Path, about: Mapping[str, Any], specification: Path) -> list[str]:
+    specification.write_text(json.dumps(about), "utf-8")
+    return [sys.executable, "-I", "-S", str(script), str(specification.resolve())]
+
+
+def _hidden() -> list[str]:
+    return [os.path.realpath(path) for path in (home(), *HIDDEN)]
+
+
+def _without(path: str, hidden: list[str]) -> Iterator[str]:
+    """Yield the path, or of a folder that holds something hidden what else is in it: a fence only lets in."""
+    if path in hidden:
+        return
+    if not any(each.startswith(f"{path.rstrip('/')}/") for each in hidden):
+        yield path
+        return
+    for name in sorted(os.listdir(path)):
+        if not os.path.islink(child := os.path.join(path, name)):
+            yield from _without(child, hidden)
 
 
 @cache
@@ -78,6 +134,14 @@ def available() -> bool:
         return False
     with tempfile.TemporaryDirectory(prefix="assay-wall-") as folder:
         command = _walled([sys.executable, "-c", ""], Path(folder), [], [])
+        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+@cache
+def can_fence() -> bool:
+    """Return whether the kernel has Landlock and lets this account use it."""
+    with tempfile.TemporaryDirectory(prefix="assay-fence-") as folder:
+        command = _fenced([sys.executable, "-c", ""], Path(folder), [], [], [])
         return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from helpers.errors import EvaluationFailed
 from helpers.evaluation import evaluate
+from helpers.runtime import sandbox
 from helpers.runtime.workspace import ROOT
 from tests.plugins.records import KNOWLEDGE
 
@@ -39,20 +40,28 @@ def attack(questions, code):
     path.write_text(f"{path.read_text()}\n{code}\n")
 
 
-def test_nothing_is_found_by_code_that_searches_everything(server, endpoint, questions, tokenizer, tmp_path):
+@pytest.fixture(params=["namespaces", "Landlock"])
+def programs(request):
+    """PATH as it is, and without `unshare`, as in a pod that may have no namespaces."""
+    found = os.environ["PATH"] if request.param == "namespaces" else str(Path(sys.executable).parent)
+    assert bool(shutil.which("unshare", path=found)) == (request.param == "namespaces")
+    return found
+
+
+def test_nothing_is_found_by_code_that_searches_everything(programs, server, endpoint, questions, tokenizer, tmp_path):
     server.key = "canary-of-ENDPOINT_API_KEY"
     for name in FILES:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"canary-of-{path.name}\n")
     (questions / "control.txt").write_text("canary-of-control\n")
-    attack(questions, f"PLACES = ('/', {str(tmp_path)!r}, '/run', '/var')\n{SEARCH}")
+    attack(questions, f"PLACES = ('/', {str(tmp_path)!r}, {str(questions)!r}, '/run', '/var')\n{SEARCH}")
     artifacts = tmp_path / "artifacts"
     served = shutil.copytree(tokenizer, tmp_path / "assay" / "models" / "served")  # beside the keys
     endpoint(tokenizer=str(served)).write(artifacts)
     canaries = {name: f"canary-of-{name}" for name in SECRETS}
     known = {"HOME": str(tmp_path / "home"), "ASSAY_HOME": str(tmp_path / "assay"), "PYTHONPATH": str(ROOT)}
-    known |= {"HF_TOKEN_PATH": str(tmp_path / "token"), "PATH": os.environ["PATH"]}
+    known |= {"HF_TOKEN_PATH": str(tmp_path / "token"), "PATH": programs}
     done = subprocess.run(
         [sys.executable, "-c", STAGE, str(artifacts), str(questions)],
         env=canaries | known, capture_output=True, text=True, check=False,
@@ -64,7 +73,11 @@ def test_nothing_is_found_by_code_that_searches_everything(server, endpoint, que
     assert found == {f"FOUND {questions / 'control.txt'} b'control'"}
 
 
-def test_no_file_of_the_machine_can_be_changed(server, settings, endpoint, questions, tmp_path):
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_no_file_of_the_machine_can_be_changed(
+    namespaces, server, settings, endpoint, questions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sandbox, "available", lambda: namespaces)
     mine = tmp_path / "mine.txt"
     mine.write_text("as it was")
     rows = (questions / "ops_assistant.jsonl").read_bytes()
@@ -77,6 +90,22 @@ def test_no_file_of_the_machine_can_be_changed(server, settings, endpoint, quest
     assert mine.read_text() == "as it was"
     assert (questions / "ops_assistant.jsonl").read_bytes() == rows
     assert not (ROOT / "helpers" / "x.py").exists()
+
+
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_only_the_way_to_the_model_is_open(namespaces, server, settings, endpoint, questions, tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: namespaces)
+    port = int(server.url.rpartition(":")[2])  # the model's own, past who adds the key and counts
+    attack(
+        questions,
+        "import socket, sys\n"
+        f"try:\n    socket.create_connection(('127.0.0.1', {port}))\n    print('CONNECTED', file=sys.stderr)\n"
+        "except PermissionError:\n    print('REFUSED', file=sys.stderr)\n",
+    )
+    artifacts = tmp_path / "artifacts"
+    assert evaluate(settings(), endpoint(), artifacts).n == 10
+    said = (artifacts / KNOWLEDGE.log).read_text()
+    assert ("REFUSED" in said, "CONNECTED" in said) == (True, False)
 
 
 @pytest.mark.parametrize("name", ["random", "json", "datasets", "numpy", "sitecustomize"])
@@ -178,7 +207,7 @@ print(json.dumps([[line, "high", "x"] for line in sys.stderr.read().splitlines()
 """
 
 
-def test_modelscan_taken_over_by_a_file_finds_nothing_either(tmp_path):
+def test_modelscan_taken_over_by_a_file_finds_nothing_either(programs, tmp_path):
     model = tmp_path / "assay" / "quarantine" / "model"  # beside the keys
     model.mkdir(parents=True)
     (model / "a").write_text("canary-of-control\n")
@@ -186,13 +215,13 @@ def test_modelscan_taken_over_by_a_file_finds_nothing_either(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"canary-of-{path.name}\n")
-    places = f"PLACES = ('/', {str(tmp_path)!r}, '/run', '/var')\n"
+    places = f"PLACES = ('/', {str(tmp_path)!r}, {str(model)!r}, '/run', '/var')\n"
     text = f"import io, json, sys\nsys.stderr = io.StringIO()\n{places}{SEARCH}{ANSWERING}"
     (model / "taken_over.py").write_text(text)
     known = {"HOME": str(tmp_path / "home"), "ASSAY_HOME": str(tmp_path / "assay"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", MODELSCAN, str(model)],
-        env={name: f"canary-of-{name}" for name in SECRETS} | known | {"PATH": os.environ["PATH"]},
+        env={name: f"canary-of-{name}" for name in SECRETS} | known | {"PATH": programs},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = {name for name, _ in json.loads(done.stdout) if "FOUND" in name}

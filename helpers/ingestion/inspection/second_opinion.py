@@ -24,7 +24,7 @@ def ask_modelscan(folder: Path, names: list[str]) -> Iterator[Finding]:
     environment = sandbox.allowed() | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         with TemporaryDirectory(prefix="assay-modelscan-") as work:
-            command = sandbox.walled([sys.executable, "-I", str(SCRIPT)], Path(work), reads=[folder])
+            command = sandbox.walled([sys.executable, "-I", str(SCRIPT)], Path(work), reads=[folder], ports=())
             done = subprocess.run(
                 command, input=question, capture_output=True, timeout=2 * SECONDS, env=environment, check=True
             )
