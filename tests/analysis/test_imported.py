@@ -71,7 +71,7 @@ def test_the_verdict_is_that_of_the_own_stage_on_the_same_questions():
 def test_the_command_says_what_to_do_and_leaves_a_report(run, tmp_path):
     code, told = run(SMALL, LARGE)
     assert code == 0
-    assert told["decision"]["action"] in ("take", "measure")
+    assert told["decision"]["action"] == "weigh"  # one is better in knowledge, the other one in sums
     assert {row["name"] for row in told["measurements"]} == {OPS, "sums"}
     page = (tmp_path / "assay-report" / "report.html").read_text()
     assert told["decision"]["sentence"].partition(":")[0] in page
@@ -79,6 +79,20 @@ def test_the_command_says_what_to_do_and_leaves_a_report(run, tmp_path):
     code, text = run(SMALL, LARGE, "--out", "there", as_json=False)
     assert (code, (tmp_path / "there" / "report.html").is_file()) == (0, True)
     assert text.startswith(told["decision"]["sentence"])
+
+
+def test_better_on_one_task_and_open_on_the_other_is_taken_for_now(run, tmp_path):
+    """SmolLM2 with the large model's answers to one task: the other task is answered alike."""
+    mixed = copied(SMALL, tmp_path / "mixed")
+    (log,), (report,) = mixed.glob(f"samples_{OPS}_*"), mixed.glob("results_*")
+    (better,), (source,) = LARGE.glob(f"samples_{OPS}_*"), LARGE.glob("results_*")
+    shutil.copy(better, log)
+    content, other = json.loads(report.read_text()), json.loads(source.read_text())
+    content["results"][OPS] = other["results"][OPS]
+    report.write_text(json.dumps(content))
+    _, told = run(f"small={SMALL}", f"mixed={mixed}")
+    decision = told["decision"]
+    assert (decision["action"], decision["recommended"], decision["sure"]) == ("take", "mixed", False)
 
 
 def test_of_several_tasks_that_counts_which_the_criteria_weigh(run, tmp_path):
