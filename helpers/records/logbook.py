@@ -54,6 +54,11 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
             f"{joined.selection.label} was measured at {joined.endpoint.url}, whose weights are unknown",
             do="Log it with PURPOSE=use-case and without DECIDE_APPROVAL, or serve the version with model-ops",
         )
+    if (rules or settings.purpose == "baseline") and (foreign := [e.name for e in joined.measurements if e.imported]):
+        raise InvalidInput(
+            f"{', '.join(foreign)} of {joined.selection.label} was imported: another tool measured it",
+            do="Measure a baseline with model-ops, or log it with PURPOSE=use-case and without DECIDE_APPROVAL",
+        )
     if rules and (why := ", ".join(_partial(joined, rules.criteria.coverage))):
         print(f"{joined.selection.label} is neither approved nor rejected: {why} decides nothing.")
         rules = None

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -67,7 +71,7 @@ def test_the_verdict_is_that_of_the_own_stage_on_the_same_questions():
 def test_the_command_says_what_to_do_and_leaves_a_report(run, tmp_path):
     code, told = run(SMALL, LARGE)
     assert code == 0
-    assert told["decision"]["action"] in ("take", "measure")
+    assert told["decision"]["action"] == "weigh"  # one is better in knowledge, the other one in sums
     assert {row["name"] for row in told["measurements"]} == {OPS, "sums"}
     page = (tmp_path / "assay-report" / "report.html").read_text()
     assert told["decision"]["sentence"].partition(":")[0] in page
@@ -75,6 +79,20 @@ def test_the_command_says_what_to_do_and_leaves_a_report(run, tmp_path):
     code, text = run(SMALL, LARGE, "--out", "there", as_json=False)
     assert (code, (tmp_path / "there" / "report.html").is_file()) == (0, True)
     assert text.startswith(told["decision"]["sentence"])
+
+
+def test_better_on_one_task_and_open_on_the_other_is_taken_for_now(run, tmp_path):
+    """SmolLM2 with the large model's answers to one task: the other task is answered alike."""
+    mixed = copied(SMALL, tmp_path / "mixed")
+    (log,), (report,) = mixed.glob(f"samples_{OPS}_*"), mixed.glob("results_*")
+    (better,), (source,) = LARGE.glob(f"samples_{OPS}_*"), LARGE.glob("results_*")
+    shutil.copy(better, log)
+    content, other = json.loads(report.read_text()), json.loads(source.read_text())
+    content["results"][OPS] = other["results"][OPS]
+    report.write_text(json.dumps(content))
+    _, told = run(f"small={SMALL}", f"mixed={mixed}")
+    decision = told["decision"]
+    assert (decision["action"], decision["recommended"], decision["sure"]) == ("take", "mixed", False)
 
 
 def test_of_several_tasks_that_counts_which_the_criteria_weigh(run, tmp_path):
@@ -156,3 +174,23 @@ def test_quality_and_speed_from_folders_with_both_are_weighed_together(run, tmp_
     assert told["decision"]["recommended"] == "ops-large"
     assert told["decision"]["common_load"] == pytest.approx(3, rel=0.1)
     assert "Latency against throughput" in (tmp_path / "assay-report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("new", "tolerance", "code"),
+    [("smollm2", "0.3", 0), ("ops-large", "0.02", 1), ("smollm2", "0.02", 2), ("nothing", "0.02", 64)],
+)
+def test_the_readme_s_script_for_ci_ends_with_the_gate_s_code(tmp_path, new, tolerance, code):
+    """As it stands there, but for what it installs and measures: a folder takes the place of lm-eval's run."""
+    script = re.search(r"In CI the same.*?```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    lines = [line for line in script.splitlines() if not line.startswith(("pip install", "lm_eval"))]
+    assert len(script.splitlines()) == len(lines) + 2 == 5
+    for name, source in (("main/results", "smollm2"), ("new", new)):
+        if (SMALL.parent / source).is_dir():
+            shutil.copytree(SMALL.parent / source, tmp_path / name)
+    (tmp_path / "assay").write_text(f"#!{sys.executable}\nfrom helpers.analysis.__main__ import assay\nexit(assay())\n")
+    (tmp_path / "assay").chmod(0o755)
+    here = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    asked = "\n".join(lines).replace("gsm8k", "sums").replace("0.02", tolerance)
+    done = subprocess.run(["bash", "-c", asked], cwd=tmp_path, env=here, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr

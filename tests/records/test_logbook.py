@@ -8,6 +8,7 @@ import pytest
 
 from helpers.analysis import loading
 from helpers.artifacts import Record
+from helpers.errors import InvalidInput
 from helpers.records import logbook
 from helpers.registry import Registry, connect
 from tests.plugins.criteria import asked
@@ -53,6 +54,22 @@ def logged(registry, tmp_path, monkeypatch):
         return record
 
     return log
+
+
+@pytest.mark.parametrize("more", [{"purpose": "baseline"}, {"decide_approval": True}], ids=["baseline", "approval"])
+def test_what_another_tool_measured_is_no_baseline_and_approves_nothing(registry, tmp_path, monkeypatch, more):
+    monkeypatch.setenv("ELYRA_RUN_NAME", "an-import")
+    known = {"uri": "file:///m", "digest": f"sha256:{'a' * 64}", "size_bytes": 1}
+    selection = registry.register_candidate("ops-small", "1.0", **known)
+    evaluation = an_evaluation(some_samples(1.0)).model_copy(update={"imported": True})
+    for part in (a_sweep(), evaluation, an_endpoint(selection)):
+        about(selection, part).write(tmp_path)
+    selection.write(tmp_path)
+    files = {"policy": POLICY, "criteria": BASELINE}
+    settings = logbook.Settings(store=(tmp_path / "store").as_uri(), **files, **more)
+    with pytest.raises(InvalidInput, match=r"knowledge of ops-small 1\.0 was imported"):
+        logbook.log(settings, registry, tmp_path)
+    assert not registry.records()
 
 
 def test_a_trial_approves_and_rejects_nothing(registry, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from helpers.analysis.comparison import Comparison
 from helpers.analysis.comparison.verdict import about, share, short
@@ -11,6 +11,7 @@ from helpers.statistics import Paired, adjusted
 
 MOST = 4  # tasks that a sentence names
 WORTH = 10  # times as many questions as were asked are worth to be asked
+Won = dict[tuple[str, str], list[str]]  # by the better and the other model, the tasks that show it
 
 
 def across(comparisons: Sequence[Comparison], decisions: Sequence[Decision]) -> Decision:
@@ -20,34 +21,39 @@ def across(comparisons: Sequence[Comparison], decisions: Sequence[Decision]) -> 
     """
     if len(comparisons) == 1:
         return decisions[0]
-    won = _won(comparisons)
+    outcomes = _judged(comparisons)
+    won = {both: tasks for (both, verdict), tasks in outcomes.items() if verdict == "better"}
     labels = list(dict.fromkeys(row.label for each in comparisons for row in each.standings))
-    beaten = {label: [other for other in labels if won.get((other, label))] for label in labels}
-    lead = [a for a in labels if all(won.get((a, b)) and not won.get((b, a)) for b in labels if b != a)]
-    front = [label for label in labels if not [other for other in beaten[label] if not won.get((label, other))]]
+    lead = [a for a in labels if all((a, b) in won and (b, a) not in won for b in labels if b != a)]
+    front = [a for a in labels if not any((b, a) in won and (a, b) not in won for b in labels)]
+    sure = False
     if lead:
-        said, action, sure = _take(lead[0], comparisons, won), "take", True
+        open_ = {task for ((a, _), said), tasks in outcomes.items() if a == lead[0] and not said for task in tasks}
+        said, action, sure = _take(lead[0], comparisons, won, open_), "take", not open_
     elif won:
-        said, action, sure = _trade(front or labels, won), "measure", False
+        said, action = _trade(front or labels, won), "weigh"
     else:
-        said, action, sure = _open(comparisons), "measure", False
+        said, action = _open(comparisons), "measure"
     changed = {"sentence": said, "action": action, "sure": sure, "recommended": lead[0] if lead else None}
     return decisions[0].model_copy(update=changed)
 
 
-def _won(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], list[str]]:
-    """Return the tasks on which one model is shown to be better than another."""
+def _judged(comparisons: Sequence[Comparison]) -> dict[tuple[tuple[str, str], str], list[str]]:
+    """Return the tasks by two models and what is shown: that the first is `better`, `equivalent`, or nothing."""
     pairs = [(each.standings[0].task, pair) for each in comparisons for pair in each.pairs]
     judged = adjusted([pair.paired for _, pair in pairs])
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[tuple[str, str], str], list[str]] = {}
     for (task, pair), result in zip(pairs, judged, strict=True):
-        if result.verdict in ("better", "worse"):
-            both = (pair.first, pair.second) if result.verdict == "better" else (pair.second, pair.first)
-            found.setdefault(both, []).append(task)
+        for both, verdict in (
+            ((pair.first, pair.second), result.verdict),
+            ((pair.second, pair.first), result.mirrored),
+        ):
+            if verdict != "worse":  # told the other way round
+                found.setdefault((both, "" if verdict == "inconclusive" else verdict), []).append(task)
     return found
 
 
-def _take(label: str, comparisons: Sequence[Comparison], won: dict[tuple[str, str], list[str]]) -> str:
+def _take(label: str, comparisons: Sequence[Comparison], won: Won, open_: Collection[str]) -> str:
     tasks = list(dict.fromkeys(task for (first, _), found in won.items() if first == label for task in found))
     shown = []
     for each in (each for each in comparisons if each.standings[0].task in tasks[:MOST]):
@@ -55,13 +61,13 @@ def _take(label: str, comparisons: Sequence[Comparison], won: dict[tuple[str, st
         others = ", ".join(share(row.accuracy, row) for name, row in rows.items() if name != label)
         shown.append(f"{each.standings[0].task} {share(rows[label].accuracy, rows[label])} against {others}")
     more = f" and {len(tasks) - MOST} more" if len(tasks) > MOST else ""
-    return (
-        f"Take {short(label)}: better on {len(tasks)} of {len(comparisons)} tasks ({'; '.join(shown)}{more}), worse on "
-        "none. The measurements are enough to be sure."
-    )
+    better = f"better on {len(tasks)} of {len(comparisons)} tasks ({'; '.join(shown)}{more}), shown to be worse on none"
+    if open_:
+        return f"Take {short(label)} for now: {better}. Not sure: nothing tells on {_tasks(sorted(open_))}."
+    return f"Take {short(label)}: {better}. The measurements are enough to be sure."
 
 
-def _trade(labels: Sequence[str], won: dict[tuple[str, str], list[str]]) -> str:
+def _trade(labels: Sequence[str], won: Won) -> str:
     told = [f"{short(a)} is better than {short(b)} on {_tasks(tasks)}" for (a, b), tasks in won.items() if a in labels]
     return f"No model is better than all others: {'; '.join(told)}. Give the task that counts a weight (--criteria)."
 

@@ -92,7 +92,7 @@ class Decision(Artifact):
     written_by = "compare_models"
 
     options: tuple[Option, ...]
-    action: Literal["take", "measure", "none"] = Field(description="what the sentence says to do")
+    action: Literal["take", "measure", "weigh", "none"] = Field(description="what the sentence says to do")
     recommended: str | None
     sure: bool
     sentence: str
@@ -108,9 +108,13 @@ class Decision(Artifact):
     @property
     def headline(self) -> str:
         """The decision in a few words."""
-        if self.action == "take":
-            return f"Take {self.recommended}"
-        return "Measure more before you decide" if self.action == "measure" else "Take none of them"
+        said = {
+            "take": f"Take {self.recommended}",
+            "measure": "Measure more before you decide",
+            "weigh": "Say which task counts before you decide",
+            "none": "Take none of them",
+        }
+        return said[self.action]
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -38,18 +38,18 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     """Return a measurement of each task, or group whose tasks share a metric. Raises InvalidResults."""
     found: list[tuple[Evaluation, list[Sample]]] = []
     notes: list[str] = []
-    for name, tasks in _measured(content).items():
-        logs = {task: _log(path, content, task) for task in tasks}
-        measures, why = _measures(path, content, tasks, logs, metric)
-        if not measures and len(tasks) > 1:
-            for task in tasks:
-                own, why = _measures(path, content, [task], logs, metric)
-                notes += [] if own else [why]
-                found += [_evaluation(path, content, task, {task: logs[task]}, own)] if own else []
-        elif not measures:
+    members, names = _members(content)
+    logs = {task: _log(path, content, task) for task in content["configs"]}
+    while names:
+        name = names.pop(0)
+        own = {task: logs[task] for task in _leaves(name, members) if task in logs}
+        measures, why = _measures(path, content, own, metric)
+        if measures:
+            found.append(_evaluation(path, content, name, own, measures))
+        elif name in members:  # what makes it up may have a metric each
+            names += members[name]
+        elif own:
             notes.append(why)
-        else:
-            found.append(_evaluation(path, content, name, logs, measures))
     if not found:
         raise InvalidResults(
             f"{path}: no task has a score from 0 to 1 ({'; '.join(notes)})", do="Measure a task that has one"
@@ -72,18 +72,16 @@ def model_of(content: Mapping[str, Any]) -> str:
     return str(named)
 
 
-def _measured(content: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the tasks of each group that stands at the top, and each task that is in none."""
-    children = {name: found for name, found in content.get("group_subtasks", {}).items() if found}
-    inner = {child for found in children.values() for child in found}
+def _members(content: Mapping[str, Any]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return what makes up each group, and the groups and tasks that are in no group."""
+    members = {name: list(found) for name, found in content.get("group_subtasks", {}).items() if found}
+    inner = {child for found in members.values() for child in found}
+    return members, [name for name in dict.fromkeys([*members, *content["configs"]]) if name not in inner]
 
-    def leaves(name: str) -> list[str]:
-        return [leaf for child in children[name] for leaf in leaves(child)] if name in children else [name]
 
-    groups = {name: [leaf for leaf in leaves(name) if leaf in content["configs"]] for name in children}
-    tops = {name: found for name, found in groups.items() if name not in inner and found}
-    grouped = {leaf for found in tops.values() for leaf in found}
-    return tops | {task: [task] for task in content["configs"] if task not in grouped}
+def _leaves(name: str, members: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the tasks of a group, or the task itself."""
+    return [leaf for child in members[name] for leaf in _leaves(child, members)] if name in members else [name]
 
 
 def _log(path: Path, content: Mapping[str, Any], task: str) -> lm_eval_samples.Log | None:
@@ -122,7 +120,6 @@ def _has_report(file: Path) -> bool:
 def _measures(
     path: Path,
     content: Mapping[str, Any],
-    tasks: Sequence[str],
     logs: Mapping[str, lm_eval_samples.Log | None],
     wanted: str,
 ) -> tuple[list[Measure], str]:
@@ -130,8 +127,8 @@ def _measures(
 
     Raises InvalidResults where a score of a question lies outside, or where the samples have another mean.
     """
-    shared = [set(_scores(content, task)) for task in tasks]
-    common = [key for key in _scores(content, tasks[0]) if all(key in each for each in shared)]
+    tasks, shared = list(logs), [_scores(content, task) for task in logs]
+    common = [key for key in (shared or [{}])[0] if all(key in each for each in shared)]
     several = len({of_filter for _, of_filter in common}) > 1
     named = [Measure(name, kept, f"{name},{kept}" if several else name) for name, kept in common]
     usable, faults = [], []

@@ -250,3 +250,13 @@ def test_an_empty_answer_is_none_and_a_text_without_an_answer_is_one(small):
     small.report(corrected)
     sums = measured(read(small), SUMS)
     assert (sums.empty, sums.n, sums.total) == (1, 23, 24)
+
+
+def test_a_group_whose_tasks_share_no_metric_is_read_by_what_makes_it_up(small):
+    """As the leaderboard's group, which holds groups and tasks with metrics of their own."""
+
+    def nested(content):
+        content["group_subtasks"] = {"board": [SUMS, OPS], SUMS: ["sums_add", "sums_sub"]}
+
+    small.report(nested)
+    assert [(each.task, each.n) for each in read(small).evaluations] == [(OPS, 36), (SUMS, 24)]
