@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,17 @@ from helpers.errors import InvalidResults, NotFound
 DO = "Give the files as the tool wrote them, or run the tool again"
 LONGEST = 41
 TEXT = re.compile(r"[^a-z0-9_-]+")
+OTHER_FORM = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
+
+
+@contextmanager
+def as_written(place: str, tool: str) -> Iterator[None]:
+    """Refuse with its place what has another form than the tool gives it. Raises InvalidResults."""
+    try:
+        yield
+    except OTHER_FORM as error:
+        told = f"without {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+        raise InvalidResults(f"{place}: is not as {tool} writes it: {told}", do=DO) from error
 
 
 def content(path: Path) -> Any:
@@ -29,8 +41,15 @@ def content(path: Path) -> Any:
 
 
 def lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the number and the content of each line. Raises InvalidResults at one that is cut short or no object."""
-    with path.open("rb") as file:
+    """Yield the number and the content of each line.
+
+    Raises NotFound where the file cannot be read, InvalidResults at a line that is cut short or no object.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}", do="Correct the path") from error
+    with file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

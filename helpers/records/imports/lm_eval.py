@@ -21,6 +21,7 @@ from helpers.statistics import wilson
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?")
 TOOL = "lm_eval"
+AGAIN = "Measure with lm-eval 0.4.3 or later and --log_samples"
 # Of a task's configuration: what decides the text that a model is asked.
 PROMPT = (
     *("description", "doc_to_text", "doc_to_choice", "target_delimiter", "fewshot_delimiter", "fewshot_config"),
@@ -31,11 +32,13 @@ CLOSE = 1e-6  # between lm-eval's mean and that of the samples
 
 def claims(content: Any) -> bool:
     """Return whether this is lm-eval's report."""
-    return isinstance(content, dict) and {"results", "configs", "versions"} <= content.keys()
+    return isinstance(content, dict) and {"results", "versions", "config"} <= content.keys()
 
 
 def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     """Return a measurement of each task, or group whose tasks share a metric. Raises InvalidResults."""
+    if "configs" not in content:
+        raise InvalidResults(f"{path}: is of lm-eval before 0.4, which kept no answers to compare", do=AGAIN)
     found: list[tuple[Evaluation, list[Sample]]] = []
     notes: list[str] = []
     members, names = _members(content)
@@ -220,7 +223,7 @@ def _of_means(content: Mapping[str, Any], tasks: Sequence[str], measure: Measure
         raise InvalidResults(
             f"{', '.join(tasks[:3])}: neither samples nor the number of questions is there, so nothing says how sure "
             "the score is",
-            do="Run lm-eval again with --log_samples",
+            do=AGAIN,
         )
     means = [_scores(content, task)[measure.metric, measure.filter] for task in tasks]
     n = sum(counts)
@@ -256,11 +259,13 @@ def _digest(samples: Sequence[Sample], content: Mapping[str, Any], tasks: Sequen
 def settings(content: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
     """Return what decides how the questions were asked; digests stand for texts."""
     prompts = {task: {key: content["configs"][task].get(key) for key in PROMPT} for task in tasks}
+    examples = [content.get("n-shot", {}).get(task) for task in tasks]
+    versions = [str(content["versions"].get(task)) for task in tasks]
     asked = [content["configs"][task].get("generation_kwargs") for task in tasks]
     texts = ("system_instruction", "chat_template")
     return {
-        "task_version": " ".join(dict.fromkeys(str(content["versions"].get(task)) for task in tasks)),
-        "prompt": canonical.digest(json.loads(json.dumps(prompts, default=str))),
+        "task_version": " ".join(versions if len(set(versions)) > 1 else versions[:1]),
+        "prompt": canonical.digest(json.loads(json.dumps([prompts, examples], default=str))),
         "gen_kwargs": canonical.digest({"asked": asked})[:19] if any(asked) else "",
         "fewshot_as_multiturn": str(bool(content.get("fewshot_as_multiturn"))),
         "seed": str(content.get("config", {}).get("fewshot_seed", "")),

@@ -25,13 +25,10 @@ def claims(content: Any) -> bool:
 
 def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     """Return the load test of this one load. Raises InvalidResults where a figure is missing or requests are."""
-    try:
-        point = _point(path, content)
-        started = datetime.strptime(content["date"], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-        # Its results do not say what was sent: as many tokens as came are what is known.
-        tokens = [round(content[f"total_{way}_tokens"] / max(1, content["completed"])) for way in ("input", "output")]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidResults(f"{path}: is a result of {TOOL} without {error}", do=DO) from error
+    point = _point(path, content)
+    started = datetime.strptime(content["date"], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    # Its results do not say what was sent: as many tokens as came are what is known.
+    tokens = [round(content[f"total_{way}_tokens"] / max(1, content["completed"])) for way in ("input", "output")]
     notes = [f"{path.name}: {WITHOUT}"] if point.ttft_ms is None and point.successful else []
     notes += [] if point.enough else [f"{path.name}: {point.successful} answers are too few for a 95th percentile"]
     found = load_test(

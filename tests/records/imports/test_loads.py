@@ -72,6 +72,16 @@ def test_inference_perf_s_stages_are_loads_and_its_summary_is_none():
         read_source(str(PERF / "summary_lifecycle_metrics.json"))
 
 
+def test_older_reports_of_inference_perf_beside_what_prometheus_saw_are_read(tmp_path):
+    """As 0.2 left them: the time of a stage stands in its throughput alone."""
+    stage = changed(PERF / "stage_0_lifecycle_metrics.json", tmp_path, lambda c: c.pop("benchmark_time_seconds"))
+    seen = {"load_summary": {}, "successes": {"count": 9, "rate": 0.3}, "failures": {}}
+    (tmp_path / "stage_0_prometheus_metrics.json").write_text(json.dumps(seen))
+    (point,) = load_test(tmp_path).points
+    told = json.loads((PERF / stage.name).read_text())
+    assert point.duration_seconds == pytest.approx(told["benchmark_time_seconds"])
+
+
 def test_too_few_answers_meet_nothing_and_that_is_said(tmp_path):
     few = changed(VLLM / "plain.json", tmp_path, lambda c: c.update(completed=20, num_prompts=20))
     found = read_source(str(few))
@@ -87,8 +97,11 @@ def test_too_few_answers_meet_nothing_and_that_is_said(tmp_path):
         (GUIDELLM / "smollm2.json", lambda c: c["benchmarks"][0].pop("metrics"), "form is not known"),
         (GUIDELLM / "smollm2.json", lambda c: c["benchmarks"].clear(), "holds no load"),
         (PERF / "stage_0_lifecycle_metrics.json", lambda c: c["successes"].pop("throughput"), "without 'throughput'"),
+        (VLLM / "plain.json", lambda c: c.update(duration=float("inf")), "is not as vllm bench serve writes it"),
+        (PERF / "stage_0_lifecycle_metrics.json", lambda c: c.update(successes="none"), "is not as inference-perf"),
+        (PERF / "stage_0_lifecycle_metrics.json", lambda c: c["successes"].update(count=0), "none of its 0 requests"),
     ],
-    ids=["vllm", "details", "guidellm", "empty", "inference-perf"],
+    ids=["vllm", "details", "guidellm", "empty", "inference-perf", "endless", "text", "no answer"],
 )
 def test_a_report_that_is_not_whole_is_refused_with_its_name(tmp_path, source, change, said):
     with pytest.raises(InvalidResults, match=said) as refused:
