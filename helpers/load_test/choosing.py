@@ -33,9 +33,10 @@ def operating_point(
     chosen = points[best]
     reason = f"{chosen.strategy} is the highest measured load ({chosen.requests_per_second:.3g} requests/s) that "
     reason += f"meets {describe(slo)}{_measured(chosen, slo)}. "
-    if not sustained:
-        limited = "limited by the load generator" if chosen.limited_by_load_generator else "saturated"
-        reason += f"It is {limited}, and no load that meets it is neither saturated nor limited by the generator. "
+    if all(points[i].saturated for i in fitting):
+        reason += "It is saturated, as is every load that meets it. "
+    elif not sustained:
+        reason += "The load generator may have limited each load that meets it and is not saturated. "
     return OperatingPoint(index=best, reason=(reason + _beyond(points, chosen, slo, error_limit, tried)).strip())
 
 
