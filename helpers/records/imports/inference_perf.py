@@ -10,7 +10,7 @@ from typing import Any
 from helpers.artifacts import LoadPoint, Percentiles
 from helpers.errors import InvalidResults
 from helpers.records.imports.contract import Imported
-from helpers.records.imports.loads import ENOUGH, Workload, load_test
+from helpers.records.imports.loads import ENOUGH, Workload, load_test, seen
 
 TOOL = "inference-perf"
 CONFIG = "config.yaml"
@@ -37,7 +37,7 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     notes = [] if point.enough else [f"{path.name}: {point.successful} answers are too few for a 95th percentile"]
     found = load_test(
         path,
-        _workload(asked),
+        _workload(asked, point),
         [point],
         profile="constant",
         started=ended - timedelta(seconds=point.duration_seconds),
@@ -59,8 +59,10 @@ def _configured(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _workload(asked: Mapping[str, Any]) -> Workload:
+def _workload(asked: Mapping[str, Any], point: LoadPoint) -> Workload:
     data = asked.get("data") or {}
+    if not data:
+        return seen(TOOL, point.mean_input_tokens, point.mean_output_tokens)
     ways = [(data.get(f"{way}_distribution") or {}).get("mean") for way in ("input", "output")]
     name = f"{TOOL}, {data.get('type', 'unknown data')}"
     return Workload(name, int(ways[0]) if ways[0] else None, int(ways[1] or 0))

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from helpers.errors import InvalidResults
-from helpers.records.imports import read_source
+from helpers.records.imports import alike, read_source
 from tests.records.imports.conftest import FACTS
 
 GUIDELLM, VLLM, PERF = FACTS / "guidellm-0.8.1", FACTS / "vllm-bench-0.32.0", FACTS / "inference-perf-0.7.0"
@@ -58,6 +58,28 @@ def test_files_of_one_load_each_are_one_load_test(tmp_path):
     assert len(found.points) == 3
     assert [point.saturated for point in sorted(found.points, key=lambda p: p.rate)] == [False, False, True]
     assert len(found.repeats) == 2
+
+
+def test_what_was_sent_is_one_workload_where_about_as_many_tokens_came(tmp_path):
+    """A model ends its answers itself: no two loads have the very same number of tokens."""
+    for name, tokens in (("one", 15000), ("again", 15100), ("third", 14890)):
+        changed(VLLM / "detailed.json", tmp_path / name, lambda c, n=tokens: c.update(total_output_tokens=n))
+    assert len(load_test(tmp_path).points) == 3
+    first, second = alike([read_source(str(tmp_path / name)) for name in ("one", "third")])[0]
+    assert first.measurements[0].workload == second.measurements[0].workload
+    changed(VLLM / "detailed.json", tmp_path / "long", lambda c: c.update(total_output_tokens=30000))
+    assert any("not compared" in note for note in alike([first, read_source(str(tmp_path / "long"))])[1])
+    with pytest.raises(InvalidResults, match="several workloads"):
+        read_source(str(tmp_path))
+
+
+def test_without_its_configuration_inference_perf_s_workload_is_what_was_seen(tmp_path):
+    (stage, other) = (PERF / f"stage_{number}_lifecycle_metrics.json" for number in (0, 1))
+    shutil.copy(stage, tmp_path)
+    other = changed(other, tmp_path / "other", lambda c: c["successes"]["throughput"].update(input_tokens_per_sec=900))
+    kept, notes = alike([read_source(str(tmp_path / stage.name)), read_source(str(other))])
+    assert "about" in kept[0].measurements[0].workload
+    assert len(notes) == 1
 
 
 def test_inference_perf_s_stages_are_loads_and_its_summary_is_none():
