@@ -20,6 +20,7 @@ from helpers.records.imports.scores import of_samples, questions
 from helpers.statistics import wilson
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?")
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function, which each run has elsewhere
 TOOL = "lm_eval"
 AGAIN = "Measure with lm-eval 0.4.3 or later and --log_samples"
 # Of a task's configuration: what decides the text that a model is asked.
@@ -28,6 +29,7 @@ PROMPT = (
     *("dataset_path", "dataset_name", "test_split", "validation_split"),
 )
 CLOSE = 1e-6  # between lm-eval's mean and that of the samples
+TOGETHER = ("mcc", "f1", "bleu", "chrf", "ter", "brier_score")  # aggregations of their own, where none is configured
 
 
 def claims(content: Any) -> bool:
@@ -160,22 +162,28 @@ def _unfit(path: Path, content: Mapping[str, Any], task: str, measure: Measure, 
     mean = _scores(content, task)[measure.metric, measure.filter]
     if not 0 <= mean <= 1:
         return f"{measure.name} leaves the range from 0 to 1 ({mean:g})"
+    together = f"{measure.name} is made of all questions together, so no number of questions says how sure it is"
     if log is None:
-        return ""
+        return together if _aggregation(content, task, measure.metric) != "mean" else ""
     scores = log.scores(measure)
     if scores is None:
         return f"{measure.name} gives no number for a question"
     if math.isclose(math.fsum(scores) / len(scores), mean, abs_tol=CLOSE):
         return ""
-    listed = content["configs"][task].get("metric_list") or []
-    aggregations = {each.get("metric"): each.get("aggregation", "mean") for each in listed if isinstance(each, dict)}
-    if str(aggregations.get(measure.metric, "mean")) != "mean":
-        return f"{measure.name} is made of all questions together ({aggregations[measure.metric]})"
+    if _aggregation(content, task, measure.metric) != "mean":
+        return together
     raise InvalidResults(
         f"{log.path}: belongs to another results file than {path.name}: its {measure.name} of {task} is "
         f"{math.fsum(scores) / len(scores):.4f}, there it is {mean:.4f}",
         do=DO,
     )
+
+
+def _aggregation(content: Mapping[str, Any], task: str, metric: str) -> str:
+    """Return how a metric's values become one, as the task configures it or lm-eval does without."""
+    listed = content["configs"][task].get("metric_list") or []
+    told = {each.get("metric"): each.get("aggregation") for each in listed if isinstance(each, dict)}
+    return str(told.get(metric) or (metric if metric in TOGETHER else "mean"))
 
 
 def _evaluation(
@@ -265,7 +273,7 @@ def settings(content: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]
     texts = ("system_instruction", "chat_template")
     return {
         "task_version": " ".join(versions if len(set(versions)) > 1 else versions[:1]),
-        "prompt": canonical.digest(json.loads(json.dumps([prompts, examples], default=str))),
+        "prompt": canonical.digest(json.loads(ADDRESS.sub("", json.dumps([prompts, examples], default=str)))),
         "gen_kwargs": canonical.digest({"asked": asked})[:19] if any(asked) else "",
         "fewshot_as_multiturn": str(bool(content.get("fewshot_as_multiturn"))),
         "seed": str(content.get("config", {}).get("fewshot_seed", "")),

@@ -88,15 +88,27 @@ def _plain(task: str, row: Mapping[str, Any]) -> dict[str, Any]:
     listed = [list(each.values()) if isinstance(each, dict) else list(each) for each in given]
     target = row["target"]
     chosen = isinstance(target, str) and target.isdigit() and len(listed) > 1
-    texts = row["filtered_resps"] and isinstance(row["filtered_resps"][0], str)
+    filtered = row["filtered_resps"]
+    if written := not any(
+        isinstance(text, str) for each in listed for text in each[1:2]
+    ):  # no options, whose likelihoods count
+        filtered = [_text(each) for each in filtered]
     return {
         **row,
         "task": task,
         "filter": str(row.get("filter", "none")),
         "arguments": listed,
         "target": int(target) if chosen else target,
-        "resps": row.get("resps") or [[""]] if texts else [],
+        "filtered_resps": filtered,
+        "resps": row.get("resps") or [[""]] if written else [],
     }
+
+
+def _text(answer: Any) -> str:
+    """Return what a filter kept of an answer; some keep a list."""
+    if isinstance(answer, list):
+        return _text(answer[0]) if answer else ""
+    return str(answer)
 
 
 def _status(row: Mapping[str, Any]) -> tuple[Status, str]:

@@ -260,6 +260,38 @@ def test_without_samples_the_score_has_an_interval_by_the_number_of_questions(sm
         read(small)
 
 
+def test_a_metric_of_all_questions_together_is_no_share_of_them(small):
+    """Such as an F1 or a correlation: its value and the number of questions say nothing about how sure it is."""
+    for log in small.path.glob("samples_*"):
+        log.unlink()
+
+    def f1(content):
+        content["results"][OPS] = {"f1,none": 0.4}
+        content["configs"][OPS]["metric_list"] = [{"metric": "f1", "aggregation": "def span_f1(items): ..."}]
+
+    small.report(f1)
+    assert OPS not in [each.task for each in read(small).evaluations]
+    small.report(lambda content: content["configs"][OPS].update(metric_list=[{"metric": "f1"}]))
+    assert OPS not in [each.task for each in read(small).evaluations]
+
+
+def test_a_filter_may_keep_a_list_of_an_answer(small):
+    """As HumanEval's does, whose programs are run."""
+    before = read(small).samples["sums"]
+    small.rows("sums_add", lambda rows: [{**row, "filtered_resps": [row["filtered_resps"]]} for row in rows])
+    after = read(small).samples["sums"]
+    assert [(each.id, each.score, each.output) for each in after] == [
+        (each.id, each.score, each.output) for each in before
+    ]
+
+
+def test_a_function_s_place_in_memory_is_no_other_prompt(small, large):
+    for folder, place in ((small, "0x7f01"), (large, "0x7f02")):
+        folder.report(lambda c, p=place: c["configs"][OPS].update(doc_to_text=f"<function text at {p}>"))
+    asked = [measured(read(folder), OPS).settings["prompt"] for folder in (small, large)]
+    assert asked[0] == asked[1]
+
+
 def test_an_empty_answer_is_none_and_a_text_without_an_answer_is_one(small):
     def emptied(rows):
         return [
