@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     except AssayError as error:
         print(_shown(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return NOT_JUDGED
+    except BrokenPipeError:  # who reads has enough
+        raise
     except Exception:  # noqa: BLE001 - Python's own code for it, 1, is a verdict
         traceback.print_exc()
         return NOT_JUDGED

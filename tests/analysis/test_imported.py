@@ -176,6 +176,15 @@ def test_a_fault_of_the_command_is_no_verdict(run, monkeypatch):
     assert code == NOT_JUDGED
 
 
+def test_who_reads_no_further_ends_it_as_ever(run, monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("helpers.analysis.__main__.judge_all", broken)
+    with pytest.raises(BrokenPipeError):
+        run(SMALL, LARGE)
+
+
 def test_a_task_s_name_neither_steers_the_terminal_nor_writes_the_gate_s_report(run, tmp_path):
     other, criteria = other_version_of_all(tmp_path / "other"), tmp_path / "criteria.yaml"
     criteria.write_text("ops_assistant.acc: {tolerance: 0.2}\n")

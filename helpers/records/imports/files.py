@@ -40,6 +40,22 @@ def content(path: Path) -> Any:
         raise InvalidResults(f"{path} is no whole JSON file: {error}", do=DO) from error
 
 
+def contents(path: Path) -> list[Any]:
+    """Return a file's content, or several where a tool appended one to the other, a line each. Raises as `content`."""
+    try:
+        return [content(path)]
+    except InvalidResults:
+        with path.open("rb") as file:
+            first, second = file.readline(), file.readline()
+        try:
+            appended = bool(second.strip()) and isinstance(from_json(first), dict)
+        except ValueError:
+            appended = False
+        if path.suffix == ".jsonl" or not appended:
+            raise
+    return [row for _, row in lines(path)]
+
+
 def lines(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield the number and the content of each line.
 

@@ -57,7 +57,8 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
             notes.append(why)
     if not found:
         raise InvalidResults(
-            f"{path}: no task has a score from 0 to 1 ({'; '.join(notes)})", do="Measure a task that has one"
+            f"{path}: no task has a score from 0 to 1 ({'; '.join(notes)})",
+            do="Measure a task that has one, or name another metric",
         )
     return Imported(
         model=model_of(content) or path.parent.name,
@@ -141,7 +142,9 @@ def _measures(
         why = next(filter(None, (_unfit(path, content, task, measure, logs[task]) for task in tasks)), "")
         faults += [why] if why else []
         usable += [] if why else [measure]
-    none = f"no metric {wanted}" if wanted and not faults else "; ".join(faults) or "no metric that all of them share"
+    none = "; ".join(faults) or "no metric that all of them share"
+    if wanted and not faults:
+        none = f"no metric {wanted}, but {', '.join(each.name for each in named) or 'none'}"
     return usable, f"{', '.join(tasks[:3])}: {none}"
 
 

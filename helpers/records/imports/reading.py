@@ -12,7 +12,7 @@ from helpers.artifacts import AnyMeasurement, Hardware, LoadTest
 from helpers.errors import InvalidResults, NotFound
 from helpers.records.imports import evalhub, garak, guidellm, inference_perf, lm_eval, own, promptfoo, vllm_bench
 from helpers.records.imports.contract import Imported, Reader
-from helpers.records.imports.files import as_written, content
+from helpers.records.imports.files import as_written, contents
 from helpers.records.imports.loads import merged
 from helpers.records.imports.recording import record_name
 from helpers.records.imports.remote import fetch, is_remote
@@ -60,7 +60,7 @@ def read_source(source: str, metric: str = "") -> Imported:
         place, found = fetch(given)
         reads = [_of_content(place, found, metric)]
     else:
-        reads = [_read(path, metric, alone=place.is_file()) for path in _files(place)]
+        reads = [each for path in _files(place) for each in _read(path, metric, alone=place.is_file())]
     parts = [part for part in reads if part and part.measurements]
     if not parts:
         known = ", ".join(READERS)
@@ -114,10 +114,10 @@ def _files(place: Path) -> list[Path]:
     return [path for path in found if not path.name.startswith("samples_") and not path.name.endswith(own.RAW)]
 
 
-def _read(path: Path, metric: str, *, alone: bool) -> Imported | None:
-    """Return what a file holds, None where no reader knows its format; raises where it was named itself."""
-    read = _of_content(path, content(path), metric)
-    if alone and read is None:
+def _read(path: Path, metric: str, *, alone: bool) -> list[Imported]:
+    """Return what a file holds, nothing where no reader knows its format; raises where it was named itself."""
+    read = [each for found in contents(path) if (each := _of_content(path, found, metric))]
+    if alone and not read:
         raise InvalidResults(f"{path}: is no results file of {', '.join(READERS)}", do="Name one of theirs")
     return read
 

@@ -82,6 +82,17 @@ def test_without_its_configuration_inference_perf_s_workload_is_what_was_seen(tm
     assert len(notes) == 1
 
 
+def test_loads_that_vllm_bench_appended_to_one_file_are_one_load_test(tmp_path):
+    """As `--append-result` leaves them; the last one may be cut short."""
+    told = [json.loads((VLLM / "detailed.json").read_text()) | {"request_rate": rate} for rate in (2.0, 4.0)]
+    place = tmp_path / "all.json"
+    place.write_text("\n".join(map(json.dumps, told)))
+    assert [point.rate for point in load_test(place).points] == [2, 4]
+    place.write_text(place.read_text()[:-20])
+    with pytest.raises(InvalidResults, match=r"all.json, line 2: is cut short"):
+        read_source(str(place))
+
+
 def test_inference_perf_s_stages_are_loads_and_its_summary_is_none():
     found = load_test(PERF)
     told = json.loads((PERF / "stage_1_lifecycle_metrics.json").read_text())["successes"]
