@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from helpers.analysis.comparison import Row
 from helpers.analysis.gate.exits import CODES, NOT_JUDGED, Parser
-from helpers.analysis.gate.judging import Judgement
+from helpers.analysis.gate.judging import Judgement, plain
 from helpers.analysis.gate.stage import REPORT
 from helpers.analysis.imported import Judged, headline, hold_all, judge_all
 from helpers.artifacts import write_atomic
@@ -47,7 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _hold(given) if given.baseline else _compare(given)
     except AssayError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(_shown(f"{type(error).__name__}: {error}"), file=sys.stderr)
+        return NOT_JUDGED
+    except BrokenPipeError:  # who reads has enough
+        raise
+    except Exception:  # noqa: BLE001 - Python's own code for it, 1, is a verdict
+        traceback.print_exc()
         return NOT_JUDGED
 
 
@@ -83,8 +89,14 @@ def _compare(given: argparse.Namespace) -> int:
         decision = judged.decision.model_dump(mode="json") if judged.decision else None
         _print_json({"decision": decision, "measurements": _plain(judged.rows), "notes": judged.notes})
         return 0
-    print("\n\n".join(filter(None, ["\n".join(headline(judged)), _table(judged), "\n".join(judged.notes), written])))
+    told = ["\n".join(headline(judged)), _table(judged), "\n".join(judged.notes), written]
+    print(_shown("\n\n".join(filter(None, told))))
     return 0
+
+
+def _shown(text: str) -> str:
+    """Return a text without what would steer a terminal: files name models and tasks as they like."""
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
 
 
 def _read(sources: Sequence[str], given: argparse.Namespace) -> list[Imported]:
@@ -114,13 +126,13 @@ def _hold(given: argparse.Namespace) -> int:
     criteria = load_criteria(given.criteria)
     baseline, *candidates = _read([given.baseline, *given.sources], given)
     judgements, notes = hold_all(baseline, candidates, criteria)
-    text = "\n".join([*(each.markdown() for each in judgements), *notes])
+    text = "\n".join([*(each.markdown() for each in judgements), *map(plain, notes)])
     write_atomic(given.out / REPORT, text.encode())
     if given.json:
         gate = [each.model_dump(mode="json") | {"state": each.state} for each in judgements]
         _print_json({"gate": gate, "notes": notes})
     else:
-        print(text)
+        print(_shown(text))
     return _code(judgements)
 
 

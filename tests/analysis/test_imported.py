@@ -151,6 +151,53 @@ def test_what_was_asked_otherwise_stands_apart_with_the_reason(run, tmp_path):
     assert told["decision"]["options"][0]["n"] == 24  # the other task alone is compared
 
 
+def other_version_of_all(folder):
+    other = copied(LARGE, folder)
+    (report,) = other.glob("results_*")
+    content = json.loads(report.read_text())
+    content["versions"] = dict.fromkeys(content["versions"], 2.0)
+    report.write_text(json.dumps(content))
+    return other
+
+
+def test_where_nothing_was_asked_alike_nothing_is_recommended_and_the_gate_stays_open(run, tmp_path):
+    other, criteria = other_version_of_all(tmp_path / "other"), tmp_path / "criteria.yaml"
+    criteria.write_text("ops_assistant.acc: {tolerance: 0.2}\n")
+    code, told = run(SMALL, other)
+    assert (code, told["decision"]) == (0, None)
+    assert sum("another task version" in note for note in told["notes"]) == 2
+    code, told = run("--baseline", SMALL, "--criteria", criteria, other)
+    assert (code, told["gate"][0]["state"]) == (2, "inconclusive")
+
+
+def test_a_fault_of_the_command_is_no_verdict(run, monkeypatch):
+    monkeypatch.setattr("helpers.analysis.__main__.judge_all", lambda *_: 1 / 0)
+    code, _ = run(SMALL, LARGE, as_json=False)
+    assert code == NOT_JUDGED
+
+
+def test_who_reads_no_further_ends_it_as_ever(run, monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("helpers.analysis.__main__.judge_all", broken)
+    with pytest.raises(BrokenPipeError):
+        run(SMALL, LARGE)
+
+
+def test_a_task_s_name_neither_steers_the_terminal_nor_writes_the_gate_s_report(run, tmp_path):
+    other, criteria = other_version_of_all(tmp_path / "other"), tmp_path / "criteria.yaml"
+    criteria.write_text("ops_assistant.acc: {tolerance: 0.2}\n")
+    for folder in (copied(SMALL, tmp_path / "one"), other):
+        (report,) = folder.glob("results_*")
+        report.write_text(report.read_text().replace('"sums"', '"\\u001b[31m<b>sums"'))
+    _, text = run(tmp_path / "one", other, as_json=False)
+    assert "\x1b" not in text
+    _, text = run("--baseline", tmp_path / "one", "--criteria", criteria, other, as_json=False)
+    assert "\x1b" not in text
+    assert "<b>" not in (tmp_path / "assay-report" / "gate.md").read_text()
+
+
 def test_speeds_are_judged_where_hardware_and_noise_are_known(run):
     both = [FACTS / "guidellm-0.8.1" / f"{name}.json" for name in ("smollm2", "ops-large")]
     _, unknown = run(*both, as_json=False)

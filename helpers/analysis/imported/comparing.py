@@ -31,12 +31,16 @@ class Judged:
 
 
 class Sources:
-    """Imported models as records, with the answers to what all of them were asked alike."""
+    """Imported models as records, with the answers to what all of them were asked alike.
+
+    Who was asked nothing alike has no record.
+    """
 
     def __init__(self, found: Sequence[Imported], coverage: float) -> None:
         kept, self.notes = alike(found, coverage)
-        self.records = [as_record(each) for each in kept]
-        self._samples = {record.record_id: each.samples for record, each in zip(self.records, kept, strict=True)}
+        comparable = [each for each in kept if each.measurements]
+        self.records = [as_record(each) for each in comparable]
+        self._samples = {record.record_id: each.samples for record, each in zip(self.records, comparable, strict=True)}
 
     def samples(self, record: Record, evaluation: Evaluation) -> list[Sample]:
         """Return the samples of one evaluation, none where only its score is known."""

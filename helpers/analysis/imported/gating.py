@@ -21,8 +21,9 @@ def hold_all(
     judgements, notes = [], []
     for candidate in candidates:
         sources = Sources([baseline, candidate], criteria.coverage)
-        answers = [_answers(sources, record) for record in sources.records]
-        judgements.append(judge(as_record(candidate), as_record(baseline), (answers[1], answers[0]), criteria))
+        theirs, *mine = (_answers(sources, record) for record in sources.records)
+        answers = (mine[0] if mine else {}, theirs)
+        judgements.append(judge(as_record(candidate), as_record(baseline), answers, criteria))
         notes += sources.notes
     return judgements, list(dict.fromkeys(notes))
 

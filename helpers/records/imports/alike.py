@@ -8,6 +8,7 @@ from dataclasses import replace
 from helpers.artifacts import AnyMeasurement, Evaluation, LoadTest, Sample
 from helpers.artifacts.accuracy import COVERAGE
 from helpers.records.imports.contract import Imported
+from helpers.records.imports.loads import one_workload
 
 # Settings that change what is asked or how it is scored, and how a reader calls them.
 REFUSED = {
@@ -29,8 +30,9 @@ def alike(found: Sequence[Imported], coverage: float = COVERAGE) -> tuple[list[I
         measured: list[AnyMeasurement] = []
         for each in source.measurements:
             if isinstance(each, LoadTest):
-                measured.append(each)
-                notes += _other_load(each, source.model, kept)
+                sent, said = _same_load(each, source.model, kept)
+                measured.append(sent)
+                notes += said
                 continue
             before = _first(kept, each.name)
             if before is None:
@@ -57,11 +59,15 @@ def _first(kept: Sequence[Imported], name: str) -> tuple[Evaluation, Samples, st
     return None
 
 
-def _other_load(mine: LoadTest, model: str, kept: Sequence[Imported]) -> Iterator[str]:
-    """Yield that the first source's load was another one: the speeds then stand apart."""
-    first = next(((s.model, each) for s in kept for each in s.measurements if isinstance(each, LoadTest)), None)
-    if first and _sent(mine) != _sent(first[1]):
-        yield f"{model}: its load is not compared with {first[0]}: {_sent(mine)} instead of {_sent(first[1])}"
+def _same_load(mine: LoadTest, model: str, kept: Sequence[Imported]) -> tuple[LoadTest, list[str]]:
+    """Return the load test under the name of the first source's workload; of another one the speeds stand apart."""
+    known = next(((s.model, each) for s in kept for each in s.measurements if isinstance(each, LoadTest)), None)
+    if known is None:
+        return mine, []
+    named, first = known
+    if one_workload(first, mine):
+        return mine.model_copy(update={"workload": first.workload}), []
+    return mine, [f"{model}: its load is not compared with {named}: {_sent(mine)} instead of {_sent(first)}"]
 
 
 def _sent(load: LoadTest) -> str:

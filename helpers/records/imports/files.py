@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,17 @@ from helpers.errors import InvalidResults, NotFound
 DO = "Give the files as the tool wrote them, or run the tool again"
 LONGEST = 41
 TEXT = re.compile(r"[^a-z0-9_-]+")
+OTHER_FORM = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
+
+
+@contextmanager
+def as_written(place: str, tool: str) -> Iterator[None]:
+    """Refuse with its place what has another form than the tool gives it. Raises InvalidResults."""
+    try:
+        yield
+    except OTHER_FORM as error:
+        told = f"without {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+        raise InvalidResults(f"{place}: is not as {tool} writes it: {told}", do=DO) from error
 
 
 def content(path: Path) -> Any:
@@ -28,9 +40,32 @@ def content(path: Path) -> Any:
         raise InvalidResults(f"{path} is no whole JSON file: {error}", do=DO) from error
 
 
+def contents(path: Path) -> list[Any]:
+    """Return a file's content, or several where a tool appended one to the other, a line each. Raises as `content`."""
+    try:
+        return [content(path)]
+    except InvalidResults:
+        with path.open("rb") as file:
+            first, second = file.readline(), file.readline()
+        try:
+            appended = bool(second.strip()) and isinstance(from_json(first), dict)
+        except ValueError:
+            appended = False
+        if path.suffix == ".jsonl" or not appended:
+            raise
+    return [row for _, row in lines(path)]
+
+
 def lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the number and the content of each line. Raises InvalidResults at one that is cut short or no object."""
-    with path.open("rb") as file:
+    """Yield the number and the content of each line.
+
+    Raises NotFound where the file cannot be read, InvalidResults at a line that is cut short or no object.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}", do="Correct the path") from error
+    with file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

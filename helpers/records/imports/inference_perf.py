@@ -10,8 +10,7 @@ from typing import Any
 from helpers.artifacts import LoadPoint, Percentiles
 from helpers.errors import InvalidResults
 from helpers.records.imports.contract import Imported
-from helpers.records.imports.files import DO
-from helpers.records.imports.loads import ENOUGH, Workload, load_test
+from helpers.records.imports.loads import ENOUGH, Workload, load_test, seen
 
 TOOL = "inference-perf"
 CONFIG = "config.yaml"
@@ -19,8 +18,9 @@ SHARES = {"p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
 
 
 def claims(content: Any) -> bool:
-    """Return whether this is a report of a stage, or of all of them."""
-    return isinstance(content, dict) and {"load_summary", "successes", "failures"} <= content.keys()
+    """Return whether this is a report of a stage, or of all of them, and not what Prometheus saw of it."""
+    whole = isinstance(content, dict) and {"load_summary", "successes", "failures"} <= content.keys()
+    return whole and bool(content["load_summary"])
 
 
 def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
@@ -32,15 +32,12 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     model = str((asked.get("server") or {}).get("model_name") or path.parent.name)
     if path.name.startswith("summary") and any(path.parent.glob("stage_*.json")):
         return Imported(model=model, place=path, measurements=())
-    try:
-        point = _point(path, content)
-    except (KeyError, TypeError) as error:
-        raise InvalidResults(f"{path}: is a report of {TOOL} without {error}", do=DO) from error
+    point = _point(path, content)
     ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     notes = [] if point.enough else [f"{path.name}: {point.successful} answers are too few for a 95th percentile"]
     found = load_test(
         path,
-        _workload(asked),
+        _workload(asked, point),
         [point],
         profile="constant",
         started=ended - timedelta(seconds=point.duration_seconds),
@@ -62,8 +59,10 @@ def _configured(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _workload(asked: Mapping[str, Any]) -> Workload:
+def _workload(asked: Mapping[str, Any], point: LoadPoint) -> Workload:
     data = asked.get("data") or {}
+    if not data:
+        return seen(TOOL, point.mean_input_tokens, point.mean_output_tokens)
     ways = [(data.get(f"{way}_distribution") or {}).get("mean") for way in ("input", "output")]
     name = f"{TOOL}, {data.get('type', 'unknown data')}"
     return Workload(name, int(ways[0]) if ways[0] else None, int(ways[1] or 0))
@@ -74,6 +73,8 @@ def _point(path: Path, content: Mapping[str, Any]) -> LoadPoint:
     rate, answered, latency = summary.get("requested_rate"), good["count"], good["latency"] or {}
     if not rate:
         raise InvalidResults(f"{path}: holds all loads together", do="Give the reports of the stages beside it")
+    if not answered:
+        raise InvalidResults(f"{path}: none of its {failed} requests was answered", do="Measure a server that answers")
     rates = good["throughput"]
     enough = answered >= ENOUGH
     e2e = _milliseconds(latency.get("request_latency"))
@@ -81,7 +82,8 @@ def _point(path: Path, content: Mapping[str, Any]) -> LoadPoint:
         strategy=f"constant@{rate:.3g}",
         rate=rate,
         concurrency=rates["requests_per_sec"] * e2e.mean / 1000 if e2e else 0.0,
-        duration_seconds=content["benchmark_time_seconds"],
+        # Older versions tell it by the throughput alone.
+        duration_seconds=content.get("benchmark_time_seconds") or answered / rates["requests_per_sec"],
         successful=answered,
         errored=failed,
         incomplete=0,

@@ -20,22 +20,27 @@ from helpers.records.imports.scores import of_samples, questions
 from helpers.statistics import wilson
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?")
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of a function, which each run has elsewhere
 TOOL = "lm_eval"
+AGAIN = "Measure with lm-eval 0.4.3 or later and --log_samples"
 # Of a task's configuration: what decides the text that a model is asked.
 PROMPT = (
     *("description", "doc_to_text", "doc_to_choice", "target_delimiter", "fewshot_delimiter", "fewshot_config"),
     *("dataset_path", "dataset_name", "test_split", "validation_split"),
 )
 CLOSE = 1e-6  # between lm-eval's mean and that of the samples
+TOGETHER = ("mcc", "f1", "bleu", "chrf", "ter", "brier_score")  # aggregations of their own, where none is configured
 
 
 def claims(content: Any) -> bool:
     """Return whether this is lm-eval's report."""
-    return isinstance(content, dict) and {"results", "configs", "versions"} <= content.keys()
+    return isinstance(content, dict) and {"results", "versions", "config"} <= content.keys()
 
 
 def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     """Return a measurement of each task, or group whose tasks share a metric. Raises InvalidResults."""
+    if "configs" not in content:
+        raise InvalidResults(f"{path}: is of lm-eval before 0.4, which kept no answers to compare", do=AGAIN)
     found: list[tuple[Evaluation, list[Sample]]] = []
     notes: list[str] = []
     members, names = _members(content)
@@ -52,7 +57,8 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
             notes.append(why)
     if not found:
         raise InvalidResults(
-            f"{path}: no task has a score from 0 to 1 ({'; '.join(notes)})", do="Measure a task that has one"
+            f"{path}: no task has a score from 0 to 1 ({'; '.join(notes)})",
+            do="Measure a task that has one, or name another metric",
         )
     return Imported(
         model=model_of(content) or path.parent.name,
@@ -136,7 +142,9 @@ def _measures(
         why = next(filter(None, (_unfit(path, content, task, measure, logs[task]) for task in tasks)), "")
         faults += [why] if why else []
         usable += [] if why else [measure]
-    none = f"no metric {wanted}" if wanted and not faults else "; ".join(faults) or "no metric that all of them share"
+    none = "; ".join(faults) or "no metric that all of them share"
+    if wanted and not faults:
+        none = f"no metric {wanted}, but {', '.join(each.name for each in named) or 'none'}"
     return usable, f"{', '.join(tasks[:3])}: {none}"
 
 
@@ -157,22 +165,28 @@ def _unfit(path: Path, content: Mapping[str, Any], task: str, measure: Measure, 
     mean = _scores(content, task)[measure.metric, measure.filter]
     if not 0 <= mean <= 1:
         return f"{measure.name} leaves the range from 0 to 1 ({mean:g})"
+    together = f"{measure.name} is made of all questions together, so no number of questions says how sure it is"
     if log is None:
-        return ""
+        return together if _aggregation(content, task, measure.metric) != "mean" else ""
     scores = log.scores(measure)
     if scores is None:
         return f"{measure.name} gives no number for a question"
     if math.isclose(math.fsum(scores) / len(scores), mean, abs_tol=CLOSE):
         return ""
-    listed = content["configs"][task].get("metric_list") or []
-    aggregations = {each.get("metric"): each.get("aggregation", "mean") for each in listed if isinstance(each, dict)}
-    if str(aggregations.get(measure.metric, "mean")) != "mean":
-        return f"{measure.name} is made of all questions together ({aggregations[measure.metric]})"
+    if _aggregation(content, task, measure.metric) != "mean":
+        return together
     raise InvalidResults(
         f"{log.path}: belongs to another results file than {path.name}: its {measure.name} of {task} is "
         f"{math.fsum(scores) / len(scores):.4f}, there it is {mean:.4f}",
         do=DO,
     )
+
+
+def _aggregation(content: Mapping[str, Any], task: str, metric: str) -> str:
+    """Return how a metric's values become one, as the task configures it or lm-eval does without."""
+    listed = content["configs"][task].get("metric_list") or []
+    told = {each.get("metric"): each.get("aggregation") for each in listed if isinstance(each, dict)}
+    return str(told.get(metric) or (metric if metric in TOGETHER else "mean"))
 
 
 def _evaluation(
@@ -220,7 +234,7 @@ def _of_means(content: Mapping[str, Any], tasks: Sequence[str], measure: Measure
         raise InvalidResults(
             f"{', '.join(tasks[:3])}: neither samples nor the number of questions is there, so nothing says how sure "
             "the score is",
-            do="Run lm-eval again with --log_samples",
+            do=AGAIN,
         )
     means = [_scores(content, task)[measure.metric, measure.filter] for task in tasks]
     n = sum(counts)
@@ -256,11 +270,13 @@ def _digest(samples: Sequence[Sample], content: Mapping[str, Any], tasks: Sequen
 def settings(content: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
     """Return what decides how the questions were asked; digests stand for texts."""
     prompts = {task: {key: content["configs"][task].get(key) for key in PROMPT} for task in tasks}
+    examples = [content.get("n-shot", {}).get(task) for task in tasks]
+    versions = [str(content["versions"].get(task)) for task in tasks]
     asked = [content["configs"][task].get("generation_kwargs") for task in tasks]
     texts = ("system_instruction", "chat_template")
     return {
-        "task_version": " ".join(dict.fromkeys(str(content["versions"].get(task)) for task in tasks)),
-        "prompt": canonical.digest(json.loads(json.dumps(prompts, default=str))),
+        "task_version": " ".join(versions if len(set(versions)) > 1 else versions[:1]),
+        "prompt": canonical.digest(json.loads(ADDRESS.sub("", json.dumps([prompts, examples], default=str)))),
         "gen_kwargs": canonical.digest({"asked": asked})[:19] if any(asked) else "",
         "fewshot_as_multiturn": str(bool(content.get("fewshot_as_multiturn"))),
         "seed": str(content.get("config", {}).get("fewshot_seed", "")),

@@ -13,7 +13,7 @@ from helpers.artifacts import Sample, Status
 from helpers.errors import InvalidResults
 from helpers.evaluation.samples import of_row
 from helpers.evaluation.scoring import FALLBACK, Measure
-from helpers.records.imports.files import DO, lines
+from helpers.records.imports.files import DO, as_written, lines
 
 FIELDS = ("doc_id", "doc", "target", "arguments", "filtered_resps", "doc_hash")
 
@@ -45,14 +45,15 @@ class Log:
         """Yield a sample of each question, named by its hash; of the same document twice the second has a number."""
         seen = Counter[str]()
         for _, rows in sorted(self.questions.items()):
-            row = rows[measures[0].filter][1]
+            number, row = rows[measures[0].filter]
             seen[row["doc_hash"]] += 1
             repeat = f"#{seen[row['doc_hash']]}" if seen[row["doc_hash"]] > 1 else ""
             field = metadata.get("cluster")
-            cluster = row["doc"].get(field) if isinstance(field, str) else None
-            status, why = _status(row)
-            plain = [_plain(self.task, each) for _, each in rows.values()]
-            sample = of_row(plain, measures, status, why, "" if cluster is None else str(cluster))
+            with as_written(f"{self.path}, line {number}", "lm-eval"):
+                cluster = row["doc"].get(field) if isinstance(field, str) else None
+                status, why = _status(row)
+                plain = [_plain(self.task, each) for _, each in rows.values()]
+                sample = of_row(plain, measures, status, why, "" if cluster is None else str(cluster))
             name = f"{self.task}/{row['doc_hash']}{repeat}"
             yield sample.model_copy(update={"id": name, "replies": {}, "reusable": False})
 
@@ -64,6 +65,8 @@ def read(path: Path, task: str) -> Log:
     for number, row in lines(path):
         if missing := [field for field in FIELDS if field not in row]:
             raise InvalidResults(f"{path}, line {number}: has no {', '.join(missing)}", do=DO)
+        if not isinstance(row["doc_id"], int):
+            raise InvalidResults(f"{path}, line {number}: doc_id is no number", do=DO)
         kept = str(row.get("filter", "none"))
         of_question = questions.setdefault(row["doc_id"], {})
         if kept in of_question:
@@ -85,15 +88,27 @@ def _plain(task: str, row: Mapping[str, Any]) -> dict[str, Any]:
     listed = [list(each.values()) if isinstance(each, dict) else list(each) for each in given]
     target = row["target"]
     chosen = isinstance(target, str) and target.isdigit() and len(listed) > 1
-    texts = row["filtered_resps"] and isinstance(row["filtered_resps"][0], str)
+    filtered = row["filtered_resps"]
+    if written := not any(
+        isinstance(text, str) for each in listed for text in each[1:2]
+    ):  # no options, whose likelihoods count
+        filtered = [_text(each) for each in filtered]
     return {
         **row,
         "task": task,
         "filter": str(row.get("filter", "none")),
         "arguments": listed,
         "target": int(target) if chosen else target,
-        "resps": row.get("resps") or [[""]] if texts else [],
+        "filtered_resps": filtered,
+        "resps": row.get("resps") or [[""]] if written else [],
     }
+
+
+def _text(answer: Any) -> str:
+    """Return what a filter kept of an answer; some keep a list."""
+    if isinstance(answer, list):
+        return _text(answer[0]) if answer else ""
+    return str(answer)
 
 
 def _status(row: Mapping[str, Any]) -> tuple[Status, str]:

@@ -24,7 +24,7 @@ RAW = (".lm_eval.json", ".guidellm.json", ".repeats.json")  # what belongs to a 
 
 def claims(content: Any) -> bool:
     """Return whether this is a measurement's file."""
-    return isinstance(content, dict) and content.get("kind") in KINDS and {"tier", "name"} <= content.keys()
+    return isinstance(content, dict) and str(content.get("kind")) in KINDS and {"tier", "name"} <= content.keys()
 
 
 def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:

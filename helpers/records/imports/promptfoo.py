@@ -11,7 +11,7 @@ from helpers.artifacts import Evaluation, Sample, Status
 from helpers.artifacts.canonical import digest
 from helpers.errors import InvalidResults
 from helpers.records.imports.contract import Imported
-from helpers.records.imports.files import DO, short_name
+from helpers.records.imports.files import short_name
 from helpers.records.imports.scores import of_samples, questions
 
 TOOL = "promptfoo"
@@ -38,12 +38,9 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     if len(models) != 1:
         told = ", ".join(models) or "none"
         raise InvalidResults(f"{path}: holds answers of {told}", do="Write one file for each (--filter-providers)")
-    try:
-        samples = _samples(path, rows, metric or PASSED)
-        started = datetime.fromisoformat(content["results"]["timestamp"])
-        seconds = sum(row.get("latencyMs") or 0 for row in rows) / 1000
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidResults(f"{path}: is a file of {TOOL} without {error}", do=DO) from error
+    samples = _samples(path, rows, metric or PASSED)
+    started = datetime.fromisoformat(content["results"]["timestamp"])
+    seconds = sum(row.get("latencyMs") or 0 for row in rows) / 1000
     suite = str(content.get("config", {}).get("description") or TOOL)
     found = Evaluation(
         name=short_name(suite),

@@ -12,8 +12,9 @@ from helpers.artifacts import AnyMeasurement, Hardware, LoadTest
 from helpers.errors import InvalidResults, NotFound
 from helpers.records.imports import evalhub, garak, guidellm, inference_perf, lm_eval, own, promptfoo, vllm_bench
 from helpers.records.imports.contract import Imported, Reader
-from helpers.records.imports.files import content
+from helpers.records.imports.files import as_written, contents
 from helpers.records.imports.loads import merged
+from helpers.records.imports.recording import record_name
 from helpers.records.imports.remote import fetch, is_remote
 
 READERS: dict[str, Reader] = {
@@ -26,7 +27,9 @@ READERS: dict[str, Reader] = {
     "EvalHub": evalhub,
     "Assay": own,
 }
+SUFFIXES = (".json", ".jsonl")
 MOST_FILES = 2000
+MOST_MODELS = 3  # that a sentence names
 DO_ONE = "Give each model a folder of its own, or name the one file"
 
 
@@ -57,14 +60,15 @@ def read_source(source: str, metric: str = "") -> Imported:
         place, found = fetch(given)
         reads = [_of_content(place, found, metric)]
     else:
-        reads = [_read(path, metric, alone=place.is_file()) for path in _files(place)]
+        reads = [each for path in _files(place) for each in _read(path, metric, alone=place.is_file())]
     parts = [part for part in reads if part and part.measurements]
     if not parts:
         known = ", ".join(READERS)
         raise InvalidResults(f"{place}: holds no results of {known}", do="Name the folder that the tool wrote into")
     models = {part.model.rpartition("/")[2].lower(): part for part in parts}
     if len(models) > 1:
-        told = " and ".join(f"{part.model} ({part.place})" for part in models.values())
+        told = " and ".join(f"{part.model} ({part.place})" for part in list(models.values())[:MOST_MODELS])
+        told += f" and {len(models) - MOST_MODELS} more" if len(models) > MOST_MODELS else ""
         raise InvalidResults(f"{place}: is a folder of several models: {told}", do=DO_ONE)
     where: dict[str, Path] = {}
     for part in parts:
@@ -104,23 +108,27 @@ def _files(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise NotFound(f"{place} is not there", do="Give a folder or a file that a tool wrote")
-    found = [path for path in sorted(place.rglob("*.json*")) if path.suffix in (".json", ".jsonl")]
+    found = [path for path in sorted(place.rglob("*.json*")) if path.suffix in SUFFIXES and not path.is_dir()]
     if len(found) > MOST_FILES:
         raise InvalidResults(f"{place}: holds {len(found):,} files", do="Name the folder that the tool wrote into")
     return [path for path in found if not path.name.startswith("samples_") and not path.name.endswith(own.RAW)]
 
 
-def _read(path: Path, metric: str, *, alone: bool) -> Imported | None:
-    """Return what a file holds, None where no reader knows its format; raises where it was named itself."""
-    read = _of_content(path, content(path), metric)
-    if alone and read is None:
+def _read(path: Path, metric: str, *, alone: bool) -> list[Imported]:
+    """Return what a file holds, nothing where no reader knows its format; raises where it was named itself."""
+    read = [each for found in contents(path) if (each := _of_content(path, found, metric))]
+    if alone and not read:
         raise InvalidResults(f"{path}: is no results file of {', '.join(READERS)}", do="Name one of theirs")
     return read
 
 
 def _of_content(path: Path, found: Any, metric: str) -> Imported | None:
-    reader = next((each for each in READERS.values() if each.claims(found)), None)
-    return reader.read(path, found, metric) if reader else None
+    known = next(((tool, reader) for tool, reader in READERS.items() if reader.claims(found)), None)
+    if known is None:
+        return None
+    tool, reader = known
+    with as_written(str(path), tool):
+        return reader.read(path, found, metric)
 
 
 def _hardware(told: Sequence[Hardware | None]) -> Hardware | None:
@@ -130,10 +138,10 @@ def _hardware(told: Sequence[Hardware | None]) -> Hardware | None:
 
 def _told_apart(found: Sequence[Imported], sources: Sequence[str]) -> list[Imported]:
     """Return the models, those of one name told apart by their place."""
-    names = [each.model for each in found]
+    names = [record_name(each.model) for each in found]
     told: list[Imported] = []
-    for each in found:
-        name = f"{each.model} ({each.place.stem})" if names.count(each.model) > 1 else each.model
+    for each, plain in zip(found, names, strict=True):
+        name = record_name(f"{plain} ({each.place.stem})") if names.count(plain) > 1 else plain
         if any(other.model == name for other in told):
             raise InvalidResults(
                 f"{', '.join(sources)}: two are called {name}", do="Name them apart: FIRST=path SECOND=path"

@@ -10,6 +10,13 @@ from helpers.records.imports.contract import Imported
 
 HEADING = "imported"
 UNSAFE = re.compile(r"[^\w .:/@+~()-]")
+NO_START = re.compile(r"^[^@\w]+")
+LONGEST = 150
+
+
+def record_name(model: str) -> str:
+    """Return a model's name as a record may hold it; of a long path the end stays."""
+    return NO_START.sub("", UNSAFE.sub("-", model)[-LONGEST:]).rstrip("/. ") or HEADING
 
 
 def as_record(found: Imported, *, marked: bool = False) -> Record:
@@ -17,14 +24,13 @@ def as_record(found: Imported, *, marked: bool = False) -> Record:
 
     Beside measured versions it is `marked` as imported and as what nobody verified.
     """
-    name = UNSAFE.sub("-", found.model).strip("/. ")[:200] or HEADING
     started = min(each.started for each in found.measurements)
     return Record(
         record_id="0" * 16,
         purpose="use-case",
         use_case=HEADING,
         selection=Selection(
-            name=name,
+            name=record_name(found.model),
             version=HEADING,
             uri=f"{HEADING}:{found.place}",
             digest="",

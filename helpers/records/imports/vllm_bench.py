@@ -12,7 +12,7 @@ from helpers.artifacts import LoadPoint, Percentiles
 from helpers.errors import InvalidResults
 from helpers.records.imports.contract import Imported
 from helpers.records.imports.files import DO
-from helpers.records.imports.loads import ENOUGH, Workload, load_test, percentiles
+from helpers.records.imports.loads import ENOUGH, load_test, percentiles, seen
 
 TOOL = "vllm bench serve"
 WITHOUT = "has no 95th percentile: run it with --save-detailed, or --metric-percentiles 50,90,95,99"
@@ -25,18 +25,13 @@ def claims(content: Any) -> bool:
 
 def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     """Return the load test of this one load. Raises InvalidResults where a figure is missing or requests are."""
-    try:
-        point = _point(path, content)
-        started = datetime.strptime(content["date"], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-        # Its results do not say what was sent: as many tokens as came are what is known.
-        tokens = [round(content[f"total_{way}_tokens"] / max(1, content["completed"])) for way in ("input", "output")]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidResults(f"{path}: is a result of {TOOL} without {error}", do=DO) from error
+    point = _point(path, content)
+    started = datetime.strptime(content["date"], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
     notes = [f"{path.name}: {WITHOUT}"] if point.ttft_ms is None and point.successful else []
     notes += [] if point.enough else [f"{path.name}: {point.successful} answers are too few for a 95th percentile"]
     found = load_test(
         path,
-        Workload(f"{TOOL}, about {tokens[0]} tokens in and {tokens[1]} out"),
+        seen(TOOL, point.mean_input_tokens, point.mean_output_tokens),
         [point],
         profile="constant" if point.rate else "concurrent",
         started=started - timedelta(seconds=content["duration"]),

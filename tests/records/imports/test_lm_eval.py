@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from helpers.errors import InvalidResults, NotFound
-from helpers.records.imports import alike, read_all, read_source
+from helpers.records.imports import alike, as_record, read_all, read_source
 from tests.records.imports.conftest import FACTS
 
 OPS, SUMS = "ops_assistant", "sums"
@@ -114,14 +114,35 @@ def lose_a_field(folder):
     return f"{folder.log(OPS).name}, line 1: has no doc_hash"
 
 
+def another_form(folder):
+    folder.report(lambda content: content.update(group_subtasks=[]))
+    return f"{folder.results.name}: is not as lm-eval writes it"
+
+
+def a_document_that_is_none(folder):
+    folder.rows(OPS, lambda rows: [{**row, "doc": "text"} if row["doc_id"] == 5 else row for row in rows])
+    return f"{folder.log(OPS).name}, line 6: is not as lm-eval writes it"
+
+
+def before_0_4(folder):
+    folder.report(lambda content: content.pop("configs"))
+    return f"{folder.results.name}: is of lm-eval before 0.4"
+
+
+def not_to_be_read(folder):
+    folder.log(OPS).rename(folder.path / "kept")
+    folder.log("sums_add").with_name("more.jsonl").symlink_to("nowhere")
+    return "more.jsonl cannot be read"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [lose_last_line, lose_a_question, answer_twice, score_outside, another_s_answers, another_s_questions,
-     another_date, no_json, lose_a_field],
+     another_date, no_json, lose_a_field, another_form, a_document_that_is_none, before_0_4, not_to_be_read],
 )  # fmt: skip
 def test_what_is_not_whole_is_refused_with_its_place(small, spoil):
     told = spoil(small)
-    with pytest.raises(InvalidResults, match=re.escape(told)):
+    with pytest.raises((InvalidResults, NotFound), match=re.escape(told)):
         read(small)
 
 
@@ -154,6 +175,16 @@ def test_models_of_one_name_are_told_apart_and_a_name_may_be_given(small, tmp_pa
         read_all([f"old={small.path}", f"old={small.path}"])
     with pytest.raises(NotFound):
         read_source(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("name", ["~/models/one", "../one", "(one)", "\x1b[31mone|", "x" * 400, "?"])
+def test_any_name_is_a_model_s_name(small, large, name):
+    small.report(lambda content: content.update(model_name=name))
+    large.report(lambda content: content.update(model_name=name))
+    found = read_all([str(small.path), str(large.path)])
+    labels = {as_record(each).label for each in found}
+    assert len(labels) == 2
+    assert all(label.isprintable() for label in labels)
 
 
 def another_version(content):
@@ -227,6 +258,38 @@ def test_without_samples_the_score_has_an_interval_by_the_number_of_questions(sm
     small.report(lambda content: content.pop("n-samples"))
     with pytest.raises(InvalidResults, match="neither samples nor the number of questions"):
         read(small)
+
+
+def test_a_metric_of_all_questions_together_is_no_share_of_them(small):
+    """Such as an F1 or a correlation: its value and the number of questions say nothing about how sure it is."""
+    for log in small.path.glob("samples_*"):
+        log.unlink()
+
+    def f1(content):
+        content["results"][OPS] = {"f1,none": 0.4}
+        content["configs"][OPS]["metric_list"] = [{"metric": "f1", "aggregation": "def span_f1(items): ..."}]
+
+    small.report(f1)
+    assert OPS not in [each.task for each in read(small).evaluations]
+    small.report(lambda content: content["configs"][OPS].update(metric_list=[{"metric": "f1"}]))
+    assert OPS not in [each.task for each in read(small).evaluations]
+
+
+def test_a_filter_may_keep_a_list_of_an_answer(small):
+    """As HumanEval's does, whose programs are run."""
+    before = read(small).samples["sums"]
+    small.rows("sums_add", lambda rows: [{**row, "filtered_resps": [row["filtered_resps"]]} for row in rows])
+    after = read(small).samples["sums"]
+    assert [(each.id, each.score, each.output) for each in after] == [
+        (each.id, each.score, each.output) for each in before
+    ]
+
+
+def test_a_function_s_place_in_memory_is_no_other_prompt(small, large):
+    for folder, place in ((small, "0x7f01"), (large, "0x7f02")):
+        folder.report(lambda c, p=place: c["configs"][OPS].update(doc_to_text=f"<function text at {p}>"))
+    asked = [measured(read(folder), OPS).settings["prompt"] for folder in (small, large)]
+    assert asked[0] == asked[1]
 
 
 def test_an_empty_answer_is_none_and_a_text_without_an_answer_is_one(small):

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from helpers.errors import InvalidResults
-from helpers.records.imports import read_source
+from helpers.records.imports import alike, read_source
 from tests.records.imports.conftest import FACTS
 
 GUIDELLM, VLLM, PERF = FACTS / "guidellm-0.8.1", FACTS / "vllm-bench-0.32.0", FACTS / "inference-perf-0.7.0"
@@ -60,6 +60,39 @@ def test_files_of_one_load_each_are_one_load_test(tmp_path):
     assert len(found.repeats) == 2
 
 
+def test_what_was_sent_is_one_workload_where_about_as_many_tokens_came(tmp_path):
+    """A model ends its answers itself: no two loads have the very same number of tokens."""
+    for name, tokens in (("one", 15000), ("again", 15100), ("third", 14890)):
+        changed(VLLM / "detailed.json", tmp_path / name, lambda c, n=tokens: c.update(total_output_tokens=n))
+    assert len(load_test(tmp_path).points) == 3
+    first, second = alike([read_source(str(tmp_path / name)) for name in ("one", "third")])[0]
+    assert first.measurements[0].workload == second.measurements[0].workload
+    changed(VLLM / "detailed.json", tmp_path / "long", lambda c: c.update(total_output_tokens=30000))
+    assert any("not compared" in note for note in alike([first, read_source(str(tmp_path / "long"))])[1])
+    with pytest.raises(InvalidResults, match="several workloads"):
+        read_source(str(tmp_path))
+
+
+def test_without_its_configuration_inference_perf_s_workload_is_what_was_seen(tmp_path):
+    (stage, other) = (PERF / f"stage_{number}_lifecycle_metrics.json" for number in (0, 1))
+    shutil.copy(stage, tmp_path)
+    other = changed(other, tmp_path / "other", lambda c: c["successes"]["throughput"].update(input_tokens_per_sec=900))
+    kept, notes = alike([read_source(str(tmp_path / stage.name)), read_source(str(other))])
+    assert "about" in kept[0].measurements[0].workload
+    assert len(notes) == 1
+
+
+def test_loads_that_vllm_bench_appended_to_one_file_are_one_load_test(tmp_path):
+    """As `--append-result` leaves them; the last one may be cut short."""
+    told = [json.loads((VLLM / "detailed.json").read_text()) | {"request_rate": rate} for rate in (2.0, 4.0)]
+    place = tmp_path / "all.json"
+    place.write_text("\n".join(map(json.dumps, told)))
+    assert [point.rate for point in load_test(place).points] == [2, 4]
+    place.write_text(place.read_text()[:-20])
+    with pytest.raises(InvalidResults, match=r"all.json, line 2: is cut short"):
+        read_source(str(place))
+
+
 def test_inference_perf_s_stages_are_loads_and_its_summary_is_none():
     found = load_test(PERF)
     told = json.loads((PERF / "stage_1_lifecycle_metrics.json").read_text())["successes"]
@@ -70,6 +103,16 @@ def test_inference_perf_s_stages_are_loads_and_its_summary_is_none():
     assert (found.prompt_tokens, found.output_tokens) == (32, 8)
     with pytest.raises(InvalidResults, match="holds no results"):
         read_source(str(PERF / "summary_lifecycle_metrics.json"))
+
+
+def test_older_reports_of_inference_perf_beside_what_prometheus_saw_are_read(tmp_path):
+    """As 0.2 left them: the time of a stage stands in its throughput alone."""
+    stage = changed(PERF / "stage_0_lifecycle_metrics.json", tmp_path, lambda c: c.pop("benchmark_time_seconds"))
+    seen = {"load_summary": {}, "successes": {"count": 9, "rate": 0.3}, "failures": {}}
+    (tmp_path / "stage_0_prometheus_metrics.json").write_text(json.dumps(seen))
+    (point,) = load_test(tmp_path).points
+    told = json.loads((PERF / stage.name).read_text())
+    assert point.duration_seconds == pytest.approx(told["benchmark_time_seconds"])
 
 
 def test_too_few_answers_meet_nothing_and_that_is_said(tmp_path):
@@ -87,8 +130,11 @@ def test_too_few_answers_meet_nothing_and_that_is_said(tmp_path):
         (GUIDELLM / "smollm2.json", lambda c: c["benchmarks"][0].pop("metrics"), "form is not known"),
         (GUIDELLM / "smollm2.json", lambda c: c["benchmarks"].clear(), "holds no load"),
         (PERF / "stage_0_lifecycle_metrics.json", lambda c: c["successes"].pop("throughput"), "without 'throughput'"),
+        (VLLM / "plain.json", lambda c: c.update(duration=float("inf")), "is not as vllm bench serve writes it"),
+        (PERF / "stage_0_lifecycle_metrics.json", lambda c: c.update(successes="none"), "is not as inference-perf"),
+        (PERF / "stage_0_lifecycle_metrics.json", lambda c: c["successes"].update(count=0), "none of its 0 requests"),
     ],
-    ids=["vllm", "details", "guidellm", "empty", "inference-perf"],
+    ids=["vllm", "details", "guidellm", "empty", "inference-perf", "endless", "text", "no answer"],
 )
 def test_a_report_that_is_not_whole_is_refused_with_its_name(tmp_path, source, change, said):
     with pytest.raises(InvalidResults, match=said) as refused:

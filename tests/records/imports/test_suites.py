@@ -88,8 +88,9 @@ def test_a_test_that_was_repeated_is_one_question_with_the_mean_of_its_answers(s
         (lambda rows: rows[3].update(provider={"id": "openai:chat:another"}), "answers of ops-large, another"),
         (lambda rows: rows[3].pop("testCase"), "without 'testCase'"),
         (lambda rows: rows.clear(), "answers of none"),
+        (lambda rows: rows[3].update(testCase="one"), "is not as promptfoo writes it"),
     ],
-    ids=["outside", "two models", "a field", "empty"],
+    ids=["outside", "two models", "a field", "empty", "another form"],
 )
 def test_a_suite_that_is_not_whole_is_refused(suite, change, said):
     with pytest.raises(InvalidResults, match=said):
@@ -117,8 +118,9 @@ def test_a_scan_s_score_is_what_was_resisted_and_no_answer_is_not_safe():
             "garak counted 6",
         ),
         (lambda rows: [row for row in rows if row["entry_type"] != "init"], "the run did not end"),
+        (lambda rows: [{**row, "detector_results": True} for row in rows], "is not as garak writes it"),
     ],
-    ids=["broken off", "attempts", "no beginning"],
+    ids=["broken off", "attempts", "no beginning", "another form"],
 )
 def test_a_scan_that_is_not_whole_is_refused(scan, change, said):
     with pytest.raises(InvalidResults, match=said):
