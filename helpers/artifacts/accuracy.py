@@ -6,10 +6,18 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
-from helpers.artifacts.base import Probability
+from helpers.artifacts.base import Contract, Probability
 from helpers.artifacts.measurement import Failures, Interval, Measurement, Metric
 
 COVERAGE = 0.98  # share of the questions that must have been answered and scored
+
+
+class AskedAgain(Contract):
+    """Questions that were asked a second time: a server does not always answer alike, at temperature 0 either."""
+
+    asked: int = Field(gt=0)
+    flips: int = Field(ge=0, description="scored otherwise the second time")
+    reworded: int = Field(ge=0, description="answered in other words")
 
 
 class Evaluation(Measurement):
@@ -44,6 +52,7 @@ class Evaluation(Measurement):
         default=None, description="the score if `empty` and `truncated` count as they are, as lm-eval does"
     )
     unparsed: int = Field(default=0, ge=0, description="of `n`: the filter found no answer in the text")
+    again: AskedAgain | None = Field(default=None, description="None: no question was asked twice")
     total: int = Field(gt=0, description="questions that were asked")
     limit: int = Field(default=0, ge=0, description="first questions only; 0: all")
     num_fewshot: int = Field(ge=0)

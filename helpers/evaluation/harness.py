@@ -8,9 +8,11 @@ lies elsewhere, and imports no torch (which the tokenizer and the report on the 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import random
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", required=True)
     for name in ("max-length", "limit", "seed", "num-concurrent", "batch-size"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--ask-again", type=int, default=0, help="questions to ask a second time")
     parser.add_argument("--num-fewshot", type=int, help="as the task says where not given")
     parser.add_argument("--tokenizer", type=Path, help="folder; for log-likelihoods, without it the server's own")
     parser.add_argument("--through", help="who forwards the requests to that URL; without it they go there directly")
@@ -91,6 +94,7 @@ def measure(options: argparse.Namespace) -> None:
 
 def _measure(options: argparse.Namespace, handed: dict[str, Any], watch: Watch) -> None:
     import lm_eval
+    import numpy
 
     from helpers.evaluation import documents, report, scoring
     from helpers.evaluation.chat import Chat
@@ -112,34 +116,60 @@ def _measure(options: argparse.Namespace, handed: dict[str, Any], watch: Watch) 
     print(f"{options.task} is asked through {api} and scored by {measures[0].name}", flush=True)
     if any(_unheard(task.get_config("generation_kwargs") or {}) for task in tasks.values()):
         print("do_sample without a temperature asks for the likeliest answer: temperature 0 is sent", flush=True)
-    with (
-        patience.at_most(options.patience),
-        Journal(output / files(options.name).journal, options.same, options.known, options.fresh) as journal,
-    ):
-        model = (Chat if api == "chat" else Completions)(
-            url=options.url,
-            through=options.through or options.url,
-            tokenizer=tokenizer,
-            journal=journal,
-            workers=options.num_concurrent,
-            model=options.model,
-            batch_size=options.batch_size,
-            max_length=options.max_length,
-            seed=options.seed,
-            timeout=options.timeout,
-        )
-        results: Any = lm_eval.evaluate(
-            lm=model,
-            task_dict=loaded,
-            limit=options.limit or None,
-            bootstrap_iters=1000,
-            log_samples=True,
-            system_instruction=options.system_instruction,
-            apply_chat_template=api == "chat",
-            fewshot_as_multiturn=api == "chat" and options.fewshot_as_multiturn,
-        )
-        results["assay_task"] = {"content": handed.get("content", {}), "elsewhere": list(watch.found)}
-        report.write(output, options, api, results, model, tasks, measures)
+    client = functools.partial(
+        Chat if api == "chat" else Completions,
+        url=options.url,
+        through=options.through or options.url,
+        tokenizer=tokenizer,
+        workers=options.num_concurrent,
+        model=options.model,
+        batch_size=options.batch_size,
+        max_length=options.max_length,
+        seed=options.seed,
+        timeout=options.timeout,
+    )
+    ask = functools.partial(
+        lm_eval.evaluate,
+        task_dict=loaded,
+        log_samples=True,
+        system_instruction=options.system_instruction,
+        apply_chat_template=api == "chat",
+        fewshot_as_multiturn=api == "chat" and options.fewshot_as_multiturn,
+    )
+    draws = random.getstate(), numpy.random.get_state()
+    with patience.at_most(options.patience):
+        with Journal(output / files(options.name).journal, options.same, options.known, options.fresh) as journal:
+            model = client(journal=journal)
+            results: Any = ask(lm=model, limit=options.limit or None, bootstrap_iters=1000)
+        again = _again(options, tasks, client, ask, draws)
+    results["assay_task"] = {"content": handed.get("content", {}), "elsewhere": list(watch.found)}
+    report.write(output, options, api, results, again, model, tasks, measures)
+
+
+def _again(
+    options: argparse.Namespace, tasks: Mapping[str, Any], client: Any, ask: Any, draws: tuple[Any, Any]
+) -> dict[str, Any]:
+    """Ask the first questions of each task a second time and return their samples; none where answers are sampled.
+
+    The same worked examples are drawn: `draws` are the states of both random generators before the first question.
+    No journal knows an answer.
+    """
+    import numpy
+
+    from helpers.evaluation.journal import Journal
+
+    count = -(-options.ask_again // len(tasks))
+    sampled = any((task.get_config("generation_kwargs") or {}).get("temperature") for task in tasks.values())
+    if not count or sampled:
+        return {}
+    random.setstate(draws[0])
+    numpy.random.set_state(draws[1])
+    for task in tasks.values():
+        task.set_fewshot_seed(seed=options.seed)
+    limit = min(count, options.limit) if options.limit else count
+    with tempfile.TemporaryDirectory(dir=options.output) as folder, Journal(Path(folder) / "again", "") as journal:
+        found: dict[str, Any] = ask(lm=client(journal=journal), limit=limit, bootstrap_iters=0)["samples"]
+    return found
 
 
 def _unheard(generation: Mapping[str, Any]) -> bool:

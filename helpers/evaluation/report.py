@@ -29,11 +29,15 @@ def write(
     options: argparse.Namespace,
     api: str,
     results: dict[str, Any],
+    again: dict[str, Any],
     model: Any,
     tasks: dict[str, Any],
     measures: Sequence[scoring.Measure],
 ) -> None:
-    """Write lm-eval's report and the samples log; raises NotMeasurable where the scores turn out to be none."""
+    """Write lm-eval's report and the samples log; raises NotMeasurable where the scores turn out to be none.
+
+    `again` are lm-eval's samples of the questions that were asked a second time, by task.
+    """
     from lm_eval.utils import handle_non_serializable
 
     rows = [{"task": name, **row} for name, found in results.pop("samples").items() for row in found]
@@ -57,6 +61,7 @@ def write(
         "others": [each.name for each in measures if each != measure],
         "as_lm_eval": _as_they_are(asked, measure) if len(scored) < len(asked) else None,
         "chance": sum(known) / len(known) if known and len(known) == len(chances) else None,
+        "again": _again(asked, again, measure),
         "reasons": sorted(set(model.reasons))[:REASONS],
         "dataset_digest": _digest(tasks),
         "request_seconds": model.request_seconds,
@@ -67,6 +72,28 @@ def write(
     names = files(options.name)
     write_samples(samples, output / names.samples)
     write_atomic(output / names.results, json.dumps(results, indent=2, default=handle_non_serializable).encode())
+
+
+def _again(asked: Sequence[Row], again: dict[str, list[Row]], measure: scoring.Measure) -> dict[str, int] | None:
+    """Return how many answered questions were asked again, and how many scored otherwise and were worded otherwise."""
+    first = {(row["task"], row["doc_id"]): row for row in asked if _status(row) == "answered"}
+    pairs = [
+        (first[name, row["doc_id"]], row)
+        for name, rows in again.items()
+        for row in rows
+        if row["filter"] == measure.filter and _status(row) == "answered" and (name, row["doc_id"]) in first
+    ]
+    if not pairs:
+        return None
+    return {
+        "asked": len(pairs),
+        "flips": sum(one[measure.metric] != other[measure.metric] for one, other in pairs),
+        "reworded": sum(_said(one) != _said(other) for one, other in pairs),
+    }
+
+
+def _said(row: Row) -> list[str]:
+    return [str(answer) for answer in _texts(row)]
 
 
 def _as_they_are(asked: Sequence[Row], measure: scoring.Measure) -> float | None:

@@ -73,6 +73,7 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         truncated=statuses["truncated"],
         as_lm_eval=about["as_lm_eval"],
         unparsed=statuses["unparsed"],
+        again=about.get("again"),
         total=len(samples),
         limit=settings.limit if _cut(report) else 0,
         num_fewshot=max(report["n-shot"].values(), default=0),

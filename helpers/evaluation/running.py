@@ -89,6 +89,7 @@ def build_command(
     command += ["--limit", str(settings.limit), "--seed", str(settings.seed)]
     command += ["--num-concurrent", str(settings.num_concurrent), "--batch-size", str(settings.batch_size)]
     command += ["--timeout", f"{settings.request_timeout:g}", "--patience", f"{patience.SECONDS:g}"]
+    command += ["--ask-again", str(settings.ask_again)]
     command += ["--same", partial.fingerprint(endpoint, folder, tokenizer=endpoint.tokenizer_digest())]
     command += ["--fresh", str(fresh)] if fresh else []
     command += ["--known", str(known.resolve())] if known else []

@@ -49,6 +49,9 @@ class Settings(parameters.Settings):
     time_limit: float = Field(default=43200.0, gt=0, le=604800, description="seconds for the whole task")
     confidence: float = Field(default=0.95, ge=0.5, le=0.999, description="of the interval around the score")
     allow_partial: bool = Field(default=False, description="accept questions without an answer")
+    ask_again: int = Field(
+        default=0, ge=0, le=10_000, description="questions asked a second time: how often the model answers otherwise"
+    )
     seed: int = Field(default=1234, ge=0, description="chooses the worked examples")
 
     @field_validator("num_fewshot", mode="before")

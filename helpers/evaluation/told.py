@@ -45,6 +45,11 @@ def summary(evaluation: Evaluation) -> str:
         lines.append(f"lm-eval itself counts such answers as they are and reports {evaluation.as_lm_eval:.3f}.")
     if evaluation.unparsed:
         lines.append(f"In {evaluation.unparsed} of the scored texts the task's filter found no answer: they score 0.")
+    if again := evaluation.again:
+        lines.append(
+            f"{again.asked} questions were asked again: {again.flips} were scored otherwise, {again.reworded} answered "
+            "in other words."
+        )
     if evaluation.clusters:
         lines.append(
             f"The questions come in {evaluation.clusters} clusters and say as much as "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections import Counter
 
 import pytest
 
 from helpers.errors import EmptyAnswers, EndpointUnreachable, IncompleteCoverage, InvalidParameter, NotMeasurable
-from helpers.evaluation import Settings
+from helpers.evaluation import Settings, summary
 from helpers.evaluation.journal import greedy
 from helpers.evaluation.offered import GENERATED, SCORED, choose, measurable
 from helpers.evaluation.samples import read_samples
@@ -181,6 +182,45 @@ def test_a_failed_request_is_counted_apart(right, measure, sums):
         measure(sums())
     found = measure(sums(allow_partial=True))
     assert (found.n, found.failed, found.empty) == (ASKED - 1, 1, 0)
+
+
+def changing(server, wrong=(), reworded=()):
+    """A server that answers some questions otherwise when they are asked a second time."""
+    seen = Counter()
+
+    def answer(body):
+        seen[asked(body)] += 1
+        again, right = seen[asked(body)] > 1, f"{asked(body) + 1}"
+        words = "So it is " if again and asked(body) in reworded else ""
+        return {"content": "99" if again and asked(body) in wrong else words + right}
+
+    server.chat = answer
+
+
+def test_questions_are_asked_again_and_what_changes_is_counted(server, measure, sums):
+    changing(server, wrong=[11], reworded=[12])
+    found = measure(sums(ask_again=3))
+    assert len(server.chats) == ASKED + 3
+    assert (found.n, found.correct) == (ASKED, ASKED), "the first answer is the one that counts"
+    assert found.again.model_dump() == {"asked": 3, "flips": 1, "reworded": 2}
+    assert "3 questions were asked again: 1" in summary(found)
+
+
+def test_the_same_worked_examples_stand_before_a_question_that_is_asked_again(right, measure, sums):
+    measure(sums("fewshot_config: {}", ask_again=ASKED, num_fewshot=2, num_concurrent=1))
+    prompts = [json.dumps(body["messages"]) for body in right.chats]
+    assert len(prompts) == 2 * ASKED
+    assert sorted(prompts[:ASKED]) == sorted(prompts[ASKED:])
+
+
+def test_more_questions_than_there_are_and_a_trial_ask_each_twice_at_most(right, measure, sums):
+    assert measure(sums(ask_again=99)).again.asked == ASKED
+    assert measure(sums(ask_again=99, limit=2)).again.asked == 2
+
+
+def test_sampled_answers_and_none_at_all_are_not_asked_again(right, measure, sums):
+    assert measure(sums(SAMPLED, ask_again=3)).again is None
+    assert measure(sums()).again is None
 
 
 SAMPLED = """

@@ -93,6 +93,7 @@ def _standing(record: Record, answers: Answers, coverage: float, records: Sequen
         kind=evaluation.score_kind,
         n=evaluation.n,
         failed=evaluation.total - evaluation.n,
+        again=evaluation.again,
         chance=guessed,
         guessing=None if guessed is None else above_chance(scores, guessed, clusters(answers.values())),
         partial=evaluation.short_of(coverage),

@@ -22,6 +22,7 @@ from helpers.analysis.comparison.common_load import (
 )
 from helpers.analysis.comparison.tiers import Row
 from helpers.artifacts import FOLDER, Artifact, Contract, Interval, Probability, write_atomic
+from helpers.artifacts.accuracy import AskedAgain
 from helpers.statistics import Estimate, Paired, half_width, lead
 
 MOST = 12  # versions that figures and tables name and of which every two are told: 66 pairs
@@ -54,6 +55,7 @@ class Standing(Contract):
     kind: Literal["proportion", "mean"] = "proportion"
     n: int
     failed: int = Field(description="questions without an answer that can be scored")
+    again: AskedAgain | None = Field(default=None, description="questions that were asked a second time")
     chance: Probability | None = Field(default=None, description="what guessing scores, where that is known")
     guessing: float | None = Field(default=None, description="one-sided p-value of being no better than guessing")
     guessing_together: float | None = Field(default=None, description="the same, for testing all versions (Holm)")

@@ -172,6 +172,11 @@ def _latency(first: Standing, second: Standing) -> list[str]:
 
 def _caveats(*rows: Standing) -> list[str]:
     told = [f"{row.label} {missed}" for row in rows if (missed := _missed(row))]
+    told += [
+        f"asked again, {row.label} scored otherwise on {row.again.flips} of {row.again.asked} questions"
+        for row in rows
+        if row.again and row.again.flips
+    ]
     told += [f"{row.label} does not keep up with any load that meets the SLO" for row in rows if row.saturated]
     return told + [f"the load generator limited {row.label}" for row in rows if row.limited_by_load_generator]
 

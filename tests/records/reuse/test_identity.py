@@ -98,7 +98,14 @@ def test_what_is_asked_makes_another_evaluation(changes, questions):
 
 def test_how_hard_the_server_is_pressed_and_the_confidence_do_not(questions):
     plain = evaluation.Settings(include_path=questions)
-    pressed = {"num_concurrent": 1, "batch_size": 1, "request_timeout": 9, "confidence": 0.9, "allow_partial": True}
+    pressed = {
+        "num_concurrent": 1,
+        "batch_size": 1,
+        "request_timeout": 9,
+        "confidence": 0.9,
+        "allow_partial": True,
+        "ask_again": 5,
+    }
     assert of_evaluation(plain) == of_evaluation(plain.model_copy(update=pressed))
 
 
