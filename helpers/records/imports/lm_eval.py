@@ -93,7 +93,7 @@ def _leaves(name: str, members: Mapping[str, Sequence[str]]) -> list[str]:
 def _log(path: Path, content: Mapping[str, Any], task: str) -> lm_eval_samples.Log | None:
     """Return the task's samples, None where the tool kept none. Raises InvalidResults where they are another's."""
     date = DATE.search(path.name)
-    file = path.with_name(f"samples_{task}_{date[0]}.jsonl") if date else None
+    file = path.parent / f"samples_{task}_{date[0]}.jsonl" if date else None
     if file is None or not file.is_file():
         others = [each for each in path.parent.glob("samples_*.jsonl") if _is_of(each, task)]
         beside = [each for each in others if not _has_report(each)]

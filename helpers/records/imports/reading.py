@@ -109,6 +109,7 @@ def _files(place: Path) -> list[Path]:
     if not place.is_dir():
         raise NotFound(f"{place} is not there", do="Give a folder or a file that a tool wrote")
     found = [path for path in sorted(place.rglob("*.json*")) if path.suffix in SUFFIXES and not path.is_dir()]
+    found = [path for path in found if not any(part.startswith(".") for part in path.relative_to(place).parts)]
     if len(found) > MOST_FILES:
         raise InvalidResults(f"{place}: holds {len(found):,} files", do="Name the folder that the tool wrote into")
     return [path for path in found if not path.name.startswith("samples_") and not path.name.endswith(own.RAW)]

@@ -177,7 +177,14 @@ def test_models_of_one_name_are_told_apart_and_a_name_may_be_given(small, tmp_pa
         read_source(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("name", ["~/models/one", "../one", "(one)", "\x1b[31mone|", "x" * 400, "?"])
+def test_what_jupyter_and_macos_leave_hidden_is_no_result(small):
+    (small.path / ".ipynb_checkpoints").mkdir()
+    shutil.copy(small.results, small.path / ".ipynb_checkpoints" / "results-checkpoint.json")
+    (small.path / f"._{small.results.name}").write_bytes(b"\x00\x05\x16\x07")
+    assert OPS in [each.task for each in read(small).evaluations]
+
+
+@pytest.mark.parametrize("name", ["~/models/one", "../one", "/a/../b", "(one)", "\x1b[31mone|", "x" * 400, "?"])
 def test_any_name_is_a_model_s_name(small, large, name):
     small.report(lambda content: content.update(model_name=name))
     large.report(lambda content: content.update(model_name=name))
