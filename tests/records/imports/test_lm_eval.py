@@ -282,6 +282,20 @@ def test_a_metric_of_all_questions_together_is_no_share_of_them(small):
     assert OPS not in [each.task for each in read(small).evaluations]
 
 
+def test_what_is_better_where_it_is_lower_is_no_score_whoever_says_so(small):
+    """The report does in newer versions, in older ones the task's configuration alone."""
+
+    def lower(content):
+        content.pop("higher_is_better")
+        content["configs"][OPS]["metric_list"] = [{"metric": "acc", "aggregation": "mean", "higher_is_better": False}]
+        content["results"][OPS] = {"acc,none": content["results"][OPS]["acc,none"]}
+
+    small.report(lower)
+    found = read(small)
+    assert OPS not in [each.task for each in found.evaluations]
+    assert any("acc is better where it is lower" in note for note in found.notes)
+
+
 def test_a_filter_may_keep_a_list_of_an_answer(small):
     """As HumanEval's does, whose programs are run."""
     before = read(small).samples["sums"]
