@@ -184,6 +184,15 @@ def test_what_jupyter_and_macos_leave_hidden_is_no_result(small):
     assert OPS in [each.task for each in read(small).evaluations]
 
 
+def test_a_folder_that_cannot_be_read_is_no_empty_one(small, monkeypatch):
+    def refused(place):
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(NotFound, match="cannot be read: Permission denied"):
+        read(small)
+
+
 @pytest.mark.parametrize("name", ["~/models/one", "../one", "/a/../b", "(one)", "\x1b[31mone|", "x" * 400, "?"])
 def test_any_name_is_a_model_s_name(small, large, name):
     small.report(lambda content: content.update(model_name=name))
