@@ -29,7 +29,8 @@ PROMPT = (
     *("dataset_path", "dataset_name", "test_split", "validation_split"),
 )
 CLOSE = 1e-6  # between lm-eval's mean and that of the samples
-TOGETHER = ("mcc", "f1", "bleu", "chrf", "ter", "brier_score")  # aggregations of their own, where none is configured
+# Metrics with an aggregation of their own, where none is configured.
+TOGETHER = ("mcc", "f1", "bleu", "chrf", "ter", "brier_score", "bits_per_byte", "byte_perplexity", "word_perplexity")
 
 
 def claims(content: Any) -> bool:
@@ -93,7 +94,7 @@ def _leaves(name: str, members: Mapping[str, Sequence[str]]) -> list[str]:
 def _log(path: Path, content: Mapping[str, Any], task: str) -> lm_eval_samples.Log | None:
     """Return the task's samples, None where the tool kept none. Raises InvalidResults where they are another's."""
     date = DATE.search(path.name)
-    file = path.with_name(f"samples_{task}_{date[0]}.jsonl") if date else None
+    file = path.parent / f"samples_{task}_{date[0]}.jsonl" if date else None
     if file is None or not file.is_file():
         others = [each for each in path.parent.glob("samples_*.jsonl") if _is_of(each, task)]
         beside = [each for each in others if not _has_report(each)]
@@ -160,7 +161,8 @@ def _scores(content: Mapping[str, Any], task: str) -> dict[tuple[str, str], floa
 
 def _unfit(path: Path, content: Mapping[str, Any], task: str, measure: Measure, log: lm_eval_samples.Log | None) -> str:
     """Return why a metric scores no single question, "" where it does."""
-    if content.get("higher_is_better", {}).get(task, {}).get(measure.metric) is False:
+    configured = _configured(content, task, measure.metric).get("higher_is_better")
+    if content.get("higher_is_better", {}).get(task, {}).get(measure.metric, configured) is False:
         return f"{measure.name} is better where it is lower"
     mean = _scores(content, task)[measure.metric, measure.filter]
     if not 0 <= mean <= 1:
@@ -184,9 +186,14 @@ def _unfit(path: Path, content: Mapping[str, Any], task: str, measure: Measure, 
 
 def _aggregation(content: Mapping[str, Any], task: str, metric: str) -> str:
     """Return how a metric's values become one, as the task configures it or lm-eval does without."""
+    told = _configured(content, task, metric).get("aggregation")
+    return str(told or (metric if metric in TOGETHER else "mean"))
+
+
+def _configured(content: Mapping[str, Any], task: str, metric: str) -> Mapping[str, Any]:
+    """Return what the task's configuration says of a metric, {} where nothing."""
     listed = content["configs"][task].get("metric_list") or []
-    told = {each.get("metric"): each.get("aggregation") for each in listed if isinstance(each, dict)}
-    return str(told.get(metric) or (metric if metric in TOGETHER else "mean"))
+    return next((each for each in listed if isinstance(each, dict) and each.get("metric") == metric), {})
 
 
 def _evaluation(
@@ -202,7 +209,7 @@ def _evaluation(
     samples: list[Sample] = []
     if len(known) == len(logs):
         samples = [each for task, log in logs.items() for each in log.samples(measures, _metadata(content, task))]  # type: ignore[union-attr]
-    about = of_samples(path, samples) if samples else _of_means(content, tasks, measures[0])
+    about = of_samples(path, samples) if samples else _of_means(path, content, tasks, measures[0])
     started, seconds = _times(path, content)
     return Evaluation(
         name=short_name(name),
@@ -224,7 +231,7 @@ def _evaluation(
     ), samples
 
 
-def _of_means(content: Mapping[str, Any], tasks: Sequence[str], measure: Measure) -> dict[str, Any]:
+def _of_means(path: Path, content: Mapping[str, Any], tasks: Sequence[str], measure: Measure) -> dict[str, Any]:
     """Return the mean over the tasks' questions; the interval is that of right and wrong answers, the widest there is.
 
     Raises InvalidResults where the number of questions is not told.
@@ -232,8 +239,8 @@ def _of_means(content: Mapping[str, Any], tasks: Sequence[str], measure: Measure
     counts = [content.get("n-samples", {}).get(task, {}).get("effective") for task in tasks]
     if not all(counts):
         raise InvalidResults(
-            f"{', '.join(tasks[:3])}: neither samples nor the number of questions is there, so nothing says how sure "
-            "the score is",
+            f"{path}, {', '.join(tasks[:3])}: neither samples nor the number of questions is there, so nothing says "
+            "how sure the score is",
             do=AGAIN,
         )
     means = [_scores(content, task)[measure.metric, measure.filter] for task in tasks]

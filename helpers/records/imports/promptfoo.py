@@ -11,11 +11,12 @@ from helpers.artifacts import Evaluation, Sample, Status
 from helpers.artifacts.canonical import digest
 from helpers.errors import InvalidResults
 from helpers.records.imports.contract import Imported
-from helpers.records.imports.files import short_name
+from helpers.records.imports.files import DO, short_name
 from helpers.records.imports.scores import of_samples, questions
 
 TOOL = "promptfoo"
 PASSED, SCORE = "passed", "score"
+COUNTED = ("successes", "failures", "errors")  # of its own figures, together all results
 ERROR = 2  # of failureReason: the request failed, or its provider
 # A grader that fails is told as a failed assertion; by these reasons it is known.
 GRADER = ("API call error", "Could not extract JSON", "Custom function threw")
@@ -38,6 +39,10 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
     if len(models) != 1:
         told = ", ".join(models) or "none"
         raise InvalidResults(f"{path}: holds answers of {told}", do="Write one file for each (--filter-providers)")
+    stats = content["results"].get("stats") or {}
+    counted = sum(stats.get(name) or 0 for name in COUNTED)
+    if counted and counted != len(rows):
+        raise InvalidResults(f"{path}: holds {len(rows)} of the {counted} results that {TOOL} counted", do=DO)
     samples = _samples(path, rows, metric or PASSED)
     started = datetime.fromisoformat(content["results"]["timestamp"])
     seconds = sum(row.get("latencyMs") or 0 for row in rows) / 1000
@@ -55,7 +60,7 @@ def read(path: Path, content: Mapping[str, Any], metric: str = "") -> Imported:
         report=path.name,
         request_seconds=seconds,
         started=started,
-        ended=started + timedelta(milliseconds=content["results"].get("stats", {}).get("durationMs") or 0),
+        ended=started + timedelta(milliseconds=stats.get("durationMs") or 0),
         versions={TOOL: str(content.get("metadata", {}).get("promptfooVersion") or "unknown")},
         settings={},
         **of_samples(path, samples),

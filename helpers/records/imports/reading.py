@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -108,10 +109,21 @@ def _files(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise NotFound(f"{place} is not there", do="Give a folder or a file that a tool wrote")
-    found = [path for path in sorted(place.rglob("*.json*")) if path.suffix in SUFFIXES and not path.is_dir()]
+    found = sorted(path for path in _visible(place) if path.suffix in SUFFIXES)
     if len(found) > MOST_FILES:
         raise InvalidResults(f"{place}: holds {len(found):,} files", do="Name the folder that the tool wrote into")
     return [path for path in found if not path.name.startswith("samples_") and not path.name.endswith(own.RAW)]
+
+
+def _visible(place: Path) -> Iterator[Path]:
+    """Yield every file below a folder that is not hidden. Raises NotFound for a folder that cannot be read."""
+
+    def refuse(error: OSError) -> None:
+        raise NotFound(f"{error.filename} cannot be read: {error.strerror}", do="Correct the path") from error
+
+    for folder, folders, files in os.walk(place, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(folder) / name for name in files if not name.startswith("."))
 
 
 def _read(path: Path, metric: str, *, alone: bool) -> list[Imported]:

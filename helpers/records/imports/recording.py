@@ -16,7 +16,8 @@ LONGEST = 150
 
 def record_name(model: str) -> str:
     """Return a model's name as a record may hold it; of a long path the end stays."""
-    return NO_START.sub("", UNSAFE.sub("-", model)[-LONGEST:]).rstrip("/. ") or HEADING
+    parts = (part for part in UNSAFE.sub("-", model).split("/") if part not in ("", ".", ".."))
+    return NO_START.sub("", "/".join(parts)[-LONGEST:]).rstrip("/. ") or HEADING
 
 
 def as_record(found: Imported, *, marked: bool = False) -> Record:

@@ -177,7 +177,23 @@ def test_models_of_one_name_are_told_apart_and_a_name_may_be_given(small, tmp_pa
         read_source(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("name", ["~/models/one", "../one", "(one)", "\x1b[31mone|", "x" * 400, "?"])
+def test_what_jupyter_and_macos_leave_hidden_is_no_result(small):
+    (small.path / ".ipynb_checkpoints").mkdir()
+    shutil.copy(small.results, small.path / ".ipynb_checkpoints" / "results-checkpoint.json")
+    (small.path / f"._{small.results.name}").write_bytes(b"\x00\x05\x16\x07")
+    assert OPS in [each.task for each in read(small).evaluations]
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(small, monkeypatch):
+    def refused(place):
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(NotFound, match="cannot be read: Permission denied"):
+        read(small)
+
+
+@pytest.mark.parametrize("name", ["~/models/one", "../one", "/a/../b", "(one)", "\x1b[31mone|", "x" * 400, "?"])
 def test_any_name_is_a_model_s_name(small, large, name):
     small.report(lambda content: content.update(model_name=name))
     large.report(lambda content: content.update(model_name=name))
@@ -273,6 +289,20 @@ def test_a_metric_of_all_questions_together_is_no_share_of_them(small):
     assert OPS not in [each.task for each in read(small).evaluations]
     small.report(lambda content: content["configs"][OPS].update(metric_list=[{"metric": "f1"}]))
     assert OPS not in [each.task for each in read(small).evaluations]
+
+
+def test_what_is_better_where_it_is_lower_is_no_score_whoever_says_so(small):
+    """The report does in newer versions, in older ones the task's configuration alone."""
+
+    def lower(content):
+        content.pop("higher_is_better")
+        content["configs"][OPS]["metric_list"] = [{"metric": "acc", "aggregation": "mean", "higher_is_better": False}]
+        content["results"][OPS] = {"acc,none": content["results"][OPS]["acc,none"]}
+
+    small.report(lower)
+    found = read(small)
+    assert OPS not in [each.task for each in found.evaluations]
+    assert any("acc is better where it is lower" in note for note in found.notes)
 
 
 def test_a_filter_may_keep_a_list_of_an_answer(small):

@@ -21,11 +21,13 @@ def evaluation(path, metric=""):
 
 @pytest.fixture
 def suite(tmp_path):
-    """Write promptfoo's file as `change` leaves its results; returns the path."""
+    """Write promptfoo's file as `change` leaves its results, counted again or not; returns the path."""
 
-    def made(change):
+    def made(change, *, counted=True):
         content = json.loads((PROMPTFOO / "ops-large.json").read_text())
         change(content["results"]["results"])
+        if counted:
+            content["results"]["stats"] = {"successes": len(content["results"]["results"])}
         path = tmp_path / "out.json"
         path.write_text(json.dumps(content))
         return path
@@ -97,6 +99,11 @@ def test_a_suite_that_is_not_whole_is_refused(suite, change, said):
         evaluation(suite(change))
     with pytest.raises(InvalidResults, match="no metric accuracy"):
         evaluation(PROMPTFOO / "ops-large.json", "accuracy")
+
+
+def test_a_suite_of_which_results_were_left_out_is_refused(suite):
+    with pytest.raises(InvalidResults, match="holds 11 of the 12 results"):
+        evaluation(suite(lambda rows: rows.pop(), counted=False))
 
 
 def test_a_scan_s_score_is_what_was_resisted_and_no_answer_is_not_safe():
