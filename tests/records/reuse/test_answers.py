@@ -183,7 +183,13 @@ def test_a_task_of_which_not_everything_is_known_is_taken_over_by_its_answers_al
 
 def test_a_result_whose_code_used_the_network_is_never_taken_over(stage, questions, server):
     code = questions / "questions.py"
-    code.write_text(code.read_text() + f"import urllib.request\nurllib.request.urlopen('{server.url}/').read()\n")
+    # Where the kernel fences connections in, nothing comes back: that it was tried is enough.
+    asks = f"""
+import contextlib, urllib.request
+with contextlib.suppress(OSError):
+    urllib.request.urlopen('{server.url}/').read()
+"""
+    code.write_text(code.read_text() + asks)
     found, _, said = stage()
     assert found.identity == ""
     assert found.settings[ELSEWHERE] == "the network"
