@@ -10,20 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from helpers.analysis.comparison import Row
-from helpers.analysis.gate.exits import CODES, NOT_JUDGED, Parser
+from helpers.analysis.gate.exits import CODES, NOT_JUDGED, Parser, judged
 from helpers.analysis.gate.judging import Judgement, plain
 from helpers.analysis.gate.stage import REPORT
 from helpers.analysis.imported import Judged, headline, hold_all, judge_all
 from helpers.artifacts import write_atomic
 from helpers.datasets.criteria import DEFAULT, load_criteria
-from helpers.errors import AssayError
 from helpers.records.exporting import export
 from helpers.records.imports import Imported, read_all
 from helpers.reporting.page import Sections, write_report
@@ -45,16 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     if len(given.sources) + bool(given.baseline) < 2:
         parser.error("give two models at least")
-    try:
-        return _hold(given) if given.baseline else _compare(given)
-    except AssayError as error:
-        print(_shown(f"{type(error).__name__}: {error}"), file=sys.stderr)
-        return NOT_JUDGED
-    except BrokenPipeError:  # who reads has enough
-        raise
-    except Exception:  # noqa: BLE001 - Python's own code for it, 1, is a verdict
-        traceback.print_exc()
-        return NOT_JUDGED
+    return judged(lambda: _hold(given) if given.baseline else _compare(given), _shown)
 
 
 def assay() -> int:

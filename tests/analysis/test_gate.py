@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from numpy.random import default_rng
 
-from helpers.analysis.gate.__main__ import NOT_JUDGED, main
+from helpers.analysis.gate.__main__ import main
 from helpers.analysis.gate.checks import accuracy, speed
+from helpers.analysis.gate.exits import NOT_JUDGED
 from helpers.artifacts import Hardware, Record
 from helpers.statistics import from_counts
 from tests.plugins.records import a_record, a_sample, a_sweep, holding, questions, write_samples
@@ -175,6 +176,11 @@ def test_what_is_no_record_is_named_and_no_verdict(tmp_path, capsys):
     (tmp_path / "x.json").write_text("{}")
     assert main([str(tmp_path / "x.json"), str(tmp_path / "y.json")]) == NOT_JUDGED
     assert "x.json is no record" in capsys.readouterr().err
+
+
+def test_a_crash_is_no_verdict(written, monkeypatch):
+    monkeypatch.setattr("helpers.analysis.gate.__main__.judge", lambda *_: 1 / 0)
+    assert main([written("candidate", range(100), STEADY), written("baseline", range(100), STEADY)]) == NOT_JUDGED
 
 
 def test_more_load_is_better_and_less_is_worse():

@@ -8,7 +8,8 @@ import pytest
 
 from helpers import storage
 from helpers.analysis.gate import Judgement, Settings, enforce, hold
-from helpers.analysis.gate.__main__ import NOT_JUDGED, main
+from helpers.analysis.gate.__main__ import main
+from helpers.analysis.gate.exits import NOT_JUDGED
 from helpers.artifacts import FOLDER
 from helpers.errors import GateFailed, GateInconclusive, InvalidCriteria, InvalidParameter, NotFound
 from helpers.records import summaries, summary

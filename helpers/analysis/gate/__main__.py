@@ -10,11 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from helpers.analysis.gate.exits import CODES, NOT_JUDGED, Parser
+from helpers.analysis.gate.exits import CODES, Parser, judged
 from helpers.analysis.gate.judging import judge
 from helpers.analysis.gate.reading import answers_of, read_record
 from helpers.datasets.criteria import DEFAULT, FILE, QUALITY, load_criteria
-from helpers.errors import AssayError, NotFound
+from helpers.errors import NotFound
 from helpers.registry import Verdict, connect
 from helpers.runtime import interrupts
 from helpers.runtime.circumstances import account
@@ -29,11 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--policy is --criteria now, whose file has a line per metric: {QUALITY}: {{tolerance: 0.02}}")
     if bool(given.accept) == bool(given.candidate and given.baseline):
         parser.error("give the candidate's and the baseline's record.json, or --accept with the id of a record")
-    try:
-        return _accept(given) if given.accept else _judge(given)
-    except AssayError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return NOT_JUDGED
+    return judged(lambda: _accept(given) if given.accept else _judge(given))
 
 
 def _parser() -> Parser:
