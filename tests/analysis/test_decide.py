@@ -188,6 +188,15 @@ def near(margin=0.05, **about):
     return comparison(answers, margin=margin, **about)
 
 
+def test_a_load_that_the_generator_limited_meets_the_slo_all_the_same():
+    about = {"good": {"limited_by_load_generator": True}}
+    assert decide(
+        comparison({"good": first(180), "poor": first(60)}, **about), asked(latency=0, cost=0), Needs(), PRICES
+    ).sure
+    doubted = decide(near(a={"limited_by_load_generator": True}), asked(), Needs(), PRICES)
+    assert [doubt.kind for doubt in doubted.doubts] == ["speed"], "of its speed nothing is concluded"
+
+
 def test_what_leads_in_one_session_only_is_asked_for_a_second_one():
     decision = decide(near(b={"ttft": 200.0}), asked(), Needs(), PRICES)
     assert [(doubt.kind, doubt.about) for doubt in decision.doubts] == [("session", "b")]

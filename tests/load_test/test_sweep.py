@@ -205,7 +205,7 @@ def test_an_interrupt_leaves_nothing_running(mock_server, endpoint, tmp_path):
         sweep(
             brief(warmup=0, max_seconds=60, min_requests=5000), endpoint(mock_server.url), tmp_path / "out", interrupt
         )
-    assert gone(groups[0])
+    wait_for(lambda: gone(groups[0]), what="GuideLLM's end", do="see who is left in its group", timeout=10)
 
 
 PARENT = """

@@ -94,8 +94,6 @@ def _load(row: Standing) -> Gate:
         state = "missed"
     elif row.saturated:
         state, doubt = "unsure", "it may not keep up with the load that it was measured at"
-    elif row.limited_by_load_generator:
-        state, doubt = "unsure", "the load generator may have limited it, so no server was measured"
     elif row.slo_repeats is None and row.slo != NO_SLO:
         state, doubt = "unsure", "its load test was not repeated"
     elif row.slo != NO_SLO and keeps is None:
