@@ -133,7 +133,12 @@ def again(record, **changes):
     """The record of another start of the same server, an hour earlier."""
     sweep = record.sweep
     times = {time: getattr(sweep, time) - timedelta(hours=1) for time in ("started", "ended")}
-    return holding(record, sweep.model_copy(update=times | changes)).model_copy(update={"record_id": "earlier"})
+    found = sweep.operating_point.model_copy(update={"reason": "found an hour earlier"})
+    changed = {"operating_point": found, **times, **changes}
+    evaluation = record.evaluation.model_copy(update=times)
+    return holding(holding(record, sweep.model_copy(update=changed)), evaluation).model_copy(
+        update={"record_id": "earlier"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,7 @@ def test_records_that_measured_the_same_again_are_sessions_of_one_version(change
     earlier = again(record, **changes)
     (row,) = compare([record, earlier], {record.record_id: samples, "earlier": samples}).standings
     assert len(row.sessions) == sessions
+    assert row.operating_point == record.sweep.operating_point.reason, "the newest record's own session is the first"
 
 
 def test_a_quicker_version_is_not_slower_for_carrying_more():

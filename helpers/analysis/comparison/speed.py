@@ -18,7 +18,7 @@ UNKNOWN = dict.fromkeys(["requests_per_second", "output_tokens_per_second", *LAT
 
 
 def sessions(record: Record, records: Iterable[Record], sweep: LoadTest | None = None) -> tuple[LoadTest, ...]:
-    """Return the load test and those of the record's version that measured the same on another start of its server.
+    """Return the load test, then those of the record's version that measured the same on another start of its server.
 
     It is the record's first one where none is named; a record without one has no session.
     """
@@ -32,7 +32,8 @@ def sessions(record: Record, records: Iterable[Record], sweep: LoadTest | None =
         if sweep.identity and (each.name, each.identity) == (sweep.name, sweep.identity)
     ]
     # One that was taken over began when the original did: it is the same session.
-    return tuple({each.started: each for each in (*alike, sweep)}.values())[::-1]
+    others = {each.started: each for each in alike if each.started != sweep.started}
+    return sweep, *others.values()
 
 
 def session(test: LoadTest) -> Session:
