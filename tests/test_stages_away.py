@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers import evaluation, ingestion, load_test
+from helpers import ingestion, load_test
 from helpers.analysis import gate, loading
 from helpers.artifacts import Endpoint, Selection, run
 from helpers.datasets.criteria import load_criteria
+from helpers.evaluation import lm_eval
 from helpers.records import logbook, reuse
 from helpers.registry import Constraints, connect
 from tests.evaluation.conftest import questions
@@ -49,7 +50,7 @@ class World:
         self.registry = connect(self.doors["registry"].address)
         self.known = reuse.Settings(registry=self.registry.address)
         self.load = load_test.Settings(scale=0.125, slo_ttft_ms=500)
-        self.task = evaluation.Settings(include_path=self.questions)
+        self.task = lm_eval.Settings(include_path=self.questions)
 
     def walk(self, who: str = "", moment: str = "", expected: dict[str, dict[str, int]] | None = None) -> None:
         """Run every stage; where `who` is named, that server is away from that request of each stage on."""

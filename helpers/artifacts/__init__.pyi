@@ -28,3 +28,4 @@ from .speed import LoadTest as LoadTest
 from .speed import OperatingPoint as OperatingPoint
 from .speed import Percentiles as Percentiles
 from .speed import PrefixCache as PrefixCache
+from .unwanted import NotMeasured as NotMeasured

@@ -1,8 +1,8 @@
-"""What lm-eval measured."""
+"""What an evaluator measured: lm-eval, or one of the others."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, computed_field
 
@@ -21,18 +21,19 @@ class AskedAgain(Contract):
 
 
 class Evaluation(Measurement):
-    """lm-eval's score with its uncertainty; the samples log stays beside it.
+    """A score with its uncertainty; the samples log stays beside it.
 
     Each question is one of `n` (scored), `failed`, `empty` and `truncated`; only the first kind counts in the score.
     """
 
-    written_by = "lm_eval_task"
+    written_by = "its measuring stage"
 
     kind: Literal["evaluation"] = "evaluation"
     tier: Literal["format", "accuracy", "tools", "safety", "application"] = "accuracy"
-    task: str
+    evaluator: str = Field(default="lm_eval", description="which asked: a folder of helpers/evaluation")
+    task: str = Field(description="lm-eval's task, or what else was asked, by its name")
     api: Literal["chat", "completions"] = "completions"
-    metric: str = Field(description="as lm-eval names it, with its filter where the task has several")
+    metric: str = Field(description="as its evaluator names it, with lm-eval's filter where the task has several")
     score_kind: Literal["proportion", "mean"] = Field(
         default="proportion", description="of right answers, or of scores"
     )
@@ -55,21 +56,26 @@ class Evaluation(Measurement):
     again: AskedAgain | None = Field(default=None, description="None: no question was asked twice")
     total: int = Field(gt=0, description="questions that were asked")
     limit: int = Field(default=0, ge=0, description="first questions only; 0: all")
-    num_fewshot: int = Field(ge=0)
+    num_fewshot: int = Field(default=0, ge=0)
+    others: tuple[Metric, ...] = Field(
+        default=(), description="further figures; those of single questions are scores in the log"
+    )
+    detail: dict[str, Any] = Field(default={}, description="counts by table and row, for example of errors by type")
     dataset_digest: str
     samples: str = Field(
         description="samples log (JSON lines), beside this file; empty where only the score was imported"
     )
-    report: str = Field(description="lm-eval's results JSON, beside this file")
+    report: str = Field(default="", description="the tool's own report, beside this file; empty where it writes none")
     request_seconds: float = Field(ge=0)
     answers_identity: str = Field(default="", description="what is the same where a single answer is: the model served")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The score."""
+        """The score, then the further figures."""
         name = self.metric.split(",")[0]
-        return (Metric(name=name, value=self.score, n=self.n, kind=self.score_kind, interval=self.interval),)
+        own = Metric(name=name, value=self.score, n=self.n, kind=self.score_kind, interval=self.interval)
+        return (own, *self.others)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -85,7 +91,7 @@ class Evaluation(Measurement):
 
     @property
     def raw(self) -> dict[str, str]:
-        """lm-eval's results and the samples log."""
+        """The tool's own report and the samples log."""
         named = {"results": self.report, "samples": self.samples}
         return {what: name for what, name in named.items() if name}
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from helpers.artifacts.base import Contract, Probability
 
 Status = Literal["answered", "unparsed", "truncated", "empty", "failed"]
+SCORED: tuple[Status, ...] = ("answered", "unparsed")  # what counts in a score
 
 
 class Sample(Contract):

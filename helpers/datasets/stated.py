@@ -8,7 +8,7 @@ from typing import Any
 from helpers.artifacts import FOLDER
 from helpers.datasets.arrival import LABEL, USE_CASES, located, remote
 from helpers.datasets.criteria import DEFAULT
-from helpers.datasets.use_case import FILE, STORED, UseCase, confined, load_use_case, placed
+from helpers.datasets.use_case import FILE, STORED, LmEval, UseCase, confined, load_use_case, placed
 from helpers.errors import InvalidDataset, InvalidParameter
 from helpers.runtime.parameters import AUTO
 from helpers.runtime.workspace import ROOT
@@ -51,9 +51,9 @@ def digests(use_case: str) -> dict[str, str]:
 
 
 def tasks(use_case: str) -> dict[str, str]:
-    """Return the task of each evaluation that the use case names, none for a word that names no folder."""
+    """Return what each evaluation of the use case asks, by its name; none for a word that names no folder."""
     found = find_use_case(use_case)
-    return {name: each.task for name, each in found.evaluations.items()} if found else {}
+    return {name: each.subject for name, each in found.evaluations.items()} if found else {}
 
 
 def workload(use_case: str, name: str, **given: Any) -> dict[str, Any]:
@@ -88,6 +88,8 @@ def evaluation(use_case: str, name: str, **given: Any) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if found and (name in found.evaluations or "task" not in own):
         said = found.evaluation(name)
+        if not isinstance(found.evaluations[name], LmEval):
+            raise _another(found, name, "lm_eval")
         if own.get("task", said["task"]) != said["task"]:
             said = {"include_path": said["include_path"]}
     elif found:
@@ -95,12 +97,40 @@ def evaluation(use_case: str, name: str, **given: Any) -> dict[str, Any]:
     return said | own
 
 
+def asked(use_case: str, name: str, evaluator: str, **given: Any) -> dict[str, Any]:
+    """Return the settings of an evaluator of its own data, given ones before those that the use case says of `name`.
+
+    Where neither names what to ask, `unwanted` says so: then nothing is measured. Raises InvalidDataset where the use
+    case is wrong or gives the evaluation to another evaluator.
+    """
+    own, found = _own(given), find_use_case(use_case)
+    said: dict[str, Any] = {}
+    if found and name in found.evaluations:
+        if found.evaluations[name].evaluator != evaluator:
+            raise _another(found, name, evaluator)
+        said = found.evaluation(name)
+    elif not own.keys() & {"data", "config", "probes"}:
+        where = found.file if found else f"USE_CASE={use_case}"
+        return {"unwanted": f"{where} names no evaluation {name}"}
+    settings = said | own
+    if str(settings.get("data", "")).startswith(STORED):
+        settings["data"] = located("DATA", settings["data"])
+    return settings
+
+
+def _another(found: UseCase, name: str, evaluator: str) -> InvalidDataset:
+    return InvalidDataset(
+        f"{found.file}: {name} is asked by {found.evaluations[name].evaluator}, and its node asks by {evaluator}",
+        do="Give the node another NAME, or the evaluation another evaluator",
+    )
+
+
 def task(use_case: str, given: str) -> str:
     """Return the lm-eval task by which records are found: the given one, or for `auto` the use case's first."""
     found = find_use_case(use_case) if given == AUTO else None
     if given == AUTO and not (found and found.evaluations):
         raise _unsaid(use_case, "TASK is not given")
-    return next(iter(found.evaluations.values())).task if found else given
+    return next(iter(found.evaluations.values())).subject if found else given
 
 
 def criteria(use_case: str, given: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -28,7 +29,6 @@ from helpers.storage import check_form
 
 FILE = "use-case.yaml"
 SAFE = SHORT
-EVALUATORS = ("lm_eval",)
 STORED = "s3://"
 
 Name = ShortName
@@ -128,36 +128,74 @@ class Workload(Part):
 class Evaluation(Part):
     """What an evaluator asks, by the names of its settings, whose bounds hold here too."""
 
+    places: ClassVar[tuple[str, ...]] = ("data",)  # fields that name a file or folder
+
     tier: Tier
     evaluator: str
-    task: str = Field(description="lm-eval's name of the task or group")
-    include_path: Folder = Field(default=".", description="folder with the task's YAML, from the use case's folder")
-    api: str | None = None
-    num_fewshot: int | None = None
-    system_instruction: str | None = None
-    gen_kwargs: str | None = None
-    metric: str | None = None
     limit: int | None = None
+    system_instruction: str | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_another(cls, values: Any) -> Any:
-        """Leave only the evaluator to complain of where there is none of that name: its fields are not known."""
-        unknown = isinstance(values, dict) and isinstance(found := values.get("evaluator"), str)
-        if not unknown or found in EVALUATORS:
-            return values
-        return {"task": "", **{name: values[name] for name in ("tier", "evaluator") if name in values}}
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file and folder that it names, from the use case's folder."""
+        return tuple(value for name in self.places if (value := getattr(self, name)))
 
-    @field_validator("evaluator")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in EVALUATORS:
-            raise ValueError(f"there is no evaluator {value}; there is {', '.join(EVALUATORS)}")
-        return value
+    @property
+    def subject(self) -> str:
+        """What is asked, as records and the registry name it."""
+        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that are given."""
         return self.model_dump(exclude={"tier", "evaluator"}, exclude_none=True)
+
+
+class LmEval(Evaluation):
+    """A task or group of lm-eval."""
+
+    places = ("include_path",)
+
+    evaluator: Literal["lm_eval"]
+    task: str = Field(description="lm-eval's name of the task or group")
+    include_path: Folder = Field(default=".", description="folder with the task's YAML, from the use case's folder")
+    api: str | None = None
+    num_fewshot: int | None = None
+    gen_kwargs: str | None = None
+    metric: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The task."""
+        return self.task
+
+
+class OwnData(Evaluation):
+    """Rows of a file that an evaluator of Assay's own asks."""
+
+    evaluator: Literal["structured_output", "tool_calling"]
+    data: File = Field(description="the rows, JSON lines")
+    max_tokens: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """The file without its suffix."""
+        return PurePosixPath(self.data).stem
+
+
+EVALUATORS: dict[str, type[Evaluation]] = {
+    "lm_eval": LmEval, "structured_output": OwnData, "tool_calling": OwnData,
+}  # fmt: skip
+
+
+def _known(values: Any) -> Any:
+    """Refuse an evaluator that there is not, with those that there are."""
+    given = values.get("evaluator") if isinstance(values, dict) else None
+    if given is not None and given not in EVALUATORS:
+        raise ValueError(f"there is no evaluator {given}; there is {', '.join(EVALUATORS)}")
+    return values
+
+
+AnyEvaluation = Annotated[LmEval | OwnData, Field(discriminator="evaluator"), BeforeValidator(_known)]
 
 
 class UseCase(Part):
@@ -167,7 +205,7 @@ class UseCase(Part):
     description: str = Field(min_length=1)
     slo: Objective | None = None
     workloads: dict[Name, Workload] = Field(default_factory=dict)
-    evaluations: dict[Name, Evaluation] = Field(default_factory=dict)
+    evaluations: dict[Name, AnyEvaluation] = Field(default_factory=dict)
     criteria: File | None = None
 
     _folder: Path = PrivateAttr(default=Path())
@@ -204,7 +242,7 @@ class UseCase(Part):
     def paths(self) -> tuple[Path, ...]:
         """Everything on this machine that the file names, with the file itself."""
         named = [FILE, self.criteria, *(each.prompts for each in self.workloads.values())]
-        named += [each.include_path for each in self.evaluations.values()]
+        named += [path for each in self.evaluations.values() for path in each.paths]
         return tuple(dict.fromkeys(placed(self.folder, name) for name in named if name and not name.startswith(STORED)))
 
     def digests(self) -> dict[str, str]:
@@ -214,11 +252,12 @@ class UseCase(Part):
 
     def workload(self, name: str) -> dict[str, Any]:
         """Return the load test's settings, paths from here. Raises InvalidDataset for another name."""
-        return self._placed(self._named(self.workloads, "workload", name).settings(self.slo), "prompts")
+        return self._placed(self._named(self.workloads, "workload", name).settings(self.slo), ("prompts",))
 
     def evaluation(self, name: str) -> dict[str, Any]:
         """Return the evaluator's settings, paths from here. Raises InvalidDataset for another name."""
-        return self._placed(self._named(self.evaluations, "evaluation", name).settings(), "include_path")
+        found = self._named(self.evaluations, "evaluation", name)
+        return self._placed(found.settings(), found.places)
 
     def _named(self, among: Mapping[str, Any], kind: str, name: str) -> Any:
         if name not in among:
@@ -228,11 +267,10 @@ class UseCase(Part):
             )
         return among[name]
 
-    def _placed(self, settings: dict[str, Any], name: str) -> dict[str, Any]:
-        value = settings.get(name)
-        if not value or value.startswith(STORED):
-            return settings
-        return settings | {name: str(placed(self.folder, value))}
+    def _placed(self, settings: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+        given = {name: value for name in fields if (value := settings.get(name))}
+        here = {name: value for name, value in given.items() if not value.startswith(STORED)}
+        return settings | {name: str(placed(self.folder, value)) for name, value in here.items()}
 
 
 def load_use_case(folder: Path) -> UseCase:

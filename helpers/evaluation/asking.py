@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponseError
@@ -34,8 +34,9 @@ async def all_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 class Progress:
     """Prints how many answers there are, every few seconds."""
 
-    def __init__(self, done: int, total: int) -> None:
+    def __init__(self, done: int, total: int, show: Callable[[str], object] | None = None) -> None:
         self.done, self.total, self.start = done, total, done
+        self.show = show or _print
         self.began = self.printed = time.monotonic()
         self.line()
 
@@ -45,7 +46,7 @@ class Progress:
         left = (
             f", about {took / new * (self.total - self.done):.0f} s left" if new > 0 and self.done < self.total else ""
         )
-        print(f"{self.done} of {self.total} answers after {took:.0f} s{left}", flush=True)
+        self.show(f"{self.done} of {self.total} answers after {took:.0f} s{left}")
 
     def add(self, count: int) -> None:
         """Note more answers, and print them if the last line is old enough."""
@@ -53,6 +54,10 @@ class Progress:
         if time.monotonic() - self.printed >= PROGRESS_SECONDS or self.done == self.total:
             self.printed = time.monotonic()
             self.line()
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
 
 
 class Passing:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from helpers.errors import ServerChanged, StoreFailed
-from helpers.evaluation.results import Files
+from helpers.evaluation.files import Files
 from helpers.runtime import partial
 from helpers.runtime.partial import Guard
 from helpers.runtime.sandbox import read_left

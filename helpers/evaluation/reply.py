@@ -16,25 +16,27 @@ class Reply(str):
     reasoning: str
     usage: dict[str, int]  # tokens
     seconds: float  # from the request to the whole answer
+    tool_calls: list[dict[str, Any]]  # as the server gives them
 
     def __new__(cls, text: str, finish_reason: str = "", reasoning: str = "", **more: Any) -> Self:
         """Make one of a text and its `facts`."""
         reply = super().__new__(cls, text)
         reply.finish_reason, reply.reasoning = finish_reason, reasoning
         reply.usage, reply.seconds = more.get("usage", {}), more.get("seconds", 0.0)
+        reply.tool_calls = more.get("tool_calls", [])
         return reply
 
     @property
     def status(self) -> Status:
         """A text that was cut off may have become another answer, and no text is none: neither is a wrong one."""
-        if not self.strip():
+        if not (self.strip() or self.tool_calls):
             return "empty"
         return "truncated" if self.finish_reason == "length" else "answered"
 
     @property
     def facts(self) -> dict[str, Any]:
         """All but the text, as the journal and the samples log keep it."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "tool_calls" or value}
 
     @property
     def why(self) -> str:
@@ -61,4 +63,5 @@ def _reply(choice: Mapping[str, Any], **more: Any) -> Reply:
         reasoning, text = before, after.lstrip()
     elif (text or "").lstrip().startswith("<think>"):
         reasoning, text = text, ""
-    return Reply(text or "", choice.get("finish_reason") or "", reasoning, **more)
+    calls = told.get("tool_calls") or []
+    return Reply(text or "", choice.get("finish_reason") or "", reasoning, tool_calls=calls, **more)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from helpers import evaluation
 from helpers.artifacts.speed import BETTER
 from helpers.datasets.criteria import Criteria, load_criteria
 from helpers.errors import AssayError, Forbidden, InvalidCriteria, StoreFailed, StoreUnreachable
+from helpers.evaluation import lm_eval
 from helpers.pipelines.outputs import Node
 from helpers.runtime.parameters import Asking, Settings
 
@@ -53,7 +53,7 @@ def _metrics(node: Node, settings: Iterable[Settings]) -> Iterable[str]:
     if node.notebook.stem == "guidellm_sweep":
         return BETTER
     for asked in settings:
-        if isinstance(asked, evaluation.Settings):
+        if isinstance(asked, lm_eval.Settings):
             with suppress(AssayError, ImportError):  # told with the data; lm-eval is in its own stage's image only
-                return evaluation.check_task(asked).metrics(asked.metric)
+                return lm_eval.check_task(asked).metrics(asked.metric)
     return ()

@@ -7,18 +7,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import datasets, evaluation, load_test
+from helpers import datasets, load_test
 from helpers.artifacts import measurements_in
 from helpers.datasets.questions import CHOICES
 from helpers.datasets.stated import find_use_case
 from helpers.errors import Forbidden, StoreFailed, StoreUnreachable
+from helpers.evaluation import lm_eval
 from helpers.pipelines.data import Data
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.values import check_values, stage_settings, stage_variables
 from helpers.runtime.workspace import ROOT
 
 if TYPE_CHECKING:
-    from helpers.evaluation.tasks import Task
+    from helpers.evaluation.lm_eval.tasks import Task
 
 ASSUMED_SECONDS = 2.0  # of one request, where none was measured here
 
@@ -73,9 +74,9 @@ def _prompts(file: Path) -> str:
 
 def _evaluations(pipeline: Pipeline, values: Mapping[str, str]) -> Iterable[str]:
     """Yield what each evaluation asks, with its questions and requests where the task is of our own format."""
-    from helpers.evaluation.tasks import check_task
+    from helpers.evaluation.lm_eval.tasks import check_task
 
-    for name, settings in stage_settings(pipeline, values, evaluation.Settings):
+    for name, settings in stage_settings(pipeline, values, lm_eval.Settings):
         told = f"{name}: the task {settings.task}"
         if settings.include_path and settings.include_path.is_dir():
             found = check_task(settings)

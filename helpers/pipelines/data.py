@@ -15,7 +15,6 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from helpers import datasets
 from helpers.artifacts import FOLDER
@@ -36,6 +35,7 @@ from helpers.datasets.criteria import load_criteria
 from helpers.datasets.stated import find_use_case
 from helpers.datasets.use_case import FILE, UseCase, confined, load_use_case
 from helpers.errors import AssayError, Forbidden, InvalidInput, InvalidParameter, StoreFailed, StoreUnreachable
+from helpers.evaluation import evaluator
 from helpers.pipelines.definition import Pipeline
 from helpers.runtime.parameters import AUTO
 from helpers.runtime.workspace import ROOT, home
@@ -239,7 +239,8 @@ def _add_use_case(data: Data, value: str, faults: list[str]) -> None:
     named = [source, *use_case.paths]
     for name, each in use_case.evaluations.items():
         with _told(f"USE_CASE: evaluations.{name}", faults):
-            named += _task_files(each.task, Path(use_case.evaluation(name)["include_path"]))
+            said = use_case.evaluation(name)
+            named += _task_files(said["task"], Path(said["include_path"])) if each.evaluator == "lm_eval" else []
     if remote(value):
         confined(source, named)
     named = [path.resolve() for path in named]
@@ -353,7 +354,7 @@ def _check_use_case(data: Data) -> None:
             if name in use_case.workloads:
                 _check_workload(data, use_case, name)
             else:
-                _check_evaluation(data, use_case.evaluation(name))
+                _check_evaluation(data, use_case, name)
     with _told("criteria", faults):
         if use_case.criteria:
             load_criteria(use_case.folder / use_case.criteria)
@@ -376,9 +377,13 @@ def _check_workload(data: Data, use_case: UseCase, name: str) -> None:
         data.notes += [f"{name}: {note}" for note in datasets.read_prompts(Path(found.prompts)).notes]
 
 
-def _check_evaluation(data: Data, said: dict[str, Any]) -> None:
-    from helpers.evaluation.settings import Settings
+def _check_evaluation(data: Data, use_case: UseCase, name: str) -> None:
+    from helpers.evaluation.lm_eval.settings import Settings
 
+    said, asks = use_case.evaluation(name), use_case.evaluations[name].evaluator
+    if asks != "lm_eval":
+        evaluator.check(asks, name, said)
+        return
     Settings(**said)
     asked = data.values.get("METRIC", AUTO) if data.values.get("TASK", AUTO) in NOTHING else AUTO
     _check_task_at(
@@ -405,8 +410,8 @@ def _task_files(task: str, include_path: Path, metric: str = AUTO) -> list[Path]
 
     Raises UnknownTask, NotMeasurable or InvalidDataset.
     """
-    from helpers.evaluation.settings import Settings
-    from helpers.evaluation.tasks import check_task
+    from helpers.evaluation.lm_eval.settings import Settings
+    from helpers.evaluation.lm_eval.tasks import check_task
 
     if task in NOTHING:
         return []

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from helpers.pipelines.outputs import DEFAULT
 from helpers.pipelines.pod.files import EXIT_TASK
 from helpers.pipelines.pod.reasons import RETRIES
 from helpers.runtime import keys
@@ -18,7 +19,7 @@ from helpers.serving.client import KEY, SECRET
 # A fault of the surroundings, such as a store that is away, has mostly passed after a minute or three.
 RETRY = {"maxRetryCount": 2, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
 DEPLOY, REMOVE = "deploy_model", "remove_deployment"
-ASKING = {"registry_lookup", DEPLOY, "guidellm_sweep", "lm_eval_task"}  # send requests to an endpoint
+ASKING = {"registry_lookup", DEPLOY, *DEFAULT}  # send requests to an endpoint
 HANDLER, EXIT = "exit-handler-1", "remove-at-exit"  # tasks of the root
 TENTH = re.compile(r'"\$(\d{2,})"')  # Elyra's "$10" is, for a shell, the second value and a nought
 

@@ -8,10 +8,17 @@ from typing import NamedTuple
 
 from helpers.artifacts import FOLDER
 from helpers.artifacts.measurement import EVALUATION, LOAD_TEST
-from helpers.evaluation import results
+from helpers.evaluation import evaluator
+from helpers.evaluation.lm_eval import results
 from helpers.load_test import command
 
-DEFAULT = {"guidellm_sweep": LOAD_TEST, "lm_eval_task": EVALUATION}  # NAME, where a node sets none
+DEFAULT = {  # NAME, where a node sets none
+    "guidellm_sweep": LOAD_TEST,
+    "lm_eval_task": EVALUATION,
+    "structured_output": "formatting",
+    "tool_calling": "tools",
+}
+EVALUATORS = {"structured_output": "structured_output", "tool_calling": "tool_calling"}  # of the stages beside
 
 
 class Node(NamedTuple):
@@ -39,6 +46,8 @@ def outputs(stage: str, name: str) -> list[str]:
     if stage == "guidellm_sweep":
         loads, repeats = command.files(name), command.files(name, repeats=True)
         files = [loads.report, repeats.report, loads.page]
+    elif stage in EVALUATORS:
+        files = list(evaluator.raw(EVALUATORS[stage], name).values())
     else:
         own = results.files(name)
         files = [own.results, own.samples]

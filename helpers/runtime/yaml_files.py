@@ -36,7 +36,8 @@ def read_yaml(
         said = getattr(problem, "problem", None) or " ".join(str(problem).split())
         raise error(f"{path}:{line}: the file: is not YAML: {said}", do=repair) from problem
     except ValidationError as problem:
-        told = [f"{path}:{_line(root, item['loc'])}: {_field(item)}" for item in problem.errors()]
+        places = [(_untagged(root, item["loc"]), item["msg"]) for item in problem.errors()]
+        told = [f"{path}:{_line(root, place)}: {_field(place, message)}" for place, message in places]
         raise error("; ".join(told), do=repair) from problem
 
 
@@ -93,8 +94,26 @@ def _in_fields(loader: Any, node: Any, place: str) -> Iterator[tuple[int, str]]:
             yield from _in_fields(loader, each, f"{name}.")
 
 
-def _field(item: Any) -> str:
-    return f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg'].removeprefix('Value error, ')}"
+def _field(place: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, place)) or 'the file'}: {message.removeprefix('Value error, ')}"
+
+
+def _untagged(node: Any, path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return the way to a field without the tags of unions, which stand as a value where a name would."""
+    import yaml
+
+    found: list[int | str] = []
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            inside = {key.value: value for key, value in node.value}
+            tagged = any(isinstance(value, yaml.ScalarNode) and value.value == step for value in inside.values())
+            if step not in inside and tagged:
+                continue
+            node = inside.get(step)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step] if step < len(node.value) else None
+        found.append(step)
+    return tuple(found)
 
 
 def _line(node: Any, path: tuple[int | str, ...]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from helpers import evaluation
 from helpers.artifacts import Endpoint, Evaluation
+from helpers.evaluation import lm_eval
 from helpers.runtime.workspace import ROOT
 from tests.benchmarks.served import served
 
@@ -29,5 +29,5 @@ def measure() -> list[dict[str, object]]:
 
 
 def _evaluate(endpoint: Endpoint, folder: Path, **load: int) -> Evaluation:
-    settings = evaluation.Settings(task="ops_assistant", include_path=ROOT / "datasets" / "ops-assistant", **load)
-    return evaluation.evaluate(settings, endpoint, folder, show=lambda line: None)
+    settings = lm_eval.Settings(task="ops_assistant", include_path=ROOT / "datasets" / "ops-assistant", **load)
+    return lm_eval.evaluate(settings, endpoint, folder, show=lambda line: None)

@@ -20,12 +20,12 @@ QUESTIONS, WANTED = 160, 30
 STAGE = """
 import sys, time
 from pathlib import Path
-from helpers import evaluation
+from helpers.evaluation import lm_eval
 from helpers.records import reuse
 from helpers.artifacts import Endpoint, Evaluation
 folder, questions, registry = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 endpoint, known = Endpoint.read(folder), reuse.Settings(registry=registry)
-settings = evaluation.Settings(include_path=questions, limit=int(sys.argv[4]))
+settings = lm_eval.Settings(include_path=questions, limit=int(sys.argv[4]))
 started = time.perf_counter()
 reuse.evaluate(settings, endpoint, known, folder, lambda line: print(line, file=sys.stderr)).write(folder)
 print(time.perf_counter() - started)

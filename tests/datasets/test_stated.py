@@ -6,10 +6,11 @@ from contextlib import chdir
 
 import pytest
 
-from helpers import evaluation, load_test
+from helpers import load_test
 from helpers.datasets import stated
 from helpers.datasets.making import make_use_case
 from helpers.errors import InvalidDataset, InvalidParameter
+from helpers.evaluation import lm_eval
 
 AUTO = dict.fromkeys(("workload", "prompts", "scale", "api", "max_seconds", "min_requests", "slo_ttft_ms"), "auto")
 TASK = dict.fromkeys(("task", "include_path", "api", "num_fewshot", "metric", "limit", "system_instruction"), "auto")
@@ -31,7 +32,7 @@ def workload(use_case="mine", name="chat", **given):
 
 
 def asked(use_case="mine", name="knowledge", **given):
-    return evaluation.Settings(**stated.evaluation(use_case, name, **TASK | given))
+    return lm_eval.Settings(**stated.evaluation(use_case, name, **TASK | given))
 
 
 def test_the_use_case_says_what_is_left_to_it():

@@ -7,13 +7,15 @@ import subprocess
 
 import pytest
 
-from helpers import evaluation, load_test
+from helpers import load_test
 from helpers.datasets import load_prompts, load_questions, load_use_case, stated
 from helpers.datasets.making import make_use_case
-from helpers.datasets.use_case import Evaluation, Workload
+from helpers.datasets.use_case import LmEval, OwnData, Workload
 from helpers.errors import InvalidDataset, InvalidInput
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks import check_task
+from helpers.evaluation import lm_eval
+from helpers.evaluation.asked import Asked
+from helpers.evaluation.lm_eval.settings import Settings
+from helpers.evaluation.lm_eval.tasks import check_task
 from helpers.runtime.workspace import ROOT
 
 GOOD = """\
@@ -60,13 +62,14 @@ def test_a_workload_and_an_evaluation_are_settings_of_their_stages(written, monk
     assert (chat.slo.ttft_ms, chat.slo.itl_ms) == (500, None)
     rag = load_test.Settings(**use_case.workload("rag"))
     assert (rag.workload, rag.scale, rag.slo.ttft_ms, rag.slo.e2e_ms) == ("rag", 0.5, None, 9000)
-    asked = evaluation.Settings(**use_case.evaluation("knowledge"))
+    asked = lm_eval.Settings(**use_case.evaluation("knowledge"))
     assert (asked.task, asked.include_path, asked.num_fewshot) == ("mine", folder / "tasks", 2)
 
 
 def test_every_field_of_the_file_is_a_setting_of_its_stage():
     assert set(Workload.model_fields) - {"slo"} <= set(load_test.Settings.model_fields)
-    assert set(Evaluation.model_fields) - {"tier", "evaluator"} <= set(Settings.model_fields)
+    assert set(LmEval.model_fields) - {"tier", "evaluator"} <= set(Settings.model_fields)
+    assert set(OwnData.model_fields) - {"tier", "evaluator"} <= set(Asked.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +135,8 @@ def test_all_faults_are_told_at_once(written):
 
 
 def test_an_evaluator_that_there_is_not_is_refused_with_those_that_there_are(written):
-    folder = written(("evaluator: lm_eval, task: mine", "evaluator: garak, probes: [dan]"))
-    with pytest.raises(InvalidDataset, match=r":11: evaluations\.knowledge\.evaluator: .*garak.*lm_eval") as refused:
+    folder = written(("evaluator: lm_eval, task: mine", "evaluator: ragas, probes: [dan]"))
+    with pytest.raises(InvalidDataset, match=r":11: evaluations\.knowledge: .*ragas.*lm_eval") as refused:
         load_use_case(folder)
     assert "probes" not in refused.value.what
 

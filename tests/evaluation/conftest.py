@@ -12,7 +12,7 @@ import pytest
 
 from helpers import errors
 from helpers.artifacts import Endpoint, Hardware, now
-from helpers.evaluation import Settings, build_command, check_task, harness, read_results
+from helpers.evaluation.lm_eval import Settings, build_command, check_task, harness, read_results
 from helpers.runtime import patience
 from helpers.runtime.workspace import ROOT
 

@@ -8,8 +8,9 @@ import pytest
 
 from helpers.errors import ArtifactMissing, InvalidInput
 from helpers.evaluation.journal import name_of
-from helpers.evaluation.samples import of_row, read_answers, read_samples, write_samples
-from helpers.evaluation.scoring import Measure
+from helpers.evaluation.lm_eval.rows import of_row
+from helpers.evaluation.lm_eval.scoring import Measure
+from helpers.evaluation.samples import read_answers, read_samples, write_samples
 from helpers.runtime.workspace import ROOT
 from tests.plugins.records import a_sample, questions, some_samples
 

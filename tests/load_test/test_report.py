@@ -226,7 +226,7 @@ def test_a_report_that_is_none_is_refused(tmp_path, content):
 def test_the_end_of_a_log_is_told_without_the_endpoints_key(tmp_path):
     log = tmp_path / "tool.log"
     log.write_text("headers: {'Authorization': 'Bearer my-own-key'}\n\n401 for sk-abcdefghij0123\n")
-    evaluating = import_module("helpers.evaluation.running")  # the package's `run` is a function
+    evaluating = import_module("helpers.evaluation.lm_eval.running")  # the package's `run` is a function
     for lines in (running._lines(log), evaluating._lines(log)):
         assert len(lines) == 2
         assert not any(key in line for line in lines for key in ("my-own-key", "sk-abc"))

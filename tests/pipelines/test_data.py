@@ -11,8 +11,8 @@ import pytest
 
 from helpers.datasets import arrival, load_prompts, stated
 from helpers.errors import InvalidParameter
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks import check_task
+from helpers.evaluation.lm_eval.settings import Settings
+from helpers.evaluation.lm_eval.tasks import check_task
 from helpers.local import pipelines
 from helpers.pipelines import Pipeline, submitting
 from helpers.pipelines.data import gather, hand_on
@@ -272,8 +272,8 @@ EVALUATE = """
 import json, os, pathlib
 from helpers.datasets import stated
 from helpers.datasets.arrival import located
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks import check_task
+from helpers.evaluation.lm_eval.settings import Settings
+from helpers.evaluation.lm_eval.tasks import check_task
 folder = located("INCLUDE_PATH", os.environ["INCLUDE_PATH"])
 found = stated.evaluation(os.environ["USE_CASE"], "knowledge", task=os.environ["TASK"], include_path=folder)
 task = check_task(Settings(**found))

@@ -19,7 +19,8 @@ from helpers.artifacts import (
     Sample,
     Selection,
 )
-from helpers.evaluation import results, samples
+from helpers.evaluation import samples
+from helpers.evaluation.lm_eval import results
 from helpers.load_test import command
 from helpers.records import join
 from helpers.runtime.workspace import ROOT

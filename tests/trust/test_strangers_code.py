@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from helpers.errors import EvaluationFailed
-from helpers.evaluation import evaluate
+from helpers.evaluation.lm_eval import evaluate
 from helpers.runtime import sandbox
 from helpers.runtime.workspace import ROOT
 from tests.plugins.records import KNOWLEDGE
@@ -26,7 +26,7 @@ STAGE = """
 import sys
 from pathlib import Path
 from helpers.artifacts import Endpoint
-from helpers.evaluation import Settings, evaluate
+from helpers.evaluation.lm_eval import Settings, evaluate
 folder, questions = Path(sys.argv[1]), Path(sys.argv[2])
 settings = Settings(include_path=questions, num_concurrent=2, batch_size=8)
 print(evaluate(settings, Endpoint.read(folder), folder).n)

@@ -12,7 +12,7 @@ from typing import Any
 
 from helpers.artifacts import Evaluation, Sample, canonical
 from helpers.errors import InvalidResults
-from helpers.evaluation.scoring import Measure
+from helpers.evaluation.lm_eval.scoring import Measure
 from helpers.records.imports import lm_eval_samples
 from helpers.records.imports.contract import Imported
 from helpers.records.imports.files import DO, short_name

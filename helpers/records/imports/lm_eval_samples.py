@@ -11,8 +11,8 @@ from typing import Any
 
 from helpers.artifacts import Sample, Status
 from helpers.errors import InvalidResults
-from helpers.evaluation.samples import of_row
-from helpers.evaluation.scoring import FALLBACK, Measure
+from helpers.evaluation.lm_eval.rows import of_row
+from helpers.evaluation.lm_eval.scoring import FALLBACK, Measure
 from helpers.records.imports.files import DO, as_written, lines
 
 FIELDS = ("doc_id", "doc", "target", "arguments", "filtered_resps", "doc_hash")

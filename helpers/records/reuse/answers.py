@@ -10,7 +10,6 @@ from typing import Any
 from helpers.artifacts import Evaluation
 from helpers.errors import AssayError
 from helpers.evaluation.samples import read_samples
-from helpers.evaluation.settings import Settings
 from helpers.records.reuse import files
 from helpers.records.reuse.archive import Archive
 
@@ -18,13 +17,13 @@ MOST_LOGS = 10  # the newest ones: each is read whole
 KNOWN = "known.jsonl"
 
 
-def collect(alike: str, settings: Settings, archive: Archive, folder: Path, scratch: Path) -> Path:
-    """Write what earlier evaluations with this `answers_identity` answered into a file in `scratch`.
+def collect(alike: str, name: str, subject: str, archive: Archive, folder: Path, scratch: Path) -> Path:
+    """Write what earlier evaluations of `subject` with this `answers_identity` answered into a file in `scratch`.
 
     The working folder's own evaluation counts too. Of two answers to one question the newer one is taken.
     """
     known: dict[str, list[Any]] = {}
-    for log, metric, origin in _logs(alike, settings, archive, folder, scratch):
+    for log, metric, origin in _logs(alike, name, subject, archive, folder, scratch):
         for name, answer in _answers(log, metric):
             known.setdefault(name, [name, answer, origin])
     path = scratch / KNOWN
@@ -35,21 +34,17 @@ def collect(alike: str, settings: Settings, archive: Archive, folder: Path, scra
 Log = tuple[Path, str, str]  # the file, its metric, what its evaluation is called
 
 
-def _logs(alike: str, settings: Settings, archive: Archive, folder: Path, scratch: Path) -> Iterator[Log]:
+def _logs(alike: str, name: str, subject: str, archive: Archive, folder: Path, scratch: Path) -> Iterator[Log]:
     """Yield each log once, the newest first."""
     seen: set[str] = set()
-    asked = {"answers_identity": alike, "subject": settings.task}
-    if (own := _own(alike, settings.name, folder)) and not archive.withdrew(**asked):
+    asked = {"answers_identity": alike, "subject": subject}
+    if (own := _own(alike, name, folder)) and not archive.withdrew(**asked):
         seen.add(own.files[own.samples])
         yield folder / own.samples, own.metric, f"the evaluation in {folder}"
     for record in archive.records(**asked):
         for found in record.evaluations:
             digest = found.files.get(found.samples, "")
-            if (
-                (found.answers_identity, found.task) != (alike, settings.task)
-                or digest in seen
-                or len(seen) >= MOST_LOGS
-            ):
+            if (found.answers_identity, found.task) != (alike, subject) or digest in seen or len(seen) >= MOST_LOGS:
                 continue
             try:
                 files.fetch({found.samples: digest}, record.raw, scratch)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from helpers import datasets, evaluation, load_test
+from helpers import datasets, load_test
 from helpers.artifacts import Endpoint
+from helpers.evaluation import lm_eval
 from helpers.runtime.partial import served
 
 METHOD = 1  # raise it when a stage comes to measure otherwise: what was measured before is then measured again
@@ -34,7 +36,7 @@ def of_sweep(settings: load_test.Settings, endpoint: Endpoint) -> str:
     )
 
 
-def of_evaluation(settings: evaluation.Settings, endpoint: Endpoint, task: evaluation.Task) -> str:
+def of_evaluation(settings: lm_eval.Settings, endpoint: Endpoint, task: lm_eval.Task) -> str:
     """Return the evaluation's identity, "" where not everything that decides the answers is known.
 
     How hard it presses is no part of it. Neither is the confidence: the interval is computed anew.
@@ -50,6 +52,11 @@ def of_evaluation(settings: evaluation.Settings, endpoint: Endpoint, task: evalu
         content=sorted(task.digests.items()),
         settings=settings.model_dump(mode="json", exclude=NOT_OF_THE_EVALUATION),
     )
+
+
+def of_asked(evaluator: str, endpoint: Endpoint, content: Mapping[str, str], **parts: Any) -> str:
+    """Return the identity of an evaluation by one of the other evaluators; `parts` are its tools and settings."""
+    return _digest(evaluator=evaluator, served=served(endpoint), content=sorted(content.items()), **parts)
 
 
 def of_answers(endpoint: Endpoint) -> str:

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 from helpers.artifacts import Evaluation, LoadTest, Record
 from helpers.artifacts.measurement import rename
 from helpers.errors import AssayError
-from helpers.evaluation import results
+from helpers.evaluation import evaluator as evaluators
+from helpers.evaluation.lm_eval import results
 from helpers.load_test import command
 from helpers.records.reading import require_scored
 from helpers.records.reuse import files
@@ -55,6 +56,11 @@ def evaluation(name: str, identity: str) -> Wanted[Evaluation]:
     """Return what is wanted of an evaluation."""
     own = results.files(name)
     return Wanted(Evaluation, name, identity, {"results": own.results, "samples": own.samples})
+
+
+def asked(evaluator: str, name: str, identity: str) -> Wanted[Evaluation]:
+    """Return what is wanted of an evaluation of one of the other evaluators."""
+    return Wanted(Evaluation, name, identity, evaluators.raw(evaluator, name))
 
 
 def here(wanted: Wanted[Result], folder: Path) -> Result | None:

@@ -1,4 +1,4 @@
-"""The two measuring stages: take an earlier result over where there is one, else measure."""
+"""The measuring stages: take an earlier result over where there is one, else measure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from helpers import evaluation, load_test
-from helpers.artifacts import FOLDER, Endpoint, Evaluation, LoadTest
-from helpers.evaluation.results import ELSEWHERE, score_again
+from helpers import load_test
+from helpers.artifacts import FOLDER, Endpoint, Evaluation, LoadTest, NotMeasured
+from helpers.evaluation import evaluator, lm_eval
+from helpers.evaluation.asked import Asked
+from helpers.evaluation.lm_eval.results import ELSEWHERE, score_again
 from helpers.records.reuse import answers, files, identity
 from helpers.records.reuse.archive import Archive
-from helpers.records.reuse.known import Result, Wanted, here, recorded
+from helpers.records.reuse.known import Result, Wanted, asked, here, recorded
 from helpers.records.reuse.known import evaluation as an_evaluation
 from helpers.records.reuse.known import load_test as a_load_test
 from helpers.records.reuse.settings import Settings
@@ -54,7 +56,7 @@ def sweep(
 
 
 def evaluate(
-    settings: evaluation.Settings,
+    settings: lm_eval.Settings,
     endpoint: Endpoint,
     known: Settings,
     folder: Path = FOLDER,
@@ -63,9 +65,9 @@ def evaluate(
 ) -> Evaluation:
     """Return the evaluation of this identity where one is known, else ask what no earlier evaluation has asked.
 
-    `serve` is called only where something is asked, and what it returns is guarded. Raises as `evaluation.evaluate`.
+    `serve` is called only where something is asked, and what it returns is guarded. Raises as `lm_eval.evaluate`.
     """
-    task = evaluation.check_task(settings)
+    task = lm_eval.check_task(settings)
     verified = _verified(endpoint, say)
     own = identity.of_evaluation(settings, endpoint, task) if verified else ""
     alike = identity.of_answers(endpoint) if verified else ""
@@ -78,14 +80,52 @@ def evaluate(
     own, alike = own and identity.of_evaluation(settings, endpoint, task), alike and identity.of_answers(endpoint)
     with tempfile.TemporaryDirectory(prefix="assay-answers-") as scratch:
         wanted = alike and not known.fresh
-        answered = answers.collect(alike, settings, archive, folder, Path(scratch)) if wanted else None
+        answered = (
+            answers.collect(alike, settings.name, settings.task, archive, folder, Path(scratch)) if wanted else None
+        )
         archive.tell(say)
-        measured = evaluation.evaluate(settings, endpoint, folder, known=answered, show=say, guard=guard)
+        measured = lm_eval.evaluate(settings, endpoint, folder, known=answered, show=say, guard=guard)
     elsewhere = measured.settings.get(ELSEWHERE)
     if own and elsewhere:
         say(f"This result will not be taken over: the task's code used {elsewhere}, which no digest covers.")
     # A result that lacks answers is never taken over whole, so that they are asked for again.
     marks = {"identity": "" if measured.failed or elsewhere else own, "answers_identity": alike}
+    return measured.model_copy(update={**marks, "files": files.digests(folder, measured.raw.values())})
+
+
+def measure(
+    settings: Asked,
+    endpoint: Endpoint,
+    known: Settings,
+    folder: Path = FOLDER,
+    say: Say = _say,
+    serve: Serve | None = None,
+) -> Evaluation | NotMeasured:
+    """Do as `evaluate` for the other evaluators; what the use case does not name is not measured.
+
+    Raises InvalidDataset before anything is asked, and then what the evaluator raises.
+    """
+    if settings.unwanted:
+        outputs = evaluator.raw(settings.evaluator, settings.name).values()
+        return NotMeasured(name=settings.name, why=settings.unwanted, empty=tuple(outputs))
+    by, verified = evaluator.of(settings), _verified(endpoint, say)
+    content = by.content(settings)
+
+    def own(endpoint: Endpoint) -> str:
+        parts = {"tools": dict(by.versions()), "settings": settings.deciding(), "subject": settings.subject}
+        return identity.of_asked(settings.evaluator, endpoint, content, **parts) if verified else ""
+
+    archive, wanted = Archive(known.registry), verified and not known.fresh
+    if wanted and (taken := _take(asked(settings.evaluator, settings.name, own(endpoint)), archive, folder, say)):
+        return _with_confidence(taken, folder, settings.confidence).model_copy(update={"digest": endpoint.digest})
+    endpoint, guard = _served(endpoint, serve)
+    alike = identity.of_answers(endpoint) if verified else ""
+    with tempfile.TemporaryDirectory(prefix="assay-answers-") as scratch:
+        place = (archive, folder, Path(scratch))
+        answered = answers.collect(alike, settings.name, settings.subject, *place) if wanted else None
+        archive.tell(say)
+        measured = by.evaluate(settings, endpoint, folder, known=answered, show=say, guard=guard)
+    marks = {"identity": "" if measured.failed else own(endpoint), "answers_identity": alike}
     return measured.model_copy(update={**marks, "files": files.digests(folder, measured.raw.values())})
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers import evaluation, load_test
+from helpers import load_test
 from helpers.artifacts import Endpoint, LoadTest, Record, Selection, run
+from helpers.evaluation import lm_eval
 from helpers.records import logbook, reuse
 from helpers.records.reuse import files, identity
 from helpers.registry import Registry, connect
@@ -46,7 +47,7 @@ class Recorded:
     selection: Selection
     endpoint: Endpoint
     load: load_test.Settings
-    task: evaluation.Settings
+    task: lm_eval.Settings
     record: Record
 
     @property
@@ -79,7 +80,7 @@ def measured(folder: Path, selection: Selection, endpoint: Endpoint, load, task,
     )
     scored = an_evaluation(samples).model_copy(
         update={
-            "identity": identity.of_evaluation(task, endpoint, evaluation.check_task(task)),
+            "identity": identity.of_evaluation(task, endpoint, lm_eval.check_task(task)),
             "answers_identity": identity.of_answers(endpoint),
             "files": files.digests(folder, SCORES),
         }
@@ -95,7 +96,7 @@ def recorded(tmp_path, registry_server, questions):
     digest = "sha256:" + "a" * 64
     selection = registry.register_candidate("ops-small", "1.0.0", uri="file:///m", digest=digest, size_bytes=1)
     endpoint = an_endpoint(selection, url=NOWHERE)
-    load, task = load_test.Settings(scale=0.125, slo_ttft_ms=500), evaluation.Settings(include_path=questions)
+    load, task = load_test.Settings(scale=0.125, slo_ttft_ms=500), lm_eval.Settings(include_path=questions)
     measured(tmp_path / "first", selection, endpoint, load, task)
     found = Recorded(tmp_path, registry, selection, endpoint, load, task, record=None)  # type: ignore[arg-type]
     found.record = found.log(tmp_path / "first")

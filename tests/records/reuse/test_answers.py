@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from helpers import evaluation
 from helpers.artifacts import Endpoint, Hardware, now
 from helpers.errors import IncompleteCoverage
-from helpers.evaluation.results import ELSEWHERE
+from helpers.evaluation import lm_eval
+from helpers.evaluation.lm_eval.results import ELSEWHERE
 from helpers.evaluation.samples import read_samples
 from helpers.records import logbook, reuse
 from helpers.registry import connect
@@ -38,7 +38,7 @@ def stage(server, endpoint, questions, tmp_path, registry_server):
         server.prompts.clear()
         said = []
         known = reuse.Settings(registry=registry_server.address, fresh=fresh)
-        settings = evaluation.Settings(**{"include_path": questions, "batch_size": 8} | changes)
+        settings = lm_eval.Settings(**{"include_path": questions, "batch_size": 8} | changes)
         result = reuse.evaluate(settings, endpoint, known, tmp_path / folder, said.append)
         result.write(tmp_path / folder)
         return result, len(server.prompts), said

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from helpers import evaluation, load_test
+from helpers import load_test
 from helpers.artifacts import Hardware
-from helpers.evaluation.tasks import content
+from helpers.evaluation import lm_eval
+from helpers.evaluation.lm_eval.tasks import content
 from helpers.records.reuse import identity
 from tests.plugins.records import a_selection, an_endpoint
 
@@ -35,7 +36,7 @@ def three(questions, changes):
     """The identities of a sweep, an evaluation and single answers on one server."""
     plain = {"engine_args": ("--seed", "1", "--swap-space", "2")}
     served = ENDPOINT.model_copy(update=plain | changes)
-    load, task = load_test.Settings(), evaluation.Settings(include_path=questions)
+    load, task = load_test.Settings(), lm_eval.Settings(include_path=questions)
     return identity.of_sweep(load, served), of_evaluation(task, served), identity.of_answers(served)
 
 
@@ -50,7 +51,7 @@ def test_where_it_is_served_and_under_which_name_is_none(changes, questions):
 
 
 def of_evaluation(settings, endpoint=ENDPOINT):
-    return identity.of_evaluation(settings, endpoint, evaluation.check_task(settings))
+    return identity.of_evaluation(settings, endpoint, lm_eval.check_task(settings))
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,12 @@ def test_prompts_count_by_what_they_say_and_not_by_where_they_lie(tmp_path):
 
 @pytest.mark.parametrize("changes", [{"num_fewshot": 2}, {"limit": 5}, {"seed": 1}], ids=lambda item: next(iter(item)))
 def test_what_is_asked_makes_another_evaluation(changes, questions):
-    plain = evaluation.Settings(include_path=questions)
+    plain = lm_eval.Settings(include_path=questions)
     assert of_evaluation(plain) != of_evaluation(plain.model_copy(update=changes))
 
 
 def test_how_hard_the_server_is_pressed_and_the_confidence_do_not(questions):
-    plain = evaluation.Settings(include_path=questions)
+    plain = lm_eval.Settings(include_path=questions)
     pressed = {
         "num_concurrent": 1,
         "batch_size": 1,
@@ -111,7 +112,7 @@ def test_how_hard_the_server_is_pressed_and_the_confidence_do_not(questions):
 
 @pytest.mark.parametrize("name", ["task.yaml", "questions.py", "ops_assistant.jsonl", "new.py"])
 def test_every_file_that_makes_questions_or_score_is_part_of_the_evaluation(questions, name):
-    plain = evaluation.Settings(include_path=questions)
+    plain = lm_eval.Settings(include_path=questions)
     before = of_evaluation(plain)
     (questions / "README.md").write_text("for people only\n")
     assert of_evaluation(plain) == before
@@ -123,8 +124,8 @@ def test_every_file_that_makes_questions_or_score_is_part_of_the_evaluation(ques
 
 def test_the_same_task_in_another_folder_is_the_same(questions, tmp_path):
     moved = questions.rename(tmp_path / "moved")
-    before = of_evaluation(evaluation.Settings(include_path=moved))
-    assert before == of_evaluation(evaluation.Settings(include_path=moved.rename(questions)))
+    before = of_evaluation(lm_eval.Settings(include_path=moved))
+    assert before == of_evaluation(lm_eval.Settings(include_path=moved.rename(questions)))
 
 
 @pytest.mark.parametrize("tool", ["guidellm", "lm_eval", "transformers", "tokenizers"])
@@ -140,7 +141,7 @@ def test_another_tokenizer_answers_anew(tmp_path, questions):
     def with_tokenizer(text):
         (tmp_path / "tokenizer.json").write_text(text)
         served = an_endpoint(a_selection(), tokenizer=str(tmp_path))
-        return of_evaluation(evaluation.Settings(include_path=questions), served), identity.of_answers(served)
+        return of_evaluation(lm_eval.Settings(include_path=questions), served), identity.of_answers(served)
 
     first, second = with_tokenizer("{}"), with_tokenizer("[]")
     assert first[0] != second[0]
@@ -169,8 +170,8 @@ def parts(tmp_path):
 
 @pytest.mark.parametrize("name", [*PARTS, "data/b.jsonl", "tasks/new.txt"])
 def test_whatever_a_task_is_made_of_is_part_of_its_identity_wherever_it_lies(parts, name):
-    group = evaluation.Settings(task="all", include_path=parts / "tasks")
-    before, task = of_evaluation(group), evaluation.check_task(group)
+    group = lm_eval.Settings(task="all", include_path=parts / "tasks")
+    before, task = of_evaluation(group), lm_eval.check_task(group)
     assert before
     assert {path.resolve() for path in task.content.files.values()} == {parts / name for name in PARTS}
     path = parts / name
@@ -181,7 +182,7 @@ def test_whatever_a_task_is_made_of_is_part_of_its_identity_wherever_it_lies(par
 
 @pytest.mark.parametrize("name", ["tasks/README.md", "tasks/.git/HEAD", "tasks/code/__pycache__/x.pyc", "other/x.txt"])
 def test_what_no_task_is_made_of_is_not(parts, name):
-    group = evaluation.Settings(task="all", include_path=parts / "tasks")
+    group = lm_eval.Settings(task="all", include_path=parts / "tasks")
     before = of_evaluation(group)
     (parts / name).parent.mkdir(exist_ok=True)
     (parts / name).write_text("x")
@@ -189,7 +190,7 @@ def test_what_no_task_is_made_of_is_not(parts, name):
 
 
 def test_another_version_of_a_package_that_the_code_imports_is_another_task(parts, monkeypatch):
-    settings = evaluation.Settings(task="one", include_path=parts / "tasks")
+    settings = lm_eval.Settings(task="one", include_path=parts / "tasks")
     (parts / "tasks/code/util.py").write_text("import os.path, yaml, numpy.linalg\nimport code\n")
     before, real = of_evaluation(settings), content.version
     assert before
@@ -213,10 +214,10 @@ def test_another_version_of_a_package_that_the_code_imports_is_another_task(part
 )
 def test_a_task_of_which_not_everything_is_known_has_no_identity(parts, name, text):
     (parts / name).write_text(text)
-    assert of_evaluation(evaluation.Settings(task="one", include_path=parts / "tasks")) == ""
+    assert of_evaluation(lm_eval.Settings(task="one", include_path=parts / "tasks")) == ""
 
 
 def test_data_of_a_commit_is_known(parts):
     fixed = f"task: one\ntest_split: test\ndataset_path: org/data\ndataset_kwargs: {{revision: {'a' * 40}}}\n"
     (parts / "tasks/one.yaml").write_text(fixed)
-    assert of_evaluation(evaluation.Settings(task="one", include_path=parts / "tasks"))
+    assert of_evaluation(lm_eval.Settings(task="one", include_path=parts / "tasks"))

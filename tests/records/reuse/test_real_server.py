@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from helpers import evaluation
+from helpers.evaluation import lm_eval
 from helpers.records import logbook, reuse
 from helpers.registry import connect
 from helpers.runtime.workspace import ROOT
@@ -25,7 +25,7 @@ def prompts_counted(endpoint):
 
 
 def test_ten_more_questions_send_forty_choices_and_a_rerun_none(tiny_endpoint, questions, tmp_path, registry_server):
-    registry, settings = connect(registry_server.address), evaluation.Settings(include_path=questions)
+    registry, settings = connect(registry_server.address), lm_eval.Settings(include_path=questions)
 
     def ask(folder, count, **known):
         (questions / "ops_assistant.jsonl").write_text("\n".join(QUESTIONS[:count]) + "\n")

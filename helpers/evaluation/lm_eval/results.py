@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from helpers.artifacts import Endpoint, Evaluation, Interval, Parameter, Sample, now
 from helpers.errors import EmptyAnswers, EvaluationFailed, IncompleteCoverage
+from helpers.evaluation.files import Files, named
+from helpers.evaluation.lm_eval.settings import Settings
+from helpers.evaluation.lm_eval.tasks import Task
 from helpers.evaluation.samples import clusters, read_answers, read_samples
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks import Task
 from helpers.runtime import partial
 from helpers.statistics import design_effect, mean_of_scores
 
@@ -22,19 +23,9 @@ ELSEWHERE = "used_elsewhere"  # of the settings: what the task's code used beyon
 MOST = 0.5  # of the answers: where more are none, the score says nothing
 
 
-class Files(NamedTuple):
-    """What a measurement's files are called: lm-eval's two, its log, and the answers so far."""
-
-    results: str
-    samples: str
-    log: str
-    journal: str
-
-
 def files(name: str) -> Files:
     """Return what the files of the measurement `name` are called, in its folder."""
-    journal = f"{partial.FOLDER}/{name}.answers.jsonl"
-    return Files(f"{name}.lm_eval.json", f"{name}.samples.jsonl", f"{name}.lm_eval.log", journal)
+    return named(name, "lm_eval")
 
 
 def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: Task, started: datetime) -> Evaluation:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import Sample, Status, write_atomic
-from helpers.evaluation import scoring
-from helpers.evaluation.completions import NO_ANSWER
+from helpers.evaluation.lm_eval import scoring
+from helpers.evaluation.lm_eval.completions import NO_ANSWER
+from helpers.evaluation.lm_eval.results import files
+from helpers.evaluation.lm_eval.rows import of_row
 from helpers.evaluation.reply import Reply
-from helpers.evaluation.results import files
-from helpers.evaluation.samples import of_row, write_samples
+from helpers.evaluation.samples import write_samples
 
 VERSIONS = ("lm_eval", "datasets", "transformers", "tokenizers")
 REASONS = 5

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import ClientResponseError, ClientSession
 from lm_eval.models.openai_completions import LocalChatCompletion
 
-from helpers.evaluation.completions import Completions
+from helpers.evaluation.lm_eval.completions import Completions
 
 NEWER = "max_completion_tokens"  # what some models insist on in place of max_tokens
 

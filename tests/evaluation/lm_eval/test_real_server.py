@@ -16,7 +16,7 @@ from helpers import serving
 from helpers.analysis.comparison import compare
 from helpers.analysis.recommendation import Needs, decide, load_prices
 from helpers.errors import EndpointUnreachable
-from helpers.evaluation import Settings, evaluate
+from helpers.evaluation.lm_eval import Settings, evaluate
 from helpers.evaluation.samples import read_samples
 from helpers.runtime import patience, processes
 from helpers.runtime.workspace import ROOT

@@ -5,4 +5,3 @@ from .running import run as run
 from .settings import Settings as Settings
 from .tasks import Task as Task
 from .tasks import check_task as check_task
-from .told import summary as summary

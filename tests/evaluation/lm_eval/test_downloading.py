@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from helpers.errors import InvalidDataset
-from helpers.evaluation import evaluate
-from tests.evaluation.test_tasks import CHOICE, of, rows, written
+from helpers.evaluation.lm_eval import evaluate
+from tests.evaluation.lm_eval.test_tasks import CHOICE, of, rows, written
 from tests.plugins.records import KNOWLEDGE
 
 TOKEN = "hf_canary-of-the-hub"

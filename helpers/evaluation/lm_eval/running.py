@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from helpers import errors
 from helpers.artifacts import Endpoint, Evaluation, now
-from helpers.evaluation.child import Place, downloading, inputs
 from helpers.evaluation.confirming import Confirming
+from helpers.evaluation.following import follow
 from helpers.evaluation.forwarding import forwarded
-from helpers.evaluation.results import files, read_results
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks import Task, check_task
-from helpers.runtime import memory, partial, patience
-from helpers.runtime.environment import endpoint_key, masked
+from helpers.evaluation.lm_eval.inputs import inputs
+from helpers.evaluation.lm_eval.results import files, read_results
+from helpers.evaluation.lm_eval.settings import Settings
+from helpers.evaluation.lm_eval.tasks import Task, check_task
+from helpers.evaluation.place import Place, downloading
+from helpers.runtime import partial, patience
+from helpers.runtime.environment import endpoint_key
 from helpers.serving.client import access
 from helpers.serving.offers import Offers, offers
-
-SHOWN_LINES = 30  # of the log, where the child fails
 
 
 def evaluate(
@@ -66,7 +62,7 @@ def build_command(
     offers: Offers | None = None,
 ) -> list[str]:
     """Return the child's command line; it holds no secret. It writes into `left`, else into `folder` itself."""
-    command = [sys.executable, "-m", "helpers.evaluation.harness", "--name", settings.name]
+    command = [sys.executable, "-m", "helpers.evaluation.lm_eval.harness", "--name", settings.name]
     command += ["--task", settings.task]
     if settings.include_path:
         command += ["--include-path", str(settings.include_path.resolve())]
@@ -134,7 +130,7 @@ def run(
             walled = place.walled([*command, "--handed", str(place.handed)], reads, show, ports)
             environment = place.environment(offline=offline)
             limit = settings.time_limit
-            _follow(
+            follow(
                 walled, environment, folder / names.log, show, answers.now_and_then, key=way.token, limit=limit,
                 cwd=place.left,
             )  # fmt: skip
@@ -155,8 +151,8 @@ def _hand_over(task: Task, place: Place, log: Path, show: Callable[[str], object
     if task.remote:
         wanted, found = place.handed.with_name("wanted.json"), place.handed.with_name("found.json")
         wanted.write_text(json.dumps({name: task.calls[name] for name in task.remote}), "utf-8")
-        command = [sys.executable, "-m", "helpers.evaluation.tasks.downloading", str(wanted), str(found)]
-        _follow(command, downloading(), log, show)
+        command = [sys.executable, "-m", "helpers.evaluation.lm_eval.tasks.downloading", str(wanted), str(found)]
+        follow(command, downloading(), log, show)
         splits = json.loads(found.read_text("utf-8"))
     streamed = [name for name in task.remote if name not in splits]
     if streamed:
@@ -167,118 +163,3 @@ def _hand_over(task: Task, place: Place, log: Path, show: Callable[[str], object
     place.handed.write_text(json.dumps(about), "utf-8")
     brought = [path for member in splits.values() for paths in member.values() for path in paths]
     return task.offline and not streamed, brought
-
-
-def _follow(
-    command: list[str],
-    environment: dict[str, str],
-    path: Path,
-    show: Callable[[str], object],
-    now_and_then: Callable[[], object] = lambda: None,
-    *,
-    key: str = "",
-    limit: float | None = None,
-    cwd: Path | None = None,
-) -> None:
-    """Show what the child says until it ends, `limit` seconds at most. Raises what it reports, or EvaluationFailed."""
-    failure: errors.AssayError | None = None
-    kills = memory.kills()
-    with (
-        path.open("ab") as log,
-        _child(command, environment, log.fileno(), cwd) as process,
-        _ended(process, limit) as late,
-    ):
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin:
-            process.stdin.write(f"{key}\n")
-        for line in process.stdout:
-            if line.startswith("FAILURE "):
-                failure = told(line.removeprefix("FAILURE "))
-            else:
-                show(masked(line.rstrip()))
-                now_and_then()
-        code = process.wait()
-    if late.is_set():
-        raise errors.EvaluationFailed(
-            f"lm-eval was ended after {limit:g} s, the time limit of a task",
-            do=f"See in {path} what it did so long; raise TIME_LIMIT, then {partial.anew()}",
-        )
-    if failure:
-        raise failure
-    if code:
-        show("\n".join([f"The end of {path}:", *_lines(path)[-SHOWN_LINES:]]))
-        killed = code in (-signal.SIGKILL, 128 + signal.SIGKILL) or memory.kills() > kills
-        raise _failure(code, _lines(path), killed=killed)
-
-
-def told(line: str) -> errors.AssayError | None:
-    """Return the error that a child reports; what a task's code writes in that form by itself may be anything."""
-    try:
-        known = json.loads(line)
-        kind = getattr(errors, known["kind"])
-        if isinstance(kind, type) and issubclass(kind, errors.AssayError):
-            return kind(str(known["what"]), do=str(known["do"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return None
-
-
-@contextlib.contextmanager
-def _ended(process: subprocess.Popen[str], limit: float | None) -> Iterator[threading.Event]:
-    """End the process after `limit` seconds; the event says whether that was done."""
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    timer = threading.Timer(limit or 0, end)
-    timer.daemon = True
-    if limit:
-        timer.start()
-    try:
-        yield late
-    finally:
-        timer.cancel()
-
-
-def _failure(code: int, lines: list[str], *, killed: bool) -> errors.EvaluationFailed:
-    if killed:
-        do = f"{memory.more()}, or ask for less at once (NUM_CONCURRENT, BATCH_SIZE), then {partial.anew()}"
-        return errors.EvaluationFailed(f"lm-eval {memory.killed()}", do=do)
-    last = lines[-1][:400] if lines else "none"
-    return errors.EvaluationFailed(
-        f"lm-eval ended with exit code {code}; its last words: {last}",
-        do=f"Read the end of lm-eval's log above, then {partial.again()}: it goes on from what was answered",
-    )
-
-
-def _lines(log: Path) -> list[str]:
-    return [line.rstrip() for line in masked(log.read_text("utf-8", "replace")).splitlines() if line.strip()]
-
-
-@contextlib.contextmanager
-def _child(
-    command: list[str], environment: dict[str, str], log: int, cwd: Path | None
-) -> Iterator[subprocess.Popen[str]]:
-    """Start the child, and end its whole process group whatever happens."""
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        cwd=cwd,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()

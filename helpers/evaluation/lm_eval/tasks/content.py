@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.datasets.files import files as files_below
-from helpers.evaluation.tasks.catalogue import PACKAGE, Function, Member
-from helpers.evaluation.tasks.sources import Source
+from helpers.evaluation.lm_eval.tasks.catalogue import PACKAGE, Function, Member
+from helpers.evaluation.lm_eval.tasks.sources import Source
 
 MOST_FILES = 10_000  # in a task's folder; more is no folder of a task
 LOCAL = {"lm_eval"}  # its version is part of every identity

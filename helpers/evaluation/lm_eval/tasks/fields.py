@@ -8,9 +8,9 @@ from typing import Any
 
 from helpers.datasets.lines import Faults, objects
 from helpers.errors import InvalidDataset, NotMeasurable
-from helpers.evaluation.scoring import DO_CHOOSE
-from helpers.evaluation.tasks.catalogue import Function, Member
-from helpers.evaluation.tasks.sources import FORMATS, Source, rows_of
+from helpers.evaluation.lm_eval.scoring import DO_CHOOSE
+from helpers.evaluation.lm_eval.tasks.catalogue import Function, Member
+from helpers.evaluation.lm_eval.tasks.sources import FORMATS, Source, rows_of
 from helpers.runtime.parameters import AUTO
 
 KINDS = ("loglikelihood", "multiple_choice", "loglikelihood_rolling", "generate_until")

@@ -13,8 +13,9 @@ import pytest
 
 from helpers.artifacts import run
 from helpers.errors import ArtifactMissing, EndpointUnreachable, EvaluationFailed, ServerChanged, StoreFailed
-from helpers.evaluation import confirming, evaluate
+from helpers.evaluation import confirming
 from helpers.evaluation.journal import Journal
+from helpers.evaluation.lm_eval import evaluate
 from helpers.runtime import memory
 from helpers.runtime.workspace import ROOT
 from tests.plugins.records import KNOWLEDGE
@@ -23,7 +24,7 @@ STAGE = """
 import sys
 from pathlib import Path
 from helpers.artifacts import Endpoint
-from helpers.evaluation import Settings, evaluate
+from helpers.evaluation.lm_eval import Settings, evaluate
 folder, questions = Path(sys.argv[1]), Path(sys.argv[2])
 evaluate(Settings(include_path=questions), Endpoint.read(folder), folder, show=lambda line: print(line, flush=True))
 """
@@ -32,7 +33,7 @@ evaluate(Settings(include_path=questions), Endpoint.read(folder), folder, show=l
 def children(pid):
     """The harness processes below a process, their walls included."""
     below = psutil.Process(pid).children(recursive=True)
-    return [one for one in below if one.is_running() and "helpers.evaluation.harness" in one.cmdline()]
+    return [one for one in below if one.is_running() and "helpers.evaluation.lm_eval.harness" in one.cmdline()]
 
 
 def test_progress_is_shown_and_the_key_is_kept_to_itself(server, settings, endpoint, tmp_path, monkeypatch):

@@ -33,8 +33,8 @@ from helpers.errors import EndpointUnreachable
 from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, away, reason
 from helpers.evaluation.forwarding import FAILED
 from helpers.evaluation.journal import Journal, greedy, name_of
+from helpers.evaluation.lm_eval.tokenizer import load_tokenizer
 from helpers.evaluation.reply import replies
-from helpers.evaluation.tokenizer import load_tokenizer
 from helpers.runtime import partial
 from helpers.runtime.environment import endpoint_key, masked
 from helpers.runtime.patience import patiently_async

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.artifacts import Endpoint, write_atomic
+from helpers.artifacts import write_atomic
 from helpers.errors import EvaluationFailed
+from helpers.evaluation.files import Files
 from helpers.evaluation.journal import Journal
-from helpers.evaluation.results import Files
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks import Task
 from helpers.runtime import sandbox
 from helpers.runtime.workspace import ROOT
 
@@ -95,15 +91,3 @@ class Place:
 def downloading() -> dict[str, str]:
     """Return the variables of the process that downloads a task's data and runs no code of it: the hub's token too."""
     return sandbox.allowed(*HUB, *CACHES) | PYTHON
-
-
-def inputs(settings: Settings, endpoint: Endpoint, task: Task) -> Iterator[Path | str]:
-    """Yield what the child reads: the task, its data, the tokenizer."""
-    folders = [settings.include_path.resolve()] if settings.include_path else []
-    folders += [Path(call["path"]) for call in task.calls.values() if Path(str(call.get("path", ""))).is_dir()]
-    yield from folders
-    inside = (*folders, Path(sys.prefix).resolve())
-    yield from (path for path in task.content.files.values() if not any(path.is_relative_to(one) for one in inside))
-    if endpoint.tokenizer:
-        yield endpoint.tokenizer_folder()
-    yield from filter(None, os.environ.get("NLTK_DATA", "").split(os.pathsep))

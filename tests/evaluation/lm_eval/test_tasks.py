@@ -12,9 +12,9 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import TaskIndex
 
 from helpers.errors import InvalidDataset, UnknownTask
-from helpers.evaluation import Settings, check_task
-from helpers.evaluation.tasks.catalogue import PACKAGE, Catalogue
-from helpers.evaluation.tasks.placing import place
+from helpers.evaluation.lm_eval import Settings, check_task
+from helpers.evaluation.lm_eval.tasks.catalogue import PACKAGE, Catalogue
+from helpers.evaluation.lm_eval.tasks.placing import place
 
 CHOICE = """
 output_type: multiple_choice

@@ -1,4 +1,4 @@
-"""Run lm-eval on one task, as a process of its own: `python -m helpers.evaluation.harness --help`.
+"""Run lm-eval on one task, as a process of its own: `python -m helpers.evaluation.lm_eval.harness --help`.
 
 The `lm_eval` command needs 13 s of CPU time around one or two seconds of requests, this driver 5 s, with the same
 scores: it calls the same `lm_eval.evaluate`, but does not index lm-eval's own thousands of task files for a task that
@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.errors import AssayError
-from helpers.evaluation.offered import choose
-from helpers.evaluation.results import files
-from helpers.evaluation.tokenizer import check_tokenizer
+from helpers.evaluation.lm_eval.offered import choose
+from helpers.evaluation.lm_eval.results import files
+from helpers.evaluation.lm_eval.tokenizer import check_tokenizer
 from helpers.runtime import patience
 from helpers.runtime.environment import hold
 from helpers.serving.tokenizing import ServedTokenizer
 
 if TYPE_CHECKING:
-    from helpers.evaluation.tasks.watching import Watch
+    from helpers.evaluation.lm_eval.tasks.watching import Watch
 
 FAILED = 3
 ALL = {"chat": "", "completions": "", "logprobs": ""}
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="helpers.evaluation.harness", description="Score a served model with lm-eval."
+        prog="helpers.evaluation.lm_eval.harness", description="Score a served model with lm-eval."
     )
     for name in ("name", "task", "model", "url", "output", "same"):
         parser.add_argument(f"--{name}", required=True)
@@ -76,9 +76,9 @@ def measure(options: argparse.Namespace) -> None:
 
     Raises NotMeasurable or ArtifactMissing before the first question, EndpointUnreachable or NotMeasurable after.
     """
-    from helpers.evaluation import documents
-    from helpers.evaluation.tasks.placing import place
-    from helpers.evaluation.tasks.watching import Watch
+    from helpers.evaluation.lm_eval import documents
+    from helpers.evaluation.lm_eval.tasks.placing import place
+    from helpers.evaluation.lm_eval.tasks.watching import Watch
 
     handed = json.loads(options.handed.read_text("utf-8")) if options.handed else {}
     watch = Watch(handed.get("known", ()))
@@ -96,10 +96,10 @@ def _measure(options: argparse.Namespace, handed: dict[str, Any], watch: Watch) 
     import lm_eval
     import numpy
 
-    from helpers.evaluation import documents, report, scoring
-    from helpers.evaluation.chat import Chat
-    from helpers.evaluation.completions import Completions
     from helpers.evaluation.journal import Journal
+    from helpers.evaluation.lm_eval import documents, report, scoring
+    from helpers.evaluation.lm_eval.chat import Chat
+    from helpers.evaluation.lm_eval.completions import Completions
 
     output = Path(options.output)
     loaded = _load(options)

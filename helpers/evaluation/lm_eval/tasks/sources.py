@@ -11,7 +11,7 @@ from typing import Any
 
 from helpers.datasets.files import files as files_below
 from helpers.errors import InvalidDataset
-from helpers.evaluation.tasks.catalogue import Member
+from helpers.evaluation.lm_eval.tasks.catalogue import Member
 
 # Formats that `datasets` reads from files that the task names; every other name is a folder or lies on a hub.
 FORMATS = {"json", "csv", "parquet", "arrow", "text", "pandas", "xml", "webdataset", "conll"} | {

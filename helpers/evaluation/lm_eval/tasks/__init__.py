@@ -10,11 +10,11 @@ from typing import Any
 
 from helpers import datasets
 from helpers.errors import InvalidDataset, InvalidInput, NotMeasurable
-from helpers.evaluation.settings import Settings
-from helpers.evaluation.tasks.catalogue import PACKAGE, Catalogue, Member
-from helpers.evaluation.tasks.content import Content, of_members
-from helpers.evaluation.tasks.fields import check_fields, check_metric, metrics_of, plain
-from helpers.evaluation.tasks.sources import Source, locate, rows_of
+from helpers.evaluation.lm_eval.settings import Settings
+from helpers.evaluation.lm_eval.tasks.catalogue import PACKAGE, Catalogue, Member
+from helpers.evaluation.lm_eval.tasks.content import Content, of_members
+from helpers.evaluation.lm_eval.tasks.fields import check_fields, check_metric, metrics_of, plain
+from helpers.evaluation.lm_eval.tasks.sources import Source, locate, rows_of
 
 __all__ = ["Member", "Source", "Task", "check_task"]
 _OUR_LOADER = "questions.load"

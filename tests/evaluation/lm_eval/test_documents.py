@@ -9,8 +9,8 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 
 from helpers.errors import EvaluationFailed, InvalidDataset
-from helpers.evaluation import Settings, check_task, documents, evaluate
-from helpers.evaluation.tasks.placing import place
+from helpers.evaluation.lm_eval import Settings, check_task, documents, evaluate
+from helpers.evaluation.lm_eval.tasks.placing import place
 
 from .test_tasks import CHOICE, DATA, of, written
 

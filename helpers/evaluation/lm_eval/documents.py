@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from helpers.errors import InvalidDataset
-from helpers.evaluation import scoring
+from helpers.evaluation.lm_eval import scoring
 
 SHOWN = 5  # faults in one message
 # The field of the YAML that each of lm-eval's functions reads.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.errors import InvalidDataset, InvalidParameter, UnknownTask
-from helpers.evaluation import Settings, build_command, check_task
+from helpers.evaluation.lm_eval import Settings, build_command, check_task
 from helpers.runtime.workspace import ROOT
 
 
@@ -90,7 +90,7 @@ def test_the_command_says_everything_but_the_key(endpoint, settings, tmp_path, m
     place = endpoint(url="http://host:1/")
     command = build_command(chosen, place, tmp_path, task=check_task(chosen))
     line = " ".join(command)
-    assert command[1:3] == ["-m", "helpers.evaluation.harness"]
+    assert command[1:3] == ["-m", "helpers.evaluation.lm_eval.harness"]
     for expected in (
         "--task ops_assistant",
         "--model scripted",

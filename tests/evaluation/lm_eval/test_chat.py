@@ -9,10 +9,11 @@ from collections import Counter
 import pytest
 
 from helpers.errors import EmptyAnswers, EndpointUnreachable, IncompleteCoverage, InvalidParameter, NotMeasurable
-from helpers.evaluation import Settings, summary
 from helpers.evaluation.journal import greedy
-from helpers.evaluation.offered import GENERATED, SCORED, choose, measurable
+from helpers.evaluation.lm_eval import Settings
+from helpers.evaluation.lm_eval.offered import GENERATED, SCORED, choose, measurable
 from helpers.evaluation.samples import read_samples
+from helpers.evaluation.told import summary
 from helpers.serving.offers import offers
 from tests.plugins.records import KNOWLEDGE
 
