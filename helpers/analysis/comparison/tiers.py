@@ -17,7 +17,7 @@ from helpers.analysis.comparison.common_load import (
     over_sessions,
     pooled,
 )
-from helpers.analysis.comparison.grouping import asked_of
+from helpers.analysis.comparison.grouping import asked_of, most_alike
 from helpers.analysis.comparison.speed import means, session, sessions
 from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Metric, Record, Sample
 from helpers.artifacts.deployment import UNKNOWN

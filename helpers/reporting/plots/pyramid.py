@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helpers.analysis.comparison import Comparison, Row
@@ -46,26 +46,28 @@ def pyramid(comparison: Comparison, shown: Sequence[str] = ()) -> Figure | None:
 def _panel(axes: Axes, name: str, rows: Sequence[Row], looks: dict[str, style.Look]) -> None:
     for column, (label, look) in enumerate(looks.items()):
         offset = SPREAD * ((column + 0.5) / len(looks) - 0.5)
-        found = [
-            (place + offset, cell)
-            for place, row in enumerate(rows)
-            for cell in row.cells
-            if cell.label == label and cell.value is not None
-        ]
-        about: dict[str, Any] = {"fmt": look.marker, "color": look.colour, "capsize": 3, "label": style.short(label)}
-        values = [cell.value for _, cell in found]
-        around = [(cell.interval.low, cell.interval.high) if cell.interval else (value, value)
-                  for value, (_, cell) in zip(values, found, strict=True)]  # fmt: skip
-        errors = [
-            [max(value - low, 0.0) for value, (low, _) in zip(values, around, strict=True)],
-            [max(high - value, 0.0) for value, (_, high) in zip(values, around, strict=True)],
-        ]
-        axes.errorbar(values, [place for place, _ in found], xerr=errors if found else None, **about)
+        about: dict[str, Any] = {
+            "fmt": look.marker, "color": look.colour, "capsize": 3, "label": style.short(label),
+        }  # fmt: skip
+        marks = list(_marks(rows, label))
+        low = [max(value - bounds[0], 0.0) for _, value, bounds in marks]
+        high = [max(bounds[1] - value, 0.0) for _, value, bounds in marks]
+        places = [place + offset for place, _, _ in marks]
+        axes.errorbar([value for _, value, _ in marks], places, xerr=[low, high] if marks else None, **about)
     axes.set_yticks(range(len(rows)), [_named(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.grid(visible=False, axis="y")
     axes.set_title(f"{rows[0].tier}: {name} ({rows[0].subject})")
+
+
+def _marks(rows: Sequence[Row], label: str) -> Iterator[tuple[int, float, tuple[float, float]]]:
+    """Yield line, value and interval of each figure that the version has."""
+    for place, row in enumerate(rows):
+        for cell in row.cells:
+            if cell.label == label and cell.value is not None:
+                bounds = cell.interval
+                yield place, cell.value, (bounds.low, bounds.high) if bounds else (cell.value, cell.value)
 
 
 def _named(row: Row) -> str:
