@@ -50,8 +50,7 @@ def measurement(
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
     scored = [sample for sample in samples if sample.scores]
-    figures = {name: _figure(name, scored, settings.confidence) for name in _names(scored, settings.metric)}
-    own = figures.pop(settings.metric)
+    own, *further = figures(scored, settings.metric, settings.confidence)
     scores, known = [sample.scores[settings.metric] for sample in scored], clusters(scored)
     assert own.interval is not None
     return Evaluation(
@@ -76,7 +75,7 @@ def measurement(
         unparsed=statuses["unparsed"],
         total=len(samples),
         limit=settings.limit if len(samples) < whole else 0,
-        others=(*figures.values(), *others),
+        others=(*further, *others),
         detail=dict(detail or {}),
         dataset_digest=dataset_digest,
         samples=names.samples,
@@ -87,6 +86,11 @@ def measurement(
         versions=dict(versions),
         settings=settings.parameters(),
     )
+
+
+def figures(scored: Sequence[Sample], first: str, confidence: float) -> list[Metric]:
+    """Return each score that every row has as a figure with its interval, the measurement's own first."""
+    return [_figure(name, scored, confidence) for name in _names(scored, first)]
 
 
 def _names(scored: Sequence[Sample], first: str) -> list[str]:

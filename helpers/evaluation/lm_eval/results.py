@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,10 +17,12 @@ from helpers.evaluation.files import Files, named
 from helpers.evaluation.lm_eval.settings import Settings
 from helpers.evaluation.lm_eval.tasks import Task
 from helpers.evaluation.samples import clusters, read_answers, read_samples
+from helpers.evaluation.scored import figures
 from helpers.runtime import partial
 from helpers.statistics import design_effect, mean_of_scores
 
 ELSEWHERE = "used_elsewhere"  # of the settings: what the task's code used beyond the files beside it
+LETTER, NONE = re.compile(r"[A-Z]"), "none"
 MOST = 0.5  # of the answers: where more are none, the score says nothing
 
 
@@ -65,6 +68,8 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         as_lm_eval=about["as_lm_eval"],
         unparsed=statuses["unparsed"],
         again=about.get("again"),
+        others=tuple(figures(scored, about["metric"], settings.confidence)[1:]),
+        detail=_letters(scored),
         total=len(samples),
         limit=settings.limit if _cut(report) else 0,
         num_fewshot=max(report["n-shot"].values(), default=0),
@@ -77,6 +82,15 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         versions=about["versions"],
         settings=settings.parameters() | _reused(about) | _elsewhere(report),
     )
+
+
+def _letters(scored: Sequence[Sample]) -> dict[str, Any]:
+    """Return how often each letter was expected and answered, {} where the answers are no letters."""
+    if not all(LETTER.fullmatch(sample.expected) for sample in scored):
+        return {}
+    answered = Counter(sample.output if LETTER.fullmatch(sample.output) else NONE for sample in scored)
+    expected = Counter(sample.expected for sample in scored)
+    return {"expected": dict(sorted(expected.items())), "answered": dict(sorted(answered.items()))}
 
 
 def _cut(report: dict[str, Any]) -> bool:
