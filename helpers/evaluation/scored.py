@@ -17,6 +17,7 @@ from helpers.evaluation.samples import clusters, write_samples
 from helpers.runtime import partial
 from helpers.statistics import design_effect, mean_of_scores
 
+MOST_REASONS = 5
 MOST = 0.5  # of the answers: where more are none, the score says nothing
 
 
@@ -44,7 +45,8 @@ def measurement(
     `whole` is how many rows there are, asked or not; `others` are figures beside those that the samples score.
     Raises EvaluationFailed, IncompleteCoverage and EmptyAnswers as `require_answers`.
     """
-    require_answers(samples, settings, endpoint, reasons)
+    room = f"MAX_TOKENS={4 * settings.max_tokens}"
+    require_answers(samples, settings.subject, endpoint, reasons, room, allow_partial=settings.allow_partial)
     write_samples(samples, folder / names.samples)
     statuses = Counter(sample.status for sample in samples)
     if not statuses["failed"]:  # a run after this one measures again
@@ -107,30 +109,37 @@ def _figure(name: str, scored: Sequence[Sample], confidence: float) -> Metric:
 
 
 def require_answers(
-    samples: Sequence[Sample], settings: Asked, endpoint: Endpoint, reasons: Iterable[str] = ()
+    samples: Sequence[Sample],
+    subject: str,
+    endpoint: Endpoint,
+    reasons: Iterable[str],
+    room: str,
+    *,
+    allow_partial: bool,
 ) -> None:
-    """Refuse what says nothing of the model.
+    """Refuse what says nothing of the model; `room` is the parameter that gives answers more tokens.
 
-    Raises EvaluationFailed where nothing was answered, IncompleteCoverage for rows whose request failed and
+    Raises EvaluationFailed where nothing was answered, IncompleteCoverage for questions whose request failed and
     EmptyAnswers where most answers are none, both unless ALLOW_PARTIAL accepts them.
     """
     statuses, total = Counter(sample.status for sample in samples), len(samples)
     failed, none = statuses["failed"], statuses["empty"] + statuses["truncated"]
-    why = "; ".join(sorted({*reasons, *(sample.why for sample in samples if sample.why)})[:5])
-    rows = f"rows of {settings.subject}"
+    why = "; ".join(sorted({*reasons})[:MOST_REASONS])
+    told = "; ".join(sorted({sample.why for sample in samples if sample.why})[:MOST_REASONS])
     if failed == total:
         raise EvaluationFailed(
-            f"None of the {total} {rows} got an answer from {endpoint.url}: {why}",
+            f"None of the {total} questions of {subject} got an answer from {endpoint.url}: {why}",
             do=f"See in the server's log why, then {partial.again()}",
         )
-    if failed and not settings.allow_partial:
+    if failed and not allow_partial:
         raise IncompleteCoverage(
-            f"{failed} of {total} {rows} have no answer from {endpoint.url}: {why}",
+            f"{failed} of {total} questions of {subject} have no answer from {endpoint.url}: {why}",
             do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
         )
-    if not any(sample.scores for sample in samples) or (none > MOST * total and not settings.allow_partial):
+    if not any(sample.scores for sample in samples) or (none > MOST * total and not allow_partial):
         raise EmptyAnswers(
-            f"{none} of {total} answers of {endpoint.model} to {settings.subject} are none: {statuses['empty']} "
-            f"without text, {statuses['truncated']} cut off; {why}",
-            do="Give answers more room (MAX_TOKENS), and let a reasoning model be served with its reasoning parser",
+            f"{none} of {total} answers of {endpoint.model} to {subject} are none: {statuses['empty']} without "
+            f"text, {statuses['truncated']} cut off; {told}",
+            do=f"Give answers more room ({room}), let a reasoning model be served with its reasoning parser or think "
+            "less, and see that API fits the model",
         )
