@@ -104,7 +104,9 @@ def _kind(values: Sequence[Any]) -> type | None:
 
 
 def _same(value: Any, allowed: Any) -> bool:
-    """Compare; an allowed object has a list of allowed values for each key."""
+    """Compare; an allowed object has a list of allowed values for each key, and no item is as good as none given."""
+    if value == [] and allowed == ABSENT:
+        return True
     if isinstance(value, str) and isinstance(allowed, str):
         return _plain(value) == _plain(allowed)
     if isinstance(value, list) and isinstance(allowed, list):

@@ -84,20 +84,14 @@ class ToolRow(Row):
             raise ValueError(f"{self.category} expects {'no call' if self.expected else 'a call, and names none'}")
         if (len(self.expected) > 1) != (self.category == "parallel") and self.expected:
             raise ValueError(f"{self.category} with {len(self.expected)} calls")
-        for name, arguments in ((name, arguments) for call in self.expected for name, arguments in call.items()):
-            self._answerable(name, arguments)
+        if unknown := [name for name, _ in self.calls if name not in self.schemas]:
+            raise ValueError(f"expects {unknown[0]}, which is none of its functions")
         return self
 
-    def _answerable(self, name: str, arguments: Mapping[str, list[Any]]) -> None:
-        if name not in self.schemas:
-            raise ValueError(f"expects {name}, which is none of its functions")
-        schema = self.schemas[name]
-        if unknown := sorted(arguments.keys() - schema["properties"].keys()):
-            raise ValueError(f"expects {name} with {unknown[0]}, which it does not have")
-        if missing := sorted(set(schema.get("required", ())) - arguments.keys()):
-            raise ValueError(f"expects {name} without {missing[0]}, which it requires")
-        if empty := [argument for argument, values in arguments.items() if not values]:
-            raise ValueError(f"allows no value for {empty[0]} of {name}")
+    @property
+    def calls(self) -> list[tuple[str, dict[str, list[Any]]]]:
+        """Each expected call: its name, and the allowed values by argument."""
+        return [call for each in self.expected for call in each.items()]
 
     @property
     def text(self) -> str:
@@ -125,10 +119,26 @@ class ToolRow(Row):
         return digest(self.model_dump(mode="json", exclude={"id"}))
 
 
+class OwnRow(ToolRow):
+    """A row of one's own file; BFCL's have some that nobody can answer, and they stay, as on its leaderboard."""
+
+    @model_validator(mode="after")
+    def _answerable(self) -> Self:
+        for name, arguments in self.calls:
+            schema = self.schemas[name]
+            if unknown := sorted(arguments.keys() - schema["properties"].keys()):
+                raise ValueError(f"expects {name} with {unknown[0]}, which it does not have")
+            if missing := sorted(set(schema.get("required", ())) - arguments.keys()):
+                raise ValueError(f"expects {name} without {missing[0]}, which it requires")
+            if empty := [argument for argument, values in arguments.items() if not values]:
+                raise ValueError(f"allows no value for {empty[0]} of {name}")
+        return self
+
+
 def read_rows(path: Path) -> list[ToolRow]:
     """Return all rows. Raises InvalidDataset with file, line and field of all that is wrong."""
     found = BFCL.fullmatch(path.name)
-    rows = _bfcl(path, found["category"]) if found else load(path, ToolRow, "prompt")
+    rows: list[ToolRow] = _bfcl(path, found["category"]) if found else [*load(path, OwnRow, "prompt")]
     if not any(row.expected for row in rows):
         raise InvalidDataset(f"{path}: no row expects a call, so nothing can be right", do="Add such rows")
     return rows

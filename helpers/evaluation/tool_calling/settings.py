@@ -21,3 +21,4 @@ class Settings(Asked):
     metric: ClassVar[str] = "called_right"
 
     name: str = Field(default="tools", pattern=NAME, description="of the measurement and its files")
+    max_tokens: int = Field(default=512, ge=1, le=131072, description="of one answer: a call that is cut off is none")
