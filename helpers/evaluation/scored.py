@@ -42,16 +42,18 @@ def measurement(
 ) -> Evaluation:
     """Write the samples log into `folder` and return the measurement, whose score is `settings.metric`.
 
-    `whole` is how many rows there are, asked or not; `others` are figures beside those that the samples score.
+    `whole` is how many rows there are, asked or not; `others` are figures beside those that the samples score. A row
+    that stands beside the measurement is logged, and no part of this score.
     Raises EvaluationFailed, IncompleteCoverage and EmptyAnswers as `require_answers`.
     """
     room = f"MAX_TOKENS={4 * settings.max_tokens}"
-    require_answers(samples, settings.subject, endpoint, reasons, room, allow_partial=settings.allow_partial)
+    counted = [sample for sample in samples if not sample.beside]
+    require_answers(counted, settings.subject, endpoint, reasons, room, allow_partial=settings.allow_partial)
     write_samples(samples, folder / names.samples)
-    statuses = Counter(sample.status for sample in samples)
+    statuses = Counter(sample.status for sample in counted)
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
-    scored = [sample for sample in samples if sample.scores]
+    scored = [sample for sample in counted if sample.scores]
     own, *further = figures(scored, settings.metric, settings.confidence)
     scores, known = [sample.scores[settings.metric] for sample in scored], clusters(scored)
     assert own.interval is not None
@@ -75,9 +77,9 @@ def measurement(
         empty=statuses["empty"],
         truncated=statuses["truncated"],
         unparsed=statuses["unparsed"],
-        total=len(samples),
+        total=len(counted),
         limit=settings.limit if len(samples) < whole else 0,
-        others=(*further, *others),
+        others=tuple({each.name: each for each in (*further, *others)}.values()),
         detail=dict(detail or {}),
         dataset_digest=dataset_digest,
         samples=names.samples,
