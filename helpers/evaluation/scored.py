@@ -50,7 +50,7 @@ def measurement(
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
     scored = [sample for sample in samples if sample.scores]
-    figures = {name: _figure(name, scored, settings.confidence) for name in _names(scored, settings.metric)}
+    figures = {name: _figure(name, scored, settings.confidence) for name in _names(scored)}
     own = figures.pop(settings.metric)
     scores, known = [sample.scores[settings.metric] for sample in scored], clusters(scored)
     assert own.interval is not None
@@ -89,15 +89,15 @@ def measurement(
     )
 
 
-def _names(scored: Sequence[Sample], first: str) -> list[str]:
-    """Return the names of the scores that every row has, the measurement's own first."""
-    common = [name for name in scored[0].scores if all(name in sample.scores for sample in scored)]
-    return [first, *(name for name in common if name != first)]
+def _names(scored: Sequence[Sample]) -> list[str]:
+    """Return the names of all scores; a row may lack one that it has no answer for."""
+    return list(dict.fromkeys(name for sample in scored for name in sample.scores))
 
 
 def _figure(name: str, scored: Sequence[Sample], confidence: float) -> Metric:
-    values = [sample.scores[name] for sample in scored]
-    interval: Interval = mean_of_scores(values, confidence, clusters(scored))
+    having = [sample for sample in scored if name in sample.scores]
+    values = [sample.scores[name] for sample in having]
+    interval: Interval = mean_of_scores(values, confidence, clusters(having))
     kind: Literal["proportion", "mean"] = "proportion" if all(value in (0, 1) for value in values) else "mean"
     return Metric(name=name, value=math.fsum(values) / len(values), n=len(values), kind=kind, interval=interval)
 
