@@ -66,7 +66,7 @@ def evaluate(
     return scored.measurement(
         [_sample(pair) for pair in pairs], settings, endpoint, folder, names,
         tier="format", dataset_digest=digest(file), started=started, versions=versions(), whole=len(whole),
-        seconds=talk.seconds, reasons=talk.reasons, 
+        seconds=talk.seconds, reasons=talk.reasons,
         others=(ended(pairs, settings.confidence), *prices(pairs, first_uses)),
         detail=detail(pairs, settings.confidence),
     )  # fmt: skip

@@ -84,8 +84,8 @@ def not_held(pairs: Sequence[Pair]) -> Iterator[str]:
 def ended(pairs: Sequence[Pair], confidence: float) -> Metric:
     """Return the share of unaided answers that are some; only they have scores."""
     count = sum(pair.unaided.answer is not None for pair in pairs)
-    known = {"n": len(pairs), "interval": wilson(count, len(pairs), confidence)}
-    return Metric(name=f"{UNAIDED}ended", value=count / len(pairs), kind="proportion", **known)
+    name, interval = f"{UNAIDED}ended", wilson(count, len(pairs), confidence)
+    return Metric(name=name, value=count / len(pairs), n=len(pairs), kind="proportion", interval=interval)
 
 
 def prices(pairs: Sequence[Pair], first_uses: Sequence[float]) -> Iterator[Metric]:
