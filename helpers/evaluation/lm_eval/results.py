@@ -13,6 +13,7 @@ from typing import Any
 from helpers.artifacts import Endpoint, Evaluation, Interval, Parameter, Sample, now
 from helpers.errors import EmptyAnswers, EvaluationFailed, IncompleteCoverage
 from helpers.evaluation.files import Files, named
+from helpers.evaluation.lm_eval.figures import figures
 from helpers.evaluation.lm_eval.settings import Settings
 from helpers.evaluation.lm_eval.tasks import Task
 from helpers.evaluation.samples import clusters, read_answers, read_samples
@@ -45,6 +46,7 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
     yes_or_no = all(score in (0, 1) for score in scores)
+    others, sides = figures(task.figures, scored, settings.confidence)
     return Evaluation(
         name=settings.name,
         digest=endpoint.digest,
@@ -67,6 +69,8 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         again=about.get("again"),
         total=len(samples),
         limit=settings.limit if _cut(report) else 0,
+        others=others,
+        detail=sides,
         num_fewshot=max(report["n-shot"].values(), default=0),
         dataset_digest=task.digest or about["dataset_digest"],
         samples=names.samples,
