@@ -54,8 +54,10 @@ def _read(text: str, bare: bool) -> Iterator[tuple[str, Any]]:
     for start in () if bare else (found.start() for found in re.finditer(r"[{\[]", text)):
         try:
             yield "embedded", DECODER.raw_decode(text, start)[0]
-        except (ValueError, RecursionError):
+        except ValueError:
             continue
+        except RecursionError:  # at each further bracket it would take as long
+            return
 
 
 def _no_number(name: str) -> NoReturn:

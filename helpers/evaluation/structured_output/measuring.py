@@ -98,13 +98,11 @@ def _sample(pair: Pair) -> Sample:
     failed, so that it is asked again.
     """
     row, (free, unaided), (held, constrained) = pair
-    why = held.why or free.why
-    status: Status = "failed" if held.reply is None or free.reply is None else held.reply.status
-    if status == "answered" and constrained:
+    reply, scores = held.reply, dict[str, float]()
+    status: Status = "failed" if reply is None or free.reply is None else reply.status
+    if constrained and status == "answered":
         status = "unparsed" if constrained.form == NO_JSON else status
         scores = constrained.scores() | (unaided.scores(UNAIDED) if unaided else {})
-    else:
-        scores, why = {}, why or (held.reply.why if held.reply else "")
     return Sample(
         id=row.id,
         digest=row.digest,
@@ -113,10 +111,10 @@ def _sample(pair: Pair) -> Sample:
         input=row.prompt,
         prompt=json.dumps(held.body["messages"], ensure_ascii=False),
         expected=json.dumps(row.fields, ensure_ascii=False) if row.fields else "",
-        output=str(held.reply or ""),
+        output="" if reply is None else str(reply),
         scores=scores,
         status=status,
-        why=why,
-        latency_seconds=held.reply.seconds if held.reply else None,
+        why=held.why or free.why or ("" if scores or reply is None else reply.why),
+        latency_seconds=None if reply is None else reply.seconds,
         replies=held.kept | free.kept,
     )

@@ -35,14 +35,16 @@ class Half(NamedTuple):
     @property
     def became(self) -> str:
         """VALID, what is wrong with it, or why it is none."""
-        return self.answer.kind if self.answer else NONE[self.talk.reply.status if self.talk.reply else "failed"]
+        reply = self.talk.reply
+        return self.answer.kind if self.answer else NONE["failed" if reply is None else reply.status]
 
     @property
     def per_token(self) -> float | None:
         """Milliseconds per token; None where that is not known, or was measured another time."""
         reply = self.talk.reply
-        tokens = reply.usage.get("completion_tokens", 0) if reply and not self.talk.reused else 0
-        return 1000 * reply.seconds / tokens if reply and tokens else None
+        if reply is None or self.talk.reused or not (tokens := reply.usage.get("completion_tokens")):
+            return None
+        return 1000 * reply.seconds / tokens
 
 
 class Pair(NamedTuple):
