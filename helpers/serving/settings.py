@@ -11,8 +11,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from helpers.runtime.account import in_pod
 from helpers.runtime.parameters import Settings as _Settings
 from helpers.runtime.parameters import words
+from helpers.runtime.workspace import ROOT
 from helpers.serving.amounts import Resources, Toleration, parse_hardware, parse_resources, parse_toleration
 
+TEMPLATES = ROOT / "runtime-images" / "vllm" / "chat-templates"
 API = re.compile(r"/v1(/chat/completions|/completions|/models)?/*$")
 NAME = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"  # of an object in Kubernetes, or nothing
 Where = Literal["local", "existing", "kserve"]
@@ -133,7 +135,8 @@ class Settings(Place):
 
         if "--api-key" in value.replace("_", "-"):
             raise ValueError("a key is a secret and comes from the environment (ENDPOINT_API_KEY)")
-        arguments.check(value.split())
+        names = "|".join(sorted(re.escape(path.stem) for path in TEMPLATES.glob("*.jinja")))
+        arguments.check(value.split(), {arguments.TEMPLATE: names})
         return value
 
     @field_validator("lifetime_seconds", "start_timeout_seconds")
@@ -152,6 +155,14 @@ class Settings(Place):
         else:
             {"resources": parse_resources, "hardware": parse_hardware}[str(info.field_name)](value)
         return value
+
+    @model_validator(mode="after")
+    def _template_is_here(self) -> Settings:
+        from helpers.serving import arguments
+
+        if self.where == "kserve" and arguments.TEMPLATE in arguments.given(self.engine_args.split()):
+            raise ValueError("ENGINE_ARGS names a chat template, which no pod has: serve a model that has its own")
+        return self
 
     @model_validator(mode="after")
     def _existing_has_url(self) -> Settings:
