@@ -172,7 +172,7 @@ def test_a_chat_template_is_one_of_ours_and_on_this_machine_only(tiny_model, tmp
     assert settings.arguments[-1] == "hermes"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == HERMES
     for foreign in ("/etc/passwd", "../hermes", "{{1}}", "hermes.jinja", "other"):
-        with pytest.raises(InvalidParameter, match="chat-template|engine_args"):
+        with pytest.raises(InvalidParameter, match=r"chat-template|engine_args"):
             serving.Settings(target="local", engine_args=f"{tools} {foreign}")
     with pytest.raises(InvalidParameter, match="no pod has"):
         serving.Settings(target="kserve", engine_args=f"{tools}=hermes")
