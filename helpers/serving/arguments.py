@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+
+from helpers.runtime.workspace import ROOT
 
 SHORT = {"-tp": "tensor-parallel-size", "-pp": "pipeline-parallel-size", "-dp": "data-parallel-size"}
 FLAGS = {
@@ -20,6 +21,7 @@ VALUED = {
     "tokenizer-mode", "tool-call-parser", "uvicorn-log-level", *SHORT.values(),
 }  # fmt: skip
 NUMBER = re.compile(r"-?\d+(\.\d+)?[A-Za-z]?", re.ASCII)
+TEMPLATES = ROOT / "runtime-images" / "vllm" / "chat-templates"
 TEMPLATE = "chat-template"  # one of Assay's own, by its name: a text that vLLM renders in a sandbox
 PLAIN = r"[A-Za-z][\w-]*"  # no path, and no name of code: both have dots
 
@@ -47,11 +49,16 @@ def check(words: Sequence[str], own: Mapping[str, str] | None = None) -> None:
             raise ValueError(f"{given} is {value!r}, which is neither a number nor one plain word")
 
 
-def with_templates(words: Sequence[str], folder: Path) -> list[str]:
-    """Return the words with each chat template's name as its path in `folder`, where vLLM reads it."""
+def templates() -> str:
+    """Return a pattern of the names of Assay's own chat templates."""
+    return "|".join(sorted(re.escape(path.stem) for path in TEMPLATES.glob("*.jinja")))
+
+
+def with_templates(words: Sequence[str]) -> list[str]:
+    """Return the words with each chat template's name as its path, where vLLM reads it."""
     found: list[str] = []
     for name, value in _options(words):
-        path = folder / f"{value}.jinja" if _named(name) == TEMPLATE else value
+        path = TEMPLATES / f"{value}.jinja" if _named(name) == TEMPLATE else value
         found += [name] if value is None else [name, str(path)]
     return found
 

@@ -24,7 +24,7 @@ from helpers.serving import arguments, client, diagnosis
 from helpers.serving.difference import Difference
 from helpers.serving.files import BYTES, fitting, verified_folder
 from helpers.serving.hardware import this_machine, whole_cores
-from helpers.serving.settings import TEMPLATES, Settings
+from helpers.serving.settings import Settings
 
 
 def deploy(selection: Selection, settings: Settings) -> Endpoint:
@@ -97,7 +97,7 @@ def build_command(selection: Selection, settings: Settings, folder: Path, port: 
         *(str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)),
         *("--served-model-name", selection.name, "--host", "127.0.0.1", "--port", str(port)),
         *("--max-model-len", str(settings.max_model_len), "--uvicorn-log-level", "warning"),
-        *arguments.with_templates(settings.arguments, TEMPLATES),
+        *arguments.with_templates(settings.arguments),
     ]
 
 

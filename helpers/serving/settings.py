@@ -11,10 +11,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from helpers.runtime.account import in_pod
 from helpers.runtime.parameters import Settings as _Settings
 from helpers.runtime.parameters import words
-from helpers.runtime.workspace import ROOT
 from helpers.serving.amounts import Resources, Toleration, parse_hardware, parse_resources, parse_toleration
 
-TEMPLATES = ROOT / "runtime-images" / "vllm" / "chat-templates"
 API = re.compile(r"/v1(/chat/completions|/completions|/models)?/*$")
 NAME = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$"  # of an object in Kubernetes, or nothing
 Where = Literal["local", "existing", "kserve"]
@@ -135,8 +133,7 @@ class Settings(Place):
 
         if "--api-key" in value.replace("_", "-"):
             raise ValueError("a key is a secret and comes from the environment (ENDPOINT_API_KEY)")
-        names = "|".join(sorted(re.escape(path.stem) for path in TEMPLATES.glob("*.jinja")))
-        arguments.check(value.split(), {arguments.TEMPLATE: names})
+        arguments.check(value.split(), {arguments.TEMPLATE: arguments.templates()})
         return value
 
     @field_validator("lifetime_seconds", "start_timeout_seconds")
