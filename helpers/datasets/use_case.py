@@ -182,8 +182,27 @@ class OwnData(Evaluation):
         return PurePosixPath(self.data).stem
 
 
+class Garak(Evaluation):
+    """Probes of garak."""
+
+    places = ()
+
+    evaluator: Literal["garak"]
+    limit: None = Field(default=None, description="a scan takes none")
+    system_instruction: None = Field(default=None, description="a scan takes none")
+    probes: list[str] | None = Field(default=None, min_length=1, description="families, or family.Class")
+    prompts: int | None = None
+    generations: int | None = None
+    max_tokens: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """The tool: its probes are settings."""
+        return self.evaluator
+
+
 EVALUATORS: dict[str, type[Evaluation]] = {
-    "lm_eval": LmEval, "structured_output": OwnData, "tool_calling": OwnData,
+    "lm_eval": LmEval, "structured_output": OwnData, "tool_calling": OwnData, "garak": Garak,
 }  # fmt: skip
 
 
@@ -195,7 +214,7 @@ def _known(values: Any) -> Any:
     return values
 
 
-AnyEvaluation = Annotated[LmEval | OwnData, Field(discriminator="evaluator"), BeforeValidator(_known)]
+AnyEvaluation = Annotated[LmEval | OwnData | Garak, Field(discriminator="evaluator"), BeforeValidator(_known)]
 
 
 class UseCase(Part):
