@@ -41,15 +41,17 @@ def measurement(
 ) -> Evaluation:
     """Write the samples log into `folder` and return the measurement, whose score is `settings.metric`.
 
-    `whole` is how many rows there are, asked or not; `others` are figures beside those that the samples score.
+    `whole` is how many rows there are, asked or not; `others` are figures beside those that the samples score. A row
+    that stands beside the measurement is logged, and no part of this score.
     Raises EvaluationFailed, IncompleteCoverage and EmptyAnswers as `require_answers`.
     """
     require_answers(samples, settings, endpoint, reasons)
     write_samples(samples, folder / names.samples)
-    statuses = Counter(sample.status for sample in samples)
+    counted = [sample for sample in samples if not sample.beside]
+    statuses = Counter(sample.status for sample in counted)
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
-    scored = [sample for sample in samples if sample.scores]
+    scored = [sample for sample in counted if sample.scores]
     figures = {name: _figure(name, scored, settings.confidence) for name in _names(scored, settings.metric)}
     own = figures.pop(settings.metric)
     scores, known = [sample.scores[settings.metric] for sample in scored], clusters(scored)
@@ -74,9 +76,9 @@ def measurement(
         empty=statuses["empty"],
         truncated=statuses["truncated"],
         unparsed=statuses["unparsed"],
-        total=len(samples),
+        total=len(counted),
         limit=settings.limit if len(samples) < whole else 0,
-        others=(*figures.values(), *others),
+        others=tuple({**figures, **{other.name: other for other in others}}.values()),
         detail=dict(detail or {}),
         dataset_digest=dataset_digest,
         samples=names.samples,
@@ -124,7 +126,9 @@ def require_answers(
             f"{failed} of {total} {rows} have no answer from {endpoint.url}: {why}",
             do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
         )
-    if not any(sample.scores for sample in samples) or (none > MOST * total and not settings.allow_partial):
+    if not any(settings.metric in sample.scores for sample in samples) or (
+        none > MOST * total and not settings.allow_partial
+    ):
         raise EmptyAnswers(
             f"{none} of {total} answers of {endpoint.model} to {settings.subject} are none: {statuses['empty']} "
             f"without text, {statuses['truncated']} cut off; {why}",
