@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from helpers.artifacts import Evaluation
-from helpers.statistics import share_above
+from collections.abc import Iterator, Mapping
 
+from helpers.artifacts import Evaluation, Metric, NotMeasured
+from helpers.statistics import Paired, share_above
+
+PAIRED = "paired"  # the table of an evaluation's detail that holds its tests of one score against another
 NOT_SCORED = {"failed": "failed", "empty": "without text", "truncated": "cut off"}
 
 
@@ -34,9 +37,11 @@ def not_scored(evaluation: Evaluation) -> str:
     return ", ".join(f"{count} {words}" for count, words in counts if count)
 
 
-def summary(evaluation: Evaluation) -> str:
-    """Return what was found, on how much, and how it was asked."""
-    lines = [headline(evaluation)]
+def summary(evaluation: Evaluation | NotMeasured) -> str:
+    """Return what was found, on how much, and how it was asked; or why nothing was."""
+    if isinstance(evaluation, NotMeasured):
+        return f"{evaluation.name} is not measured: {evaluation.why}."
+    lines = [headline(evaluation), *map(_further, evaluation.others), *_pairs(evaluation.detail.get(PAIRED, {}))]
     if evaluation.trial:
         lines.append(f"A trial: the first {evaluation.limit} questions only, no measurement of the whole task.")
     if missing := not_scored(evaluation):
@@ -44,7 +49,7 @@ def summary(evaluation: Evaluation) -> str:
     if evaluation.as_lm_eval is not None:
         lines.append(f"lm-eval itself counts such answers as they are and reports {evaluation.as_lm_eval:.3f}.")
     if evaluation.unparsed:
-        lines.append(f"In {evaluation.unparsed} of the scored texts the task's filter found no answer: they score 0.")
+        lines.append(f"In {evaluation.unparsed} of the scored texts no answer was found: they score 0.")
     if again := evaluation.again:
         lines.append(
             f"{again.asked} questions were asked again: {again.flips} were scored otherwise, {again.reworded} answered "
@@ -55,6 +60,32 @@ def summary(evaluation: Evaluation) -> str:
             f"The questions come in {evaluation.clusters} clusters and say as much as "
             f"{evaluation.n / evaluation.design_effect:.0f} independent ones."
         )
-    shots = f"{evaluation.num_fewshot} worked examples" if evaluation.num_fewshot != 1 else "one worked example"
-    lines.append(f"Scored by {evaluation.metric}, asked through {evaluation.api} with {shots}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Scored by {evaluation.metric}, asked through {evaluation.api}{_shots(evaluation)}."])
+
+
+def _further(metric: Metric) -> str:
+    """Return a further figure in a line, with its interval where it has one, and what it was computed from."""
+    digits, unit = (1, f" {metric.unit}") if metric.unit else (3, "")
+    span = metric.interval and f" ({metric.interval.low:.{digits}f} to {metric.interval.high:.{digits}f})"
+    return f"{metric.name}: {metric.value:.{digits}f}{unit}{span or ''}, n = {metric.n}"
+
+
+def paired(pair: Paired) -> dict[str, float]:
+    """Return a test as a row of the table `PAIRED`."""
+    return pair.model_dump(include={"both", "only_first", "only_second", "neither", "p_value"})
+
+
+def _pairs(table: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    for what, row in table.items():
+        n = sum(row[name] for name in ("both", "only_first", "only_second", "neither"))
+        yield (
+            f"{what}, paired on {n} rows: {row['only_first']} higher by the first, {row['only_second']} by the second; "
+            f"p = {row['p_value']:.2g}"
+        )
+
+
+def _shots(evaluation: Evaluation) -> str:
+    """Return how many worked examples stood before each question; only lm-eval has such."""
+    if evaluation.evaluator != "lm_eval":
+        return ""
+    return f" with {evaluation.num_fewshot} worked example{'s'[: evaluation.num_fewshot != 1]}"

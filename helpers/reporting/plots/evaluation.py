@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.analysis.comparison.comparing import by_category
-from helpers.artifacts import FOLDER, Evaluation, Interval
+from helpers.artifacts import FOLDER, Evaluation, Interval, NotMeasured
 from helpers.evaluation.samples import read_samples
 from helpers.evaluation.told import NOT_SCORED, headline, not_scored
 from helpers.reporting.plots import style
@@ -26,8 +26,13 @@ class Row(NamedTuple):
     label: str  # how many questions
 
 
-def accuracy_by_category(evaluation: Evaluation, folder: Path = FOLDER) -> Figure:
-    """Score with its interval, overall and by category, weakest category last; reads the samples log."""
+def accuracy_by_category(evaluation: Evaluation | NotMeasured, folder: Path = FOLDER) -> Figure | None:
+    """Score with its interval, overall and by category, weakest category last; None where nothing was measured.
+
+    Reads the samples log.
+    """
+    if isinstance(evaluation, NotMeasured):
+        return None
     from matplotlib import pyplot
 
     rows = _rows(evaluation, folder / evaluation.samples)
