@@ -15,7 +15,8 @@ ERROR = 2  # of failureReason: the request failed, or its provider
 # An assertion that could not be judged is told as a failed one; by these reasons it is known.
 GRADER = (
     "API call error", "Invalid regex pattern", "Could not extract JSON", "Custom function threw",
-    "Python code execution failed", "Ruby code execution failed", "Webhook error", "Moderation API error", "Search rubric evaluation failed",
+    "Python code execution failed", "Ruby code execution failed", "Webhook error", "Moderation API error",
+    "Search rubric evaluation failed",
 )  # fmt: skip
 SAID = 160  # characters of a reason
 Row = Mapping[str, Any]
