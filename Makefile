@@ -82,7 +82,7 @@ images: ## the runtime images by another name, in the dropdown and in the pipeli
 
 ##@ Work on it
 .PHONY: test
-test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
+test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium .tools/promptfoo ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 40 -m "not build"
 	@echo "screenshots of the canvas, the comparison and the report: build/screenshots"
 

@@ -44,10 +44,11 @@ def knobs(path):
     return lines[1:]
 
 
-def test_there_are_the_nine_notebooks():
+def test_there_are_these_notebooks():
     assert {path.stem for path in notebook_files()} == {
         *("ingest_model", "registry_lookup", "deploy_model", "guidellm_sweep"),
         *("lm_eval_task", "log_results", "remove_deployment", "compare_models", "regression_gate"),
+        "promptfoo_suite",
     }
 
 

@@ -1,4 +1,4 @@
-"""Code of a suite, its JavaScript and Python assertions, finds no secret, reaches the model only, and changes nothing."""
+"""Code of a suite, its JavaScript and Python assertions: finds no secret, reaches the model only, changes nothing."""
 
 from __future__ import annotations
 
@@ -17,47 +17,54 @@ from helpers.runtime import sandbox
 from helpers.runtime.workspace import ROOT
 from tests.trust.test_strangers_code import FILES, SEARCH, SECRETS
 
-pytestmark = [pytest.mark.load, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.load, pytest.mark.timeout(180)]
 STAGE = """
 import sys
 from pathlib import Path
 from helpers.artifacts import Endpoint
 from helpers.evaluation.promptfoo import Settings, evaluate
 folder = Path(sys.argv[1])
-print(evaluate(Settings(name="application", config=Path(sys.argv[2])), Endpoint.read(folder), folder).n)
+print(evaluate(Settings(name="application", config=Path(sys.argv[2]), time_limit=100), Endpoint.read(folder), folder).n)
 """
 # Says in its reason, which the report keeps, what it can find and whom it can reach.
 ATTACK = r"""
-const fs = require('fs'), net = require('net'), path = require('path'), dns = require('dns');
-const PLACES = %(places)s, PORTS = %(ports)s, WRITES = %(writes)s;
+const fs = require('fs'), net = require('net'), path = require('path');
+const PLACES = %(places)s, PORTS = %(ports)s, WRITES = %(writes)s, LEAVE = %(leave)s;
 const mark = 'canary' + '-of-', found = [];
-const look = (place, text) => text.split(mark).slice(1).forEach((part) => found.push(`FOUND ${place} ${part.slice(0, 24)}`));
-const read = (file) => { try { if (fs.statSync(file).size < 1 << 20) look(file, fs.readFileSync(file, 'latin1')); } catch {} };
+const look = (place, text) => {
+  for (const part of text.split(mark).slice(1)) found.push(`FOUND ${place} ${part.slice(0, 24)}`);
+};
+const read = (file) => { try { look(file, fs.readFileSync(file, 'latin1')); } catch {} };
 const walk = (folder) => {
   let inside = [];
   try { inside = fs.readdirSync(folder, { withFileTypes: true }); } catch { return; }
   for (const each of inside) {
     const full = path.join(folder, each.name);
-    if (/^\/(proc|sys|usr|lib)|node_modules/.test(full)) continue;
-    if (each.isDirectory()) walk(full); else if (each.isFile()) read(full);
+    if (LEAVE.some((place) => full.startsWith(place))) continue;
+    let about;
+    try { about = fs.lstatSync(full); } catch { continue; }  // a device is mounted on what its folder calls a file
+    if (about.isDirectory()) walk(full); else if (about.isFile() && about.size < 1 << 20) read(full);
   }
 };
 const connect = (host, port) => new Promise((done) => {
   const socket = net.connect({ host, port, timeout: 2000 });
   const end = (what) => { found.push(`${what} ${host}:${port}`); socket.destroy(); done(); };
-  socket.on('connect', () => end('CONNECTED')); socket.on('error', () => end('REFUSED')); socket.on('timeout', () => end('REFUSED'));
+  socket.on('connect', () => end('CONNECTED'));
+  socket.on('error', () => end('REFUSED'));
+  socket.on('timeout', () => end('SILENT'));
 });
 module.exports = async () => {
   look('environment', JSON.stringify(process.env));
   for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
-    for (const what of ['environ', 'cmdline']) read2(`/proc/${pid}/${what}`);
+    for (const what of ['environ', 'cmdline']) read(`/proc/${pid}/${what}`);
   PLACES.forEach(walk);
   for (const file of WRITES) try { fs.writeFileSync(file, 'changed'); } catch {}
   for (const [host, port] of PORTS) await connect(host, port);
   return { pass: true, score: 1, reason: ['SEARCHED', ...found].join('\n') };
 };
-function read2(file) { try { look(file, fs.readFileSync(file, 'latin1')); } catch {} }
 """
+LIBRARIES = (f"{prefix}/lib" for prefix in {sys.prefix, sys.base_prefix})
+LEAVE = ["/proc", "/sys", "/usr", "/lib", *LIBRARIES, str((ROOT / ".tools" / "promptfoo").resolve())]
 PYTHON = """
 import io, sys
 sys.stderr = io.StringIO()
@@ -125,7 +132,7 @@ def test_nothing_is_found_by_assertions_that_search_everything(programs, server,
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"canary-of-{path.name}\n")
     places = ["/", str(tmp_path), "/run", "/var"]
-    given = {"places": json.dumps(places), "ports": "[]", "writes": "[]"}
+    given = {"places": json.dumps(places), "ports": "[]", "writes": "[]", "leave": json.dumps(LEAVE)}
     config = suite(attack_js=ATTACK % given, attack_py=PYTHON % (places, SEARCH), control_txt="canary-of-control\n")
     artifacts = tmp_path / "artifacts"
     endpoint().write(artifacts)
@@ -133,7 +140,7 @@ def test_nothing_is_found_by_assertions_that_search_everything(programs, server,
     known = {"HOME": str(tmp_path / "home"), "ASSAY_HOME": str(tmp_path / "assay"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", STAGE, str(artifacts), str(config)],
-        env=canaries | known | {"PATH": programs}, capture_output=True, text=True, check=False,
+        env=canaries | known | {"PATH": programs}, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1:] == ["1"], done.stderr
     for said in reasons(artifacts):
@@ -152,7 +159,7 @@ def test_only_the_way_to_the_model_is_open_and_nothing_can_be_changed(
     mine.write_text("as it was")
     writes = [str(path) for path in (mine, suite.folder / "attack.js", ROOT / "helpers" / "x.py")]
     ports = [["127.0.0.1", int(server.url.rpartition(":")[2])], ["192.0.2.1", 443]]
-    given = {"places": "[]", "ports": json.dumps(ports), "writes": json.dumps(writes)}
+    given = {"places": "[]", "ports": json.dumps(ports), "writes": json.dumps(writes), "leave": "[]"}
     config = suite(attack_js=ATTACK % given)
     before = (suite.folder / "attack.js").read_text()
     found = evaluate(Settings(name="application", config=config), endpoint(), tmp_path / "artifacts")
