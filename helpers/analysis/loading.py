@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from helpers.analysis.comparison import Comparison, choose, compare, narrowed, tiers
+from helpers.analysis.comparison import Comparison, by_evaluation, choose, compare, narrowed, tiers
 from helpers.analysis.comparison.tiers import SPEED
 from helpers.artifacts import Evaluation, Record, Sample
 from helpers.artifacts.names import OWN
@@ -68,12 +68,21 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         samples = {record.record_id: log for record, log in zip(chosen, logs, strict=True)}
         comparison = compare(placed, samples, margin, own, criteria.coverage, criteria.planned_questions)
 
-        def answers(record: Record, evaluation: Evaluation) -> dict[str, Sample]:
-            return read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)
+        known: dict[tuple[str, str], dict[str, Sample]] = {}
 
-        left = [each.what for each in unsigned]
-        rows = tiers([loaded[row.record_id] for row in comparison.standings], answers, own, loaded.values())
-        return comparison.model_copy(update={"tiers": rows, "not_compared": (*left, *notes, *comparison.not_compared)})
+        def answers(record: Record, evaluation: Evaluation) -> dict[str, Sample]:
+            which = (record.record_id, evaluation.name)
+            if which not in known:
+                known[which] = read_answers(_samples(record, evaluation, Path(place)), evaluation.metric)
+            return known[which]
+
+        whole = [loaded[row.record_id] for row in comparison.standings]
+        more: dict[str, Any] = {
+            "tiers": tiers(whole, answers, own, loaded.values()),
+            "other_flips": by_evaluation(whole, answers, own, comparison.standings[0].evaluation),
+            "not_compared": (*(each.what for each in unsigned), *notes, *comparison.not_compared),
+        }
+        return comparison.model_copy(update=more)
 
 
 def _held(criteria: Criteria, record: Record, placed: Record) -> float:

@@ -12,7 +12,7 @@ from helpers.artifacts import canonical, upgrading
 from helpers.artifacts.accuracy import Evaluation
 from helpers.artifacts.base import FOLDER, Artifact, Contract, Parameter
 from helpers.artifacts.deployment import Endpoint, Selection
-from helpers.artifacts.measurement import DERIVED, measurements_in
+from helpers.artifacts.measurement import DERIVED, EVALUATION, LOAD_TEST, measurements_in
 from helpers.artifacts.names import OwnName
 from helpers.artifacts.speed import LoadTest
 from helpers.errors import ArtifactMissing, OtherRun
@@ -105,13 +105,13 @@ class Record(Artifact):
 
     @property
     def sweep(self) -> LoadTest:
-        """The first load test."""
-        return self.load_tests[0]
+        """The load test of the shipped name, or else the first."""
+        return min(self.load_tests, key=lambda each: each.name != LOAD_TEST)
 
     @property
     def evaluation(self) -> Evaluation:
-        """The first evaluation."""
-        return self.evaluations[0]
+        """The evaluation of the shipped name, or else the first of accuracy, or else the first."""
+        return min(self.evaluations, key=lambda each: (each.name != EVALUATION, each.tier != "accuracy"))
 
     @property
     def ended(self) -> datetime:

@@ -28,6 +28,7 @@ class Sample(Contract):
     scores: dict[str, Probability] = Field(
         default={}, description="by metric, the measurement's own first; empty where the answer does not count"
     )
+    beside: bool = Field(default=False, description="scored by other metrics alone: no part of the measurement's own")
     status: Status
     why: str = Field(default="", description="why this is no answer")
     latency_seconds: float | None = Field(default=None, ge=0, description="from the request to the whole answer")

@@ -126,11 +126,13 @@ def _another(found: UseCase, name: str, evaluator: str) -> InvalidDataset:
 
 
 def task(use_case: str, given: str) -> str:
-    """Return the lm-eval task by which records are found: the given one, or for `auto` the use case's first."""
+    """Return the task by which records are found: the given one, or for `auto` the use case's first of accuracy."""
     found = find_use_case(use_case) if given == AUTO else None
     if given == AUTO and not (found and found.evaluations):
         raise _unsaid(use_case, "TASK is not given")
-    return next(iter(found.evaluations.values())).subject if found else given
+    if not found:
+        return given
+    return min(found.evaluations.values(), key=lambda each: each.tier != "accuracy").subject
 
 
 def criteria(use_case: str, given: str) -> str:

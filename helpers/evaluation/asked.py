@@ -17,6 +17,7 @@ class Asked(parameters.Settings):
 
     evaluator: ClassVar[str]  # the folder of helpers/evaluation
     metric: ClassVar[str]  # the score that stands for the measurement
+    further: ClassVar[tuple[str, ...]] = ()  # figures beside it, by which criteria may ask too
     # What changes no answer: how hard it presses, and how the answers are looked at.
     outside: ClassVar[frozenset[str]] = frozenset(
         {"name", "data", "unwanted", "num_concurrent", "request_timeout", "confidence", "allow_partial"}

@@ -67,7 +67,12 @@ def chance(samples: Iterable[Sample]) -> float | None:
 
 
 def _first(sample: Sample, metric: str) -> Sample:
-    """Return the sample with this metric's score before its others; raises KeyError where it should have one."""
+    """Return the sample with this metric's score before its others.
+
+    One that stands beside the measurement has no score here. Raises KeyError where it should have one.
+    """
     if sample.status not in SCORED or next(iter(sample.scores), "") == metric:
         return sample
+    if sample.beside and metric not in sample.scores:
+        return sample.model_copy(update={"scores": {}})
     return sample.model_copy(update={"scores": {metric: sample.scores[metric], **sample.scores}})

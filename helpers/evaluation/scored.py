@@ -17,6 +17,7 @@ from helpers.evaluation.samples import clusters, write_samples
 from helpers.runtime import partial
 from helpers.statistics import design_effect, mean_of_scores
 
+MOST_REASONS = 5
 MOST = 0.5  # of the answers: where more are none, the score says nothing
 
 
@@ -41,17 +42,19 @@ def measurement(
 ) -> Evaluation:
     """Write the samples log into `folder` and return the measurement, whose score is `settings.metric`.
 
-    `whole` is how many rows there are, asked or not; `others` are figures beside those that the samples score.
+    `whole` is how many rows there are, asked or not; `others` are figures beside those that the samples score. A row
+    that stands beside the measurement is logged, and no part of this score.
     Raises EvaluationFailed, IncompleteCoverage and EmptyAnswers as `require_answers`.
     """
-    require_answers(samples, settings, endpoint, reasons)
+    room = f"MAX_TOKENS={4 * settings.max_tokens}"
+    counted = [sample for sample in samples if not sample.beside]
+    require_answers(counted, settings.subject, endpoint, reasons, room, allow_partial=settings.allow_partial)
     write_samples(samples, folder / names.samples)
-    statuses = Counter(sample.status for sample in samples)
+    statuses = Counter(sample.status for sample in counted)
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
-    scored = [sample for sample in samples if sample.scores]
-    figures = {name: _figure(name, scored, settings.confidence) for name in _names(scored, settings.metric)}
-    own = figures.pop(settings.metric)
+    scored = [sample for sample in counted if sample.scores]
+    own, *further = figures(scored, settings.metric, settings.confidence)
     scores, known = [sample.scores[settings.metric] for sample in scored], clusters(scored)
     assert own.interval is not None
     return Evaluation(
@@ -74,9 +77,9 @@ def measurement(
         empty=statuses["empty"],
         truncated=statuses["truncated"],
         unparsed=statuses["unparsed"],
-        total=len(samples),
+        total=len(counted),
         limit=settings.limit if len(samples) < whole else 0,
-        others=(*figures.values(), *others),
+        others=tuple({each.name: each for each in (*further, *others)}.values()),
         detail=dict(detail or {}),
         dataset_digest=dataset_digest,
         samples=names.samples,
@@ -87,6 +90,11 @@ def measurement(
         versions=dict(versions),
         settings=settings.parameters(),
     )
+
+
+def figures(scored: Sequence[Sample], first: str, confidence: float) -> list[Metric]:
+    """Return each score that every row has as a figure with its interval, the measurement's own first."""
+    return [_figure(name, scored, confidence) for name in _names(scored, first)]
 
 
 def _names(scored: Sequence[Sample], first: str) -> list[str]:
@@ -103,30 +111,37 @@ def _figure(name: str, scored: Sequence[Sample], confidence: float) -> Metric:
 
 
 def require_answers(
-    samples: Sequence[Sample], settings: Asked, endpoint: Endpoint, reasons: Iterable[str] = ()
+    samples: Sequence[Sample],
+    subject: str,
+    endpoint: Endpoint,
+    reasons: Iterable[str],
+    room: str,
+    *,
+    allow_partial: bool,
 ) -> None:
-    """Refuse what says nothing of the model.
+    """Refuse what says nothing of the model; `room` is the parameter that gives answers more tokens.
 
-    Raises EvaluationFailed where nothing was answered, IncompleteCoverage for rows whose request failed and
+    Raises EvaluationFailed where nothing was answered, IncompleteCoverage for questions whose request failed and
     EmptyAnswers where most answers are none, both unless ALLOW_PARTIAL accepts them.
     """
     statuses, total = Counter(sample.status for sample in samples), len(samples)
     failed, none = statuses["failed"], statuses["empty"] + statuses["truncated"]
-    why = "; ".join(sorted({*reasons, *(sample.why for sample in samples if sample.why)})[:5])
-    rows = f"rows of {settings.subject}"
+    why = "; ".join(sorted({*reasons})[:MOST_REASONS])
+    told = "; ".join(sorted({sample.why for sample in samples if sample.why})[:MOST_REASONS])
     if failed == total:
         raise EvaluationFailed(
-            f"None of the {total} {rows} got an answer from {endpoint.url}: {why}",
+            f"None of the {total} questions of {subject} got an answer from {endpoint.url}: {why}",
             do=f"See in the server's log why, then {partial.again()}",
         )
-    if failed and not settings.allow_partial:
+    if failed and not allow_partial:
         raise IncompleteCoverage(
-            f"{failed} of {total} {rows} have no answer from {endpoint.url}: {why}",
+            f"{failed} of {total} questions of {subject} have no answer from {endpoint.url}: {why}",
             do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
         )
-    if not any(sample.scores for sample in samples) or (none > MOST * total and not settings.allow_partial):
+    if not any(sample.scores for sample in samples) or (none > MOST * total and not allow_partial):
         raise EmptyAnswers(
-            f"{none} of {total} answers of {endpoint.model} to {settings.subject} are none: {statuses['empty']} "
-            f"without text, {statuses['truncated']} cut off; {why}",
-            do="Give answers more room (MAX_TOKENS), and let a reasoning model be served with its reasoning parser",
+            f"{none} of {total} answers of {endpoint.model} to {subject} are none: {statuses['empty']} without "
+            f"text, {statuses['truncated']} cut off; {told}",
+            do=f"Give answers more room ({room}), let a reasoning model be served with its reasoning parser or think "
+            "less, and see that API fits the model",
         )

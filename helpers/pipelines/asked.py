@@ -9,6 +9,7 @@ from helpers.artifacts.speed import BETTER
 from helpers.datasets.criteria import Criteria, load_criteria
 from helpers.errors import AssayError, Forbidden, InvalidCriteria, StoreFailed, StoreUnreachable
 from helpers.evaluation import lm_eval
+from helpers.evaluation.asked import Asked
 from helpers.pipelines.outputs import Node
 from helpers.runtime.parameters import Asking, Settings
 
@@ -24,8 +25,8 @@ def faults(nodes: Iterable[Node], made: Callable[[Node], Iterable[Settings]]) ->
             settings = list(made(node))
             readers += [each for each in settings if isinstance(each, Asking) and each not in readers]
             metrics = _metrics(node, settings)
-            measured |= dict.fromkeys(f"{node.name}.{metric}" for metric in metrics)
-            unknown |= {node.name} if not metrics else set()
+            measured |= dict.fromkeys(f"{node.name}.{metric}" for metric in metrics or ())
+            unknown |= {node.name} if metrics is None else set()
     except (StoreFailed, StoreUnreachable, Forbidden):  # told with the data
         return
     for reader in readers:
@@ -48,12 +49,14 @@ def _refused(criteria: Criteria, figures: list[str], needed: str) -> Iterator[st
         yield f"{error.what} ({error.do})"
 
 
-def _metrics(node: Node, settings: Iterable[Settings]) -> Iterable[str]:
-    """Return the metrics that a measuring node may have, () where only the run can tell."""
+def _metrics(node: Node, settings: Iterable[Settings]) -> Iterable[str] | None:
+    """Return the metrics that a measuring node may have, None where only the run can tell."""
     if node.notebook.stem == "guidellm_sweep":
         return BETTER
     for asked in settings:
         if isinstance(asked, lm_eval.Settings):
             with suppress(AssayError, ImportError):  # told with the data; lm-eval is in its own stage's image only
-                return lm_eval.check_task(asked).metrics(asked.metric)
-    return ()
+                return lm_eval.check_task(asked).metrics(asked.metric) or None
+        if isinstance(asked, Asked):
+            return () if asked.unwanted else (asked.metric, *asked.further)
+    return None

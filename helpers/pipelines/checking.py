@@ -12,7 +12,8 @@ from helpers.artifacts import measurements_in
 from helpers.datasets.questions import CHOICES
 from helpers.datasets.stated import find_use_case
 from helpers.errors import Forbidden, StoreFailed, StoreUnreachable
-from helpers.evaluation import lm_eval
+from helpers.evaluation import evaluator, lm_eval
+from helpers.evaluation.asked import Asked
 from helpers.pipelines.data import Data
 from helpers.pipelines.definition import Pipeline
 from helpers.pipelines.values import check_values, stage_settings, stage_variables
@@ -85,6 +86,12 @@ def _evaluations(pipeline: Pipeline, values: Mapping[str, str]) -> Iterable[str]
                 told += f", {count} questions"
                 told += f" with {CHOICES} choices each, {count * CHOICES} answers to score" if found.questions else ""
         yield told
+    for name, asked in stage_settings(pipeline, values, Asked):
+        if asked.unwanted:
+            yield f"{name}: not measured, {asked.unwanted}"
+        else:
+            files = ", ".join(evaluator.of(asked).content(asked))
+            yield f"{name}: {asked.evaluator} with {files or asked.subject}"
 
 
 def _rows(task: Task) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import matplotlib
 import pytest
 
-from helpers.analysis.comparison import compare, narrowed, tiers
-from helpers.artifacts import Hardware
+from helpers.analysis.comparison import by_evaluation, compare, narrowed, tiers
+from helpers.artifacts import Hardware, Metric
 from helpers.evaluation.samples import read_answers
 from helpers.records import join
+from helpers.reporting.plots.pyramid import pyramid
 from helpers.reporting.plots.tiers import STAR, tiers_table, workloads
+from helpers.statistics.proportion import wilson
 from tests.plugins.records import (
     a_sample,
     a_selection,
@@ -170,3 +172,33 @@ def test_each_workload_has_its_own_axes_and_one_alone_no_figure(comparison):
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["chat: chatbot", "rag: rag"]
     one = comparison.model_copy(update={"tiers": tuple(row for row in comparison.tiers if row.name != "rag")})
     assert workloads(one) is None
+
+
+STRICT = Metric(name="strict", value=0.4, n=160, kind="proportion", interval=wilson(64, 160))
+
+
+def test_further_figures_have_a_row_of_their_own_and_no_test():
+    found = rows(a_version("a", 0.9, others=(STRICT,)), a_version("b", 0.4))
+    assert found["facts", "acc"].best == ("a 1.0",)
+    further = found["facts", "strict"]
+    assert (further.test, further.best) == ("", ())
+    assert [(cell.value, cell.note) for cell in further.cells] == [(0.4, ""), (None, "not measured")]
+
+
+def test_the_rows_on_which_versions_differ_are_kept_for_each_evaluation():
+    records = [a_version("a", 0.9, 0.9), a_version("b", 0.4, 0.3)]
+    found = by_evaluation(records, read, besides="facts")
+    assert set(found) == {"sums"}
+    assert all(len(set(flip.correct.values())) == 2 for flip in found["sums"])
+    assert sum(flip.correct["a 1.0"] for flip in found["sums"]) > len(found["sums"]) / 2
+
+
+def test_each_evaluation_has_a_panel_with_all_its_shares(comparison):
+    figure = pyramid(comparison)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["accuracy: facts (facts)", "accuracy: sums (sums)"]
+    one = comparison.model_copy(update={"tiers": tuple(row for row in comparison.tiers if row.name != "sums")})
+    assert pyramid(one) is None
+
+
+def test_the_tiers_that_nobody_measured_are_named(comparison):
+    assert comparison.not_measured == ("format", "tools", "safety", "application")

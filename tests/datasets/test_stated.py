@@ -92,3 +92,41 @@ def test_a_folder_that_was_copied_and_kept_its_name_is_refused(here):
     here.rename(here.with_name("theirs"))
     with pytest.raises(InvalidDataset, match=r"mine.*theirs"):
         stated.label("theirs")
+
+
+OWN = "  formatting: {tier: format, evaluator: structured_output, data: formats.jsonl, max_tokens: 64}\n"
+
+
+@pytest.fixture
+def with_own_data(here):
+    file = here / "use-case.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("  knowledge:", f"{OWN}  knowledge:"))
+    (here / "formats.jsonl").write_text("{}\n")
+
+
+def test_an_evaluator_gets_its_rows_from_the_use_case(with_own_data):
+    found = stated.asked("mine", "formatting", "structured_output", data="auto", max_tokens="auto", limit="5")
+    assert found == {"data": "datasets/mine/formats.jsonl", "max_tokens": 64, "limit": "5"}
+
+
+def test_what_the_use_case_does_not_name_is_not_wanted_unless_it_is_given(with_own_data):
+    assert stated.asked("mine", "tools", "tool_calling", data="auto").keys() == {"unwanted"}
+    assert stated.asked("mine", "tools", "tool_calling", data="mine.jsonl") == {"data": "mine.jsonl"}
+    assert stated.asked("other", "tools", "tool_calling", data="auto").keys() == {"unwanted"}
+
+
+@pytest.mark.parametrize(("name", "evaluator"), [("formatting", "tool_calling"), ("knowledge", "structured_output")])
+def test_a_node_of_another_evaluator_is_refused(with_own_data, name, evaluator):
+    with pytest.raises(InvalidDataset, match=name):
+        stated.asked("mine", name, evaluator, data="auto")
+
+
+def test_lm_eval_does_not_ask_what_another_evaluator_is_to_ask(with_own_data):
+    with pytest.raises(InvalidDataset, match="structured_output"):
+        stated.evaluation("mine", "formatting", **TASK)
+
+
+def test_records_are_found_by_the_accuracy_whatever_stands_first(with_own_data):
+    assert stated.task("mine", "auto") == "mine"
+    assert stated.tasks("mine") == {"formatting": "formats", "knowledge": "mine"}

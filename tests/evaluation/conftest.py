@@ -77,7 +77,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(found if isinstance(found, int) else 400, {"error": found})
         message = {"role": "assistant", **found}
         choice = {"index": 0, "finish_reason": message.pop("finish_reason", "stop"), "message": message}
-        return self.reply(200, {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}})
+        usage = {"prompt_tokens": 9, "completion_tokens": 3} | message.pop("usage", {})
+        return self.reply(200, {"choices": [choice], "usage": usage})
 
     def do_GET(self):
         if self.server.dead:

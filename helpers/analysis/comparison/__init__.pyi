@@ -5,6 +5,7 @@ from .contract import Comparison as Comparison
 from .contract import Flip as Flip
 from .contract import Pair as Pair
 from .contract import Standing as Standing
+from .differing import by_evaluation as by_evaluation
 from .grouping import choose as choose
 from .grouping import narrowed as narrowed
 from .tiers import Cell as Cell

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from helpers.analysis.comparison.contract import Category, Comparison, Flip, Pair, Standing
+from helpers.analysis.comparison.contract import Category, Comparison, Pair, Standing
+from helpers.analysis.comparison.differing import differing
 from helpers.analysis.comparison.grouping import asked_so_far, choose, looks
 from helpers.analysis.comparison.pairing import all_pairs
 from helpers.analysis.comparison.speed import sessions, speed
@@ -61,7 +62,7 @@ def compare(
     return Comparison(
         standings=tuple(standings),
         pairs=pairs,
-        flips=tuple(_flips([row.label for row in standings], answers)),
+        flips=tuple(differing([row.label for row in standings], answers)),
         verdict=overall(standings, pairs),
         not_compared=tuple(notes),
     )
@@ -119,22 +120,3 @@ def _category(name: str, answers: Sequence[Sample], confidence: float) -> Catego
     scores = [answer.score for answer in answers]
     interval = mean_of_scores(scores, confidence, clusters(answers))
     return Category(name=name, score=min(math.fsum(scores) / len(scores), 1.0), n=len(scores), interval=interval)
-
-
-def _flips(labels: Sequence[str], answers: Mapping[str, Answers]) -> Iterable[Flip]:
-    """Yield the questions that all answered and not all answered alike, best model's failures last."""
-    if len(labels) < 2:
-        return
-    common = set.intersection(*(set(answers[label]) for label in labels))
-    rows = [{label: answers[label][key] for label in labels} for key in answers[labels[0]] if key in common]
-    differing = [row for row in rows if len({answer.correct for answer in row.values()}) > 1]
-    for row in sorted(differing, key=lambda row: [not answer.correct for answer in row.values()]):
-        question = row[labels[0]]
-        yield Flip(
-            question=question.label,
-            category=question.category,
-            text=question.input,
-            expected=question.expected,
-            answers={label: answer.output for label, answer in row.items()},
-            correct={label: answer.correct for label, answer in row.items()},
-        )

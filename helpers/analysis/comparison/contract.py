@@ -20,7 +20,7 @@ from helpers.analysis.comparison.common_load import (
     over_sessions,
     pooled,
 )
-from helpers.analysis.comparison.tiers import Row
+from helpers.analysis.comparison.tiers import ORDER, Row
 from helpers.artifacts import FOLDER, Artifact, Contract, Interval, Probability, write_atomic
 from helpers.artifacts.accuracy import AskedAgain
 from helpers.statistics import Estimate, Paired, half_width, lead
@@ -182,6 +182,9 @@ class Comparison(Artifact):
     standings: tuple[Standing, ...]
     pairs: tuple[Pair, ...]
     flips: tuple[Flip, ...]
+    other_flips: dict[str, tuple[Flip, ...]] = Field(
+        default={}, description="of each evaluation beside the one by which versions are ranked"
+    )
     verdict: str
     not_compared: tuple[str, ...] = ()
     tiers: tuple[Row, ...] = Field(default=(), description="every measurement, of all versions")
@@ -202,6 +205,12 @@ class Comparison(Artifact):
         told = [pair.sentence for pair in self.pairs if pair.sentence][:most]
         told += [*self.not_compared[:most], "The others are in comparison.json."] if most else self.not_compared
         return tuple(told) or ("There is one model only.",)
+
+    @property
+    def not_measured(self) -> tuple[str, ...]:
+        """The tiers of the pyramid that no version was measured by, the base first."""
+        measured = {row.tier for row in self.tiers for cell in row.cells if cell.value is not None}
+        return tuple(tier for tier in ORDER if tier not in measured)
 
     @property
     def common_load(self) -> float | None:

@@ -19,7 +19,7 @@ from helpers.analysis.comparison.common_load import (
 )
 from helpers.analysis.comparison.grouping import asked_of, most_alike
 from helpers.analysis.comparison.speed import means, session, sessions
-from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Record, Sample
+from helpers.artifacts import Contract, Evaluation, Interval, LoadTest, Metric, Record, Sample
 from helpers.artifacts.deployment import UNKNOWN
 from helpers.artifacts.record import AnyMeasurement
 from helpers.artifacts.speed import FIGURES
@@ -44,7 +44,7 @@ class Cell(Contract):
 
 
 class Row(Contract):
-    """One figure of one measurement, of every version."""
+    """One figure of one measurement, of every version; only the one that stands for the measurement is tested."""
 
     name: str
     tier: str
@@ -77,9 +77,9 @@ def tiers(
         loads: list[_Speeds] = []
         scores: list[_Scores] = []
         for name in names:
-            alike, notes = _alike(records, name, own)
-            load_tests = {label: (r, each) for label, (r, each) in alike.items() if isinstance(each, LoadTest)}
-            evaluations = {label: (r, each) for label, (r, each) in alike.items() if isinstance(each, Evaluation)}
+            same, notes = alike(records, name, own)
+            load_tests = {label: (r, each) for label, (r, each) in same.items() if isinstance(each, LoadTest)}
+            evaluations = {label: (r, each) for label, (r, each) in same.items() if isinstance(each, Evaluation)}
             if load_tests:
                 loads += [_Speeds(name, metric, load_tests, notes, every) for metric in SPEED]
             if evaluations:
@@ -88,15 +88,15 @@ def tiers(
     return tuple(found)
 
 
-def _alike(
+def alike(
     records: Sequence[Record], name: str, own: str
 ) -> tuple[dict[str, tuple[Record, AnyMeasurement]], dict[str, str]]:
     """Return the measurements of a name that were asked the same, by version, and why each other is not among them."""
     named = [(record, each) for record in records for each in record.measurements if each.name == name]
     reference = most_alike([(record.record_id, each) for record, each in named], own)
-    alike = {record.label: (record, each) for record, each in named if asked_of(each) == reference}
-    others = {record.label: "asked otherwise" for record, _ in named if record.label not in alike}
-    return alike, others
+    same = {record.label: (record, each) for record, each in named if asked_of(each) == reference}
+    others = {record.label: "asked otherwise" for record, _ in named if record.label not in same}
+    return same, others
 
 
 class _Speeds:
@@ -211,10 +211,20 @@ class _Scores:
         scores = [mine[key].score for key in sorted(common)], [theirs[key].score for key in sorted(common)]
         return compare(*scores, CONFIDENCE, clusters=clusters(mine[key] for key in sorted(common))) if common else None
 
-    def cell(self, label: str, better: Sequence[tuple[str, str]]) -> Cell:
+    def figures(self) -> list[Metric]:
+        """Return the measurement's figures as the first version that has each knows it, its own score first."""
+        found: dict[str, Metric] = {}
+        for _, evaluation in self.found.values():
+            for metric in evaluation.metrics:
+                found.setdefault(metric.name, metric)
+        return list(found.values())
+
+    def cell(self, label: str, name: str, better: Sequence[tuple[str, str]] = ()) -> Cell:
         if label not in self.found:
             return Cell(label=label, note=self.notes.get(label, "not measured"))
-        metric = self.found[label][1].metrics[0]
+        metric = next((each for each in self.found[label][1].metrics if each.name == name), None)
+        if metric is None:
+            return Cell(label=label, note="not measured")
         beaten = tuple(theirs for mine, theirs in better if mine == label)
         return Cell(
             label=label,
@@ -236,17 +246,19 @@ def _score_rows(found: Sequence[_Scores], records: Sequence[Record]) -> list[Row
             if result.verdict in ("better", "worse"):
                 better.append((first, second) if result.verdict == "better" else (second, first))
         evaluation = next(iter(each.found.values()))[1]
-        metric = evaluation.metrics[0]
-        rows.append(
-            Row(
-                name=each.name,
-                tier=evaluation.tier,
-                subject=evaluation.subject,
-                metric=metric.name,
-                unit=metric.unit,
-                better=metric.better,
-                test="; ".join(dict.fromkeys(tests)),
-                cells=tuple(each.cell(record.label, better) for record in records),
+        own, *others = each.figures()
+        of_the_test = [(own, "; ".join(dict.fromkeys(tests)), better)]
+        for metric, test, beaten in of_the_test + [(other, "", []) for other in others]:
+            rows.append(
+                Row(
+                    name=each.name,
+                    tier=evaluation.tier,
+                    subject=evaluation.subject,
+                    metric=metric.name,
+                    unit=metric.unit,
+                    better=metric.better,
+                    test=test,
+                    cells=tuple(each.cell(record.label, metric.name, beaten) for record in records),
+                )
             )
-        )
     return rows

@@ -154,8 +154,18 @@ def _accuracy(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
     common, allowed = _common(answers), line.tolerance or 0.0
     if not common:
         return Check(name=line.name, allowed=f"at most {allowed:g} lost", seen="other questions", state="inconclusive")
-    scores = [mine[key].score for key in common], [theirs[key].score for key in common]
+    try:
+        scores = [_score(mine[key], line) for key in common], [_score(theirs[key], line) for key in common]
+    except KeyError:
+        seen = "no score of single questions"
+        return Check(name=line.name, allowed=f"at most {allowed:g} lost", seen=seen, state="inconclusive")
     return accuracy(line.name, compare(*scores, CONFIDENCE, clusters=clusters(mine[key] for key in common)), allowed)
+
+
+def _score(sample: Sample, line: Criterion) -> float:
+    """Return the score that a line is about: lm-eval's filter stands behind a comma. Raises KeyError for none."""
+    found = {name.split(",")[0]: score for name, score in reversed(sample.scores.items())}
+    return found[line.metric]
 
 
 def _circumstances(mine: Figure, theirs: Figure, candidate: Record, baseline: Record) -> str:

@@ -41,7 +41,10 @@ def write(
     """
     from lm_eval.utils import handle_non_serializable
 
-    rows = [{"task": name, **row} for name, found in results.pop("samples").items() for row in found]
+    reads = {name: scoring.reads(task) for name, task in tasks.items()}
+    rows = [
+        {"task": name, "reads": reads[name], **row} for name, found in results.pop("samples").items() for row in found
+    ]
     answered = [row for row in rows if _status(row) == "answered"]
     measure = scoring.chosen(measures, answered) if answered else measures[0]
     if len(answered) < len(rows):
@@ -117,7 +120,8 @@ def _status(row: Row) -> Status:
     answers = [answer for answers in row["resps"] for answer in answers]
     if any(answer == NO_ANSWER or (isinstance(answer, tuple | list) and math.isnan(answer[0])) for answer in answers):
         return "failed"
-    found = {text.status for text in _texts(row)}
+    enough = row.get("reads") or math.inf  # characters: what is cut off behind them is not looked at
+    found = {"answered" if len(text) >= enough else text.status for text in _texts(row)}
     kinds: tuple[Status, ...] = ("empty", "truncated")
     return next((status for status in kinds if status in found), "answered")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import Endpoint, Evaluation, Interval, Parameter, Sample, now
-from helpers.errors import EmptyAnswers, EvaluationFailed, IncompleteCoverage
 from helpers.evaluation.files import Files, named
+from helpers.evaluation.lm_eval.figures import figures as of_the_task
 from helpers.evaluation.lm_eval.settings import Settings
 from helpers.evaluation.lm_eval.tasks import Task
 from helpers.evaluation.samples import clusters, read_answers, read_samples
-from helpers.runtime import partial
+from helpers.evaluation.scored import figures, require_answers
 from helpers.statistics import design_effect, mean_of_scores
 
 ELSEWHERE = "used_elsewhere"  # of the settings: what the task's code used beyond the files beside it
-MOST = 0.5  # of the answers: where more are none, the score says nothing
+LETTER, NONE = re.compile(r"[A-Z]"), "none"
+ROOM = "GEN_KWARGS=max_gen_toks=2048"  # gives answers more of it
 
 
 def files(name: str) -> Files:
@@ -41,10 +43,13 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
     scored = [sample for sample in samples if sample.scores]
     scores, known = [sample.score for sample in scored], clusters(scored)
     statuses = Counter(sample.status for sample in samples)
-    _check(settings, endpoint, about["reasons"], samples)
+    require_answers(samples, settings.task, endpoint, about["reasons"], ROOM, allow_partial=settings.allow_partial)
     if not statuses["failed"]:  # a run after this one measures again
         (folder / names.journal).unlink(missing_ok=True)
     yes_or_no = all(score in (0, 1) for score in scores)
+    others, sides = of_the_task(task.figures, scored, settings.confidence)
+    said = {figure.of for figure in task.figures.values()}
+    further = [each for each in figures(scored, about["metric"], settings.confidence)[1:] if each.name not in said]
     return Evaluation(
         name=settings.name,
         digest=endpoint.digest,
@@ -67,6 +72,8 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
         again=about.get("again"),
         total=len(samples),
         limit=settings.limit if _cut(report) else 0,
+        others=(*further, *others),
+        detail=_letters(scored) | sides,
         num_fewshot=max(report["n-shot"].values(), default=0),
         dataset_digest=task.digest or about["dataset_digest"],
         samples=names.samples,
@@ -79,33 +86,18 @@ def read_results(settings: Settings, endpoint: Endpoint, folder: Path, *, task: 
     )
 
 
+def _letters(scored: Sequence[Sample]) -> dict[str, Any]:
+    """Return how often each letter was expected and answered, {} where the answers are no letters."""
+    if not all(LETTER.fullmatch(sample.expected) for sample in scored):
+        return {}
+    answered = Counter(sample.output if LETTER.fullmatch(sample.output) else NONE for sample in scored)
+    expected = Counter(sample.expected for sample in scored)
+    return {"expected": dict(sorted(expected.items())), "answered": dict(sorted(answered.items()))}
+
+
 def _cut(report: dict[str, Any]) -> bool:
     """Return whether the limit left out questions: one above their number makes no trial."""
     return any(each["effective"] < each["original"] for each in report["n-samples"].values())
-
-
-def _check(settings: Settings, endpoint: Endpoint, reasons: Sequence[str], samples: Sequence[Sample]) -> None:
-    statuses, total = Counter(sample.status for sample in samples), len(samples)
-    failed, none = statuses["failed"], statuses["empty"] + statuses["truncated"]
-    why = "; ".join(reasons)
-    told = "; ".join(sorted({sample.why for sample in samples if sample.why}))
-    if failed == total:
-        raise EvaluationFailed(
-            f"None of the {total} questions of {settings.task} got an answer from {endpoint.url}: {why}",
-            do=f"See in the server's log why, then {partial.again()}",
-        )
-    if failed and not settings.allow_partial:
-        raise IncompleteCoverage(
-            f"{failed} of {total} questions of {settings.task} have no answer from {endpoint.url}: {why}",
-            do=f"To ask only these, {partial.again()}; to accept the others alone, set ALLOW_PARTIAL=true",
-        )
-    if failed + none == total or (none > MOST * total and not settings.allow_partial):
-        raise EmptyAnswers(
-            f"{none} of {total} answers of {endpoint.model} to {settings.task} are none: {statuses['empty']} without "
-            f"text, {statuses['truncated']} cut off; {told}",
-            do="Give answers more room (GEN_KWARGS=max_gen_toks=2048), let a reasoning model be served with its "
-            "reasoning parser or think less, and see that API fits the model",
-        )
 
 
 def score_again(evaluation: Evaluation, folder: Path, confidence: float) -> Interval:

@@ -99,6 +99,18 @@ def cluster(task: Any, document: Mapping[str, Any]) -> str:
     return "" if value is None else str(value)
 
 
+def reads(task: Any) -> int:
+    """Return how many characters of an answer are looked at: the YAML's `metadata: {reads: …}`; 0: all of them.
+
+    Raises InvalidDataset where that is no number of characters.
+    """
+    given = metadata(task, "reads")
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        what = f"{task.get_config('task')}, field metadata.reads: {given!r} is no number of characters"
+        raise InvalidDataset(what, do="Correct the task's YAML")
+    return given or 0
+
+
 def metadata(task: Any, name: str) -> Any:
     """Return what the YAML's `metadata` says under a name, None where it says nothing."""
     found = task.get_config("metadata")

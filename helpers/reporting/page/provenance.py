@@ -34,20 +34,22 @@ def facts(record: Record) -> dict[str, str]:
     """Return what made this record what it is, by name; "n/a" where it is not known."""
     if all(each.imported for each in record.measurements):
         return _imported(record)
-    selection, endpoint, sweep, evaluation = record.selection, record.endpoint, record.sweep, record.evaluation
+    selection, endpoint, sweep = record.selection, record.endpoint, record.sweep
+    begun, ended = min(each.started for each in record.measurements), record.ended
+    taken = {each.taken_from for each in record.measurements} - {""}
     hardware = endpoint.hardware
     memory = f", {hardware.memory_gib:.1f} GiB" if hardware.memory_gib else ""
     return {
         "record": record.record_id,
         "record's address": record.raw.get(Record.filename, UNKNOWN),
-        "measured": f"{sweep.started:%Y-%m-%d %H:%M} to {max(sweep.ended, evaluation.ended):%Y-%m-%d %H:%M %Z}",
-        "taken over from": ", ".join(sorted({sweep.taken_from, evaluation.taken_from} - {""})) or "nothing",
+        "measured": f"{begun:%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M %Z}",
+        "taken over from": ", ".join(sorted(taken)) or "nothing",
         "operating point": sweep.operating_point.reason,
         "model's digest": selection.digest or UNKNOWN,
         "verified before serving": (endpoint.verified_by or "every byte") if endpoint.digest_verified else "not",
         "model's files": f"{selection.uri} ({selection.size_bytes:,} bytes, licence {selection.license})",
         "use case": _listed(record.use_case_files) if record.use_case_files else record.use_case,
-        "dataset's digest": evaluation.dataset_digest,
+        **{f"data of {each.name}": f"{each.subject}, {each.dataset_digest}" for each in record.evaluations},
         "prompts": f"{sweep.workload}, {sweep.dataset_digest or 'made by the load generator'}",
         "hardware": f"{hardware}{memory}",
         "engine": f"{endpoint.engine} {endpoint.engine_version}",
@@ -55,7 +57,7 @@ def facts(record: Record) -> dict[str, str]:
         "context": f"{endpoint.max_model_len:,} tokens",
         "tools": _listed(record.versions),
         "settings of the load test": _listed(sweep.settings),
-        "settings of the evaluation": _listed(evaluation.settings),
+        **{f"settings of {each.name}": _listed(each.settings) for each in record.evaluations},
         "git commit": record.git_commit or UNKNOWN,
         "run": record.run or UNKNOWN,
         "written by": record.account or UNKNOWN,

@@ -14,7 +14,7 @@ from helpers.artifacts import Record
 from helpers.datasets.criteria import kind
 from helpers.reporting.page.rendering import render
 from helpers.reporting.page.table import Table, folded
-from helpers.reporting.page.tables import candidates, costs, flips, more
+from helpers.reporting.page.tables import candidates, costs, differing, flips, more
 from helpers.reporting.plots import comparison as plots
 from helpers.reporting.plots.decision import at
 
@@ -135,9 +135,19 @@ def _quality(found: Found, title: str, lead: str) -> Section:
 def _measurements(found: Found, title: str, lead: str) -> Section:
     figure = plots.workloads(found.comparison, found.decision.shown)
     table = Table.of(plots.tiers_table(found.comparison, found.decision.shown), "All tiers, with 95% intervals")
-    return Section(
-        title, lead, figure, f"Score against time to first token of {found.names}, for each load test", table
-    )
+    alt = f"Score against time to first token of {found.names}, for each load test"
+    left = found.comparison.not_measured
+    return Section(title, lead, figure, alt, table, text=[f"Not measured: {', '.join(left)}."] if left else [])
+
+
+def _tiers(found: Found, title: str, lead: str) -> Section:
+    comparison, shown = found.comparison, found.decision.shown
+    figure = plots.pyramid(comparison, shown)
+    if figure is None:
+        return Section(title, lead, text=["n/a: there is one evaluation only."])
+    every = differing(comparison, shown)
+    alt = f"Every share of every evaluation of {found.names}"
+    return Section(title, lead, figure, alt, closed=every if every.rows else None)
 
 
 def _throughput(found: Found, title: str, lead: str) -> Section:
@@ -228,6 +238,12 @@ PARTS: dict[str, tuple[str, Callable[[Found, str, str], Section]]] = {
         "A star marks a version that is shown to be better than every other one; all tests of a tier are one family "
         "(Holm's correction). Of each measurement only those are held against each other that were asked the same.",
         _measurements,
+    ),
+    "Tier by tier": (
+        "Every evaluation has a panel: its own score first, by which versions are tested, then its further figures, "
+        "which explain the score and are not tested. A star marks a score in which one version is shown to be better "
+        "than every other one. The rows on which versions differ stand below, to be read.",
+        _tiers,
     ),
     "Latency against throughput": (
         "All versions in one plot. Where a curve turns up, that server is saturated; a ring marks the operating point.",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from helpers.analysis.comparison import Comparison, Flip, Standing
 from helpers.analysis.recommendation import Decision, Option
 from helpers.reporting.page.table import Table
 from helpers.reporting.plots.decision import at, decision_table
+from helpers.reporting.plots.flips import COLUMNS
 from helpers.reporting.plots.tables import MARKS
 
 UNKNOWN = "n/a"
@@ -79,6 +82,23 @@ def flips(comparison: Comparison, decision: Decision) -> Table:
     columns = ["question", "text", "expected", first, second]
     caption = f"Right on {len(ways[0])} and {len(ways[1])} questions that the other misses: {first} and {second}"
     return Table(caption, columns, rows, "All are in comparison.json.")
+
+
+def differing(comparison: Comparison, shown: Sequence[str]) -> Table:
+    """Every row of the evaluations beside the ranked one on which the shown versions differ, with their answers."""
+    labels = list(shown[:COLUMNS])
+    rows = [
+        [name, flip.question, flip.text, flip.expected, *(_answer(flip, label) for label in labels)]
+        for name, flips in comparison.other_flips.items()
+        for flip in flips
+        if len({flip.correct.get(label) for label in labels}) > 1
+    ]
+    caption = f"All {len(rows)} rows of the other evaluations on which they differ"
+    return Table(caption, ["evaluation", "row", "text", "expected", *labels], rows)
+
+
+def _answer(flip: Flip, label: str) -> str:
+    return f"{MARKS[flip.correct[label]]} {flip.answers[label]}" if label in flip.correct else "not measured"
 
 
 def _right(comparison: Comparison, one: str, other: str) -> list[Flip]:

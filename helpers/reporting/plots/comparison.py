@@ -15,6 +15,7 @@ from helpers.reporting.plots.categories import categories
 from helpers.reporting.plots.decision import at, decision_table, weights
 from helpers.reporting.plots.distributions import distributions
 from helpers.reporting.plots.flips import flips
+from helpers.reporting.plots.pyramid import pyramid
 from helpers.reporting.plots.tables import flips_table, pairs_table, standings_table
 from helpers.reporting.plots.throughput import throughput_curves
 from helpers.reporting.plots.tiers import tiers_table, workloads
@@ -31,6 +32,7 @@ __all__ = [
     "flips",
     "flips_table",
     "pairs_table",
+    "pyramid",
     "standings_table",
     "throughput_curves",
     "tiers_table",

@@ -74,6 +74,28 @@ def _drawn(evaluation: Evaluation, rows: Sequence[Row], lines: Sequence[float] =
     return style.finished(figure)
 
 
+def letters(evaluation: Evaluation | NotMeasured) -> Figure | None:
+    """How often each letter was right and how often it was answered; None where the answers are no letters."""
+    found = {} if isinstance(evaluation, NotMeasured) else evaluation.detail
+    if not {"expected", "answered"} <= found.keys():
+        return None
+    from matplotlib import pyplot
+
+    names = list(dict.fromkeys([*found["expected"], *found["answered"]]))
+    with pyplot.rc_context(style.RC):
+        figure, axes = pyplot.subplots(figsize=(10, 3), layout="constrained")
+        kinds = (("expected", -0.2, style.GREY, "right"), ("answered", 0.2, style.COLOURS[0], "answered"))
+        for kind, offset, colour, label in kinds:
+            counts = [found[kind].get(name, 0) for name in names]
+            axes.bar([place + offset for place in range(len(names))], counts, 0.4, color=colour, label=label)
+        axes.set_xticks(range(len(names)), names)
+        axes.grid(visible=False, axis="x")
+        axes.set_ylabel("questions")
+        axes.set_title("Letters: a model that guesses prefers one of them")
+        axes.legend(loc="upper left", ncols=2)
+    return style.finished(figure)
+
+
 def _rows(evaluation: Evaluation, log: Path) -> list[Row]:
     missing: dict[str, Counter[str]] = {}
     samples = read_samples(log, evaluation.metric)

@@ -10,6 +10,7 @@ from typing import Any
 
 from helpers import datasets
 from helpers.errors import InvalidDataset, InvalidInput, NotMeasurable
+from helpers.evaluation.lm_eval.figures import Figure, stated
 from helpers.evaluation.lm_eval.settings import Settings
 from helpers.evaluation.lm_eval.tasks.catalogue import PACKAGE, Catalogue, Member
 from helpers.evaluation.lm_eval.tasks.content import Content, of_members
@@ -34,6 +35,7 @@ class Task:
     collection: bool = True
     questions: int | None = None
     digest: str | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -102,8 +104,10 @@ def check_task(settings: Settings) -> Task:
     wrong = [error for leaf in leaves for error in _faults(leaf, sources[leaf.name], settings.metric)]
     if wrong:
         raise type(wrong[0])("; ".join(dict.fromkeys(error.what for error in wrong)), do=wrong[0].do)
+    figures = stated({leaf.file: leaf.config for leaf in leaves})
     known = {"questions": rows, "digest": datasets.digest(ours)} if ours else {}
-    return Task(settings.task, leaves, sources, settings.include_path, catalogue.collection, **known)  # type: ignore[arg-type]
+    place = settings.include_path
+    return Task(settings.task, leaves, sources, place, catalogue.collection, figures=figures, **known)  # type: ignore[arg-type]
 
 
 def _ours(leaf: Member) -> Path | None:

@@ -41,7 +41,7 @@ class Source:
 def locate(member: Member) -> Source:
     """Return where the member's data lies; raises InvalidDataset naming every file that is not there."""
     config = member.config
-    if config.get("custom_dataset") or config.get("class"):
+    if config.get("custom_dataset") or (config.get("class") and not config.get("dataset_path")):
         return Source(by_code=True)
     path, name = config.get("dataset_path"), config.get("dataset_name")
     kwargs = {key: value for key, value in (config.get("dataset_kwargs") or {}).items() if key != "trust_remote_code"}
