@@ -131,7 +131,7 @@ def test_nothing_is_found_by_assertions_that_search_everything(programs, server,
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"canary-of-{path.name}\n")
-    places = ["/", str(tmp_path), "/run", "/var"]
+    places = ["/", str(tmp_path), str(suite.folder), "/run", "/var"]
     given = {"places": json.dumps(places), "ports": "[]", "writes": "[]", "leave": json.dumps(LEAVE)}
     config = suite(attack_js=ATTACK % given, attack_py=PYTHON % (places, SEARCH), control_txt="canary-of-control\n")
     artifacts = tmp_path / "artifacts"

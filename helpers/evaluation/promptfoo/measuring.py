@@ -45,6 +45,7 @@ def evaluate(
     found = versions()
     rows = run(settings, endpoint, folder, names, show=show, guard=guard or partial.Unguarded())
     try:
+        rows.sort(key=lambda row: (row["testIdx"], row["promptIdx"]))  # promptfoo writes who is done first
         samples = as_samples(rows, settings.metric)
         kinds = _kinds(rows)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
