@@ -38,6 +38,7 @@ class Conversation:
     body: Body
     reply: Reply | None  # None where the request failed
     why: str = ""  # it failed
+    reused: bool = False  # it was answered before, under another load
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class _Asking:
         self.settings, self.endpoint, self.journal, self.confirming = settings, endpoint, journal, confirming
         self.url = f"{endpoint.url.rstrip('/')}/v1"
         kept = [journal.get(METHOD, [body]) for body in bodies]
-        self.found = [Conversation(body, reply) for body, reply in zip(bodies, kept, strict=True)]
+        self.found = [Conversation(body, reply, reused=True) for body, reply in zip(bodies, kept, strict=True)]
         self.todo = [place for place, reply in enumerate(kept) if reply is None]
         self.reused, self.seconds, self.show = len(bodies) - len(self.todo), 0.0, show
 

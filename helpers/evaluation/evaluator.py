@@ -46,7 +46,8 @@ def of(settings: Asked) -> Evaluator:
 def check(evaluator: str, name: str, said: Mapping[str, Any]) -> Asked:
     """Return the settings that a use case gives an evaluation. Raises InvalidParameter and InvalidDataset."""
     found: Asked = import_module(f"helpers.evaluation.{evaluator}.settings").Settings(name=name, **said)
-    of(found).content(found)
+    if not found.unwanted:
+        of(found).content(found)
     return found
 
 

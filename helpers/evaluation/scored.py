@@ -93,19 +93,15 @@ def measurement(
 
 
 def figures(scored: Sequence[Sample], first: str, confidence: float) -> list[Metric]:
-    """Return each score that every row has as a figure with its interval, the measurement's own first."""
-    return [_figure(name, scored, confidence) for name in _names(scored, first)]
-
-
-def _names(scored: Sequence[Sample], first: str) -> list[str]:
-    """Return the names of the scores that every row has, the measurement's own first."""
-    common = [name for name in scored[0].scores if all(name in sample.scores for sample in scored)]
-    return [first, *(name for name in common if name != first)]
+    """Return each score as a figure with its interval, `first` first; a row may lack one that it has no answer for."""
+    names = dict.fromkeys([first, *(name for sample in scored for name in sample.scores)])
+    return [_figure(name, scored, confidence) for name in names]
 
 
 def _figure(name: str, scored: Sequence[Sample], confidence: float) -> Metric:
-    values = [sample.scores[name] for sample in scored]
-    interval: Interval = mean_of_scores(values, confidence, clusters(scored))
+    having = [sample for sample in scored if name in sample.scores]
+    values = [sample.scores[name] for sample in having]
+    interval: Interval = mean_of_scores(values, confidence, clusters(having))
     kind: Literal["proportion", "mean"] = "proportion" if all(value in (0, 1) for value in values) else "mean"
     return Metric(name=name, value=math.fsum(values) / len(values), n=len(values), kind=kind, interval=interval)
 

@@ -72,16 +72,16 @@ def _further(metric: Metric) -> str:
 
 def paired(pair: Paired) -> dict[str, float]:
     """Return a test as a row of the table `PAIRED`."""
-    return pair.model_dump(include={"both", "only_first", "only_second", "neither", "p_value"})
+    counts = pair.model_dump(include={"both", "only_first", "only_second", "neither", "difference", "p_value"})
+    return counts | {"low": pair.interval.low, "high": pair.interval.high}
 
 
 def _pairs(table: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     for what, row in table.items():
         n = sum(row[name] for name in ("both", "only_first", "only_second", "neither"))
-        yield (
-            f"{what}, paired on {n} rows: {row['only_first']} higher by the first, {row['only_second']} by the second; "
-            f"p = {row['p_value']:.2g}"
-        )
+        interval = f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+        flips = f"{row['only_first']} higher by the first and {row['only_second']} by the second"
+        yield f"{what}: {interval} on {n} rows, {flips}, p = {row['p_value']:.2g}"
 
 
 def _shots(evaluation: Evaluation) -> str:

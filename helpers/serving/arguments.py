@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from helpers.runtime.workspace import ROOT
+
 SHORT = {"-tp": "tensor-parallel-size", "-pp": "pipeline-parallel-size", "-dp": "data-parallel-size"}
 FLAGS = {
     "async-scheduling", "disable-cascade-attn", "disable-custom-all-reduce", "disable-log-requests",
@@ -19,6 +21,8 @@ VALUED = {
     "tokenizer-mode", "tool-call-parser", "uvicorn-log-level", *SHORT.values(),
 }  # fmt: skip
 NUMBER = re.compile(r"-?\d+(\.\d+)?[A-Za-z]?", re.ASCII)
+TEMPLATES = ROOT / "runtime-images" / "vllm" / "chat-templates"
+TEMPLATE = "chat-template"  # one of Assay's own, by its name: a text that vLLM renders in a sandbox
 PLAIN = r"[A-Za-z][\w-]*"  # no path, and no name of code: both have dots
 
 
@@ -29,7 +33,7 @@ def check(words: Sequence[str], own: Mapping[str, str] | None = None) -> None:
     abbreviated, and takes a word that belongs to no argument as the model.
     """
     for given, value in _options(words):
-        name = SHORT.get(given) or given.removeprefix("--").replace("_", "-")
+        name = _named(given)
         allowed = {**dict.fromkeys(VALUED, PLAIN), **(own or {})}
         if given not in SHORT and not given.startswith("--"):
             name = ""
@@ -43,6 +47,29 @@ def check(words: Sequence[str], own: Mapping[str, str] | None = None) -> None:
             raise ValueError(f"{given} has no value")
         elif not (NUMBER.fullmatch(value) or re.fullmatch(allowed[name], value, re.ASCII)):
             raise ValueError(f"{given} is {value!r}, which is neither a number nor one plain word")
+
+
+def templates() -> str:
+    """Return a pattern of the names of Assay's own chat templates."""
+    return "|".join(sorted(re.escape(path.stem) for path in TEMPLATES.glob("*.jinja")))
+
+
+def with_templates(words: Sequence[str]) -> list[str]:
+    """Return the words with each chat template's name as its path, where vLLM reads it."""
+    found: list[str] = []
+    for name, value in _options(words):
+        path = TEMPLATES / f"{value}.jinja" if _named(name) == TEMPLATE else value
+        found += [name] if value is None else [name, str(path)]
+    return found
+
+
+def given(words: Sequence[str]) -> dict[str, str | None]:
+    """Return the value of each argument by its long name, None for a flag."""
+    return {_named(name): value for name, value in _options(words)}
+
+
+def _named(given: str) -> str:
+    return SHORT.get(given) or given.removeprefix("--").replace("_", "-")
 
 
 def _options(words: Sequence[str]) -> list[tuple[str, str | None]]:

@@ -50,8 +50,8 @@ def offered(url: str, model: str, auth: client.Auth = "key") -> Offers:
     scored: Body = {"model": model, "prompt": TOKENS, "max_tokens": 1, "temperature": 0, "logprobs": 1, "echo": True}
     with client.access(auth):
         chat = _chat(url, model)
-        completions = _ask(url, COMPLETIONS, text)
-        logprobs = completions if _why(completions, _text) else _ask(url, COMPLETIONS, scored)
+        completions = ask(url, COMPLETIONS, text)
+        logprobs = completions if _why(completions, _text) else ask(url, COMPLETIONS, scored)
     found = (chat, completions, logprobs)
     refused = [answer for answer in found if answer.status in client.UNAUTHORIZED]
     if refused and not any(answer.status == 200 for answer in found):
@@ -67,13 +67,13 @@ def answers(endpoint: Endpoint) -> bool:
 
 def _chat(url: str, model: str) -> client.Answer:
     body = {"model": model, "messages": [{"role": "user", "content": TEXT}]}
-    answer = _ask(url, CHAT, {**body, "max_tokens": 1})
+    answer = ask(url, CHAT, {**body, "max_tokens": 1})
     if answer.status in (400, 422) and "max_tokens" in answer.said:  # the newer name, which some models insist on
-        return _ask(url, CHAT, {**body, "max_completion_tokens": 16})
+        return ask(url, CHAT, {**body, "max_completion_tokens": 16})
     return answer
 
 
-def _ask(url: str, path: str, body: Body) -> client.Answer:
+def ask(url: str, path: str, body: Body) -> client.Answer:
     """Return the answer, also a refusal; a server that is away or busy for a moment is asked again."""
 
     def once() -> client.Answer:

@@ -133,7 +133,7 @@ class Settings(Place):
 
         if "--api-key" in value.replace("_", "-"):
             raise ValueError("a key is a secret and comes from the environment (ENDPOINT_API_KEY)")
-        arguments.check(value.split())
+        arguments.check(value.split(), {arguments.TEMPLATE: arguments.templates()})
         return value
 
     @field_validator("lifetime_seconds", "start_timeout_seconds")
@@ -152,6 +152,14 @@ class Settings(Place):
         else:
             {"resources": parse_resources, "hardware": parse_hardware}[str(info.field_name)](value)
         return value
+
+    @model_validator(mode="after")
+    def _template_is_here(self) -> Settings:
+        from helpers.serving import arguments
+
+        if self.where == "kserve" and arguments.TEMPLATE in arguments.given(self.engine_args.split()):
+            raise ValueError("ENGINE_ARGS names a chat template, which no pod has: serve a model that has its own")
+        return self
 
     @model_validator(mode="after")
     def _existing_has_url(self) -> Settings:

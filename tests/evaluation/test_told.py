@@ -51,14 +51,10 @@ def test_worked_examples_are_told_of_lm_evals_questions(shots, told):
 
 
 def test_a_test_of_one_score_against_another_is_told_with_what_it_rests_on():
-    table = {"auto against required": paired(compare([1, 1, 1, 0, 1], [0, 0, 1, 0, 1]))}
-    assert table["auto against required"] == {
-        "both": 2,
-        "only_first": 2,
-        "only_second": 0,
-        "neither": 1,
-        "p_value": 0.5,
-    }
-    found = an_evaluation(some_samples(0.5)).model_copy(update={"detail": {PAIRED: table}})
+    row = paired(compare([1, 1, 1, 0, 1], [0, 0, 1, 0, 1]))
+    counts = {"both": 2, "only_first": 2, "only_second": 0, "neither": 1, "p_value": 0.5, "difference": 0.4}
+    assert {name: row[name] for name in counts} == counts
+    found = an_evaluation(some_samples(0.5)).model_copy(update={"detail": {PAIRED: {"auto against required": row}}})
     [line] = [line for line in summary(found).splitlines() if line.startswith("auto against required")]
-    assert "on 5 rows: 2 higher by the first, 0 by the second; p = 0.5" in line
+    assert "+0.400 (" in line
+    assert "on 5 rows, 2 higher by the first and 0 by the second, p = 0.5" in line

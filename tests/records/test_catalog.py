@@ -12,7 +12,7 @@ from helpers.artifacts import Approval, Hardware
 from helpers.load_test.settings import CATALOG
 from helpers.records.catalog import pack_catalog, performance_rows, write_catalog
 from helpers.runtime.workspace import ROOT
-from tests.plugins.records import START, a_point, a_record, a_sweep, some_samples
+from tests.plugins.records import START, a_point, a_record, a_sweep, about, an_evaluation, some_samples
 
 SCHEMAS = ROOT / "tests" / "facts" / "schemas"
 LATENCIES = [f"{name}_{key}" for name in ("ttft", "e2e", "tps", "itl") for key in ("mean", "p90", "p95", "p99")]
@@ -248,3 +248,46 @@ def test_the_yaml_source_is_valid_under_the_catalogs_openapi_document(written):
         for value in artifact["customProperties"].values():
             validator(value["metadataType"]).validate(value)
     validator("CatalogModel").validate(model)
+
+
+TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "granite")
+
+
+def calling(share, args=TOOLS, n=60, **more):
+    """The record of a model with a measurement of its tool calling."""
+    record = a_record(samples=some_samples(0.78))
+    found = an_evaluation(some_samples(share, n)).model_copy(
+        update={"name": "tools", "tier": "tools", "evaluator": "tool_calling", "task": "tools"} | more
+    )
+    measurements = (*record.measurements, about(record.selection, found))
+    endpoint = record.endpoint.model_copy(update={"engine_args": args, "digest_verified": True})
+    return record.model_copy(update={"measurements": measurements, "endpoint": endpoint})
+
+
+def in_the_source(record, folder):
+    write_catalog(record, folder)
+    (model,) = yaml.safe_load((folder / "catalog.yaml").read_text())["models"]
+    return model.get("validatedTasks"), model.get("servingConfig")
+
+
+def test_tool_calling_is_validated_where_it_was_measured_with_the_parser_it_was_served_with(tmp_path):
+    config = {"toolCalling": {"toolCallParser": "granite", "enableAutoToolChoice": True}}
+    assert in_the_source(calling(0.9), tmp_path / "a") == (["tool-calling"], config)
+    joined = ("--enable-auto-tool-choice", "--tool-call-parser=granite")
+    assert in_the_source(calling(0.9, joined), tmp_path / "b") == (["tool-calling"], config)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        a_record(samples=some_samples(0.9)),
+        calling(0.55),
+        calling(0.9, args=()),
+        calling(0.9, limit=60),
+        calling(0.9, total=80, truncated=20),
+        calling(0.9, args=(*TOOLS, "--chat-template", "hermes")),
+    ],
+    ids=["not measured", "not shown", "parser unknown", "a trial", "not on all rows", "template from elsewhere"],
+)
+def test_tool_calling_that_was_not_measured_to_work_is_not_validated(record, tmp_path):
+    assert in_the_source(record, tmp_path) == (None, None)

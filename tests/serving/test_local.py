@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import psutil
@@ -24,6 +26,8 @@ from helpers.serving import local
 from helpers.serving.offers import Offers, offers
 from helpers.serving.tokenizing import ServedTokenizer
 from tests.plugins.models import select, serve_settings
+
+HERMES = "1979c006191a4be9596ba32d9290f364e01e8229a7f5c9ccc9144345c732ac35"
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +160,22 @@ def test_no_secret_reaches_the_command_line_or_a_server_that_does_not_need_it(ti
     assert "hidden-key" not in " ".join(command)
     assert not [name for name in secrets if name in environment]
     assert environment["VLLM_API_KEY"] == "hidden-key"
+
+
+def test_a_chat_template_is_one_of_ours_and_on_this_machine_only(tiny_model, tmp_path):
+    tools = "--enable-auto-tool-choice --tool-call-parser hermes --chat-template"
+    settings = serving.Settings(target="local", engine_args=f"{tools} hermes")
+    command = local.build_command(select(tiny_model), settings, tiny_model, 8000, tmp_path / "python")
+    path = Path(command[command.index("--chat-template") + 1])
+    assert path.is_file()
+    # The engine's arguments name it, and by these an earlier result is known: another text needs another name.
+    assert settings.arguments[-1] == "hermes"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == HERMES
+    for foreign in ("/etc/passwd", "../hermes", "{{1}}", "hermes.jinja", "other"):
+        with pytest.raises(InvalidParameter, match=r"chat-template|engine_args"):
+            serving.Settings(target="local", engine_args=f"{tools} {foreign}")
+    with pytest.raises(InvalidParameter, match="no pod has"):
+        serving.Settings(target="kserve", engine_args=f"{tools}=hermes")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def probe(endpoint: Endpoint, row: ToolRow, system: list[dict[str, Any]]) -> str
         raise NotMeasurable(
             f"The chat template of {endpoint.model} leaves the functions out, so the model never sees them: the prompt "
             f"has {with_functions} tokens with them and {without} without",
-            do="Serve a model whose chat template shows them (on this machine: ENGINE_ARGS=--chat-template NAME)",
+            do="Serve a model whose chat template shows them, or one of ChatML's on this machine with ENGINE_ARGS="
+            "--enable-auto-tool-choice --tool-call-parser hermes --chat-template hermes",
         )
     return f"{strict.status} {strict.said}".strip() if strict.status in REFUSED else ""
 

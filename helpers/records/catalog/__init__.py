@@ -18,6 +18,7 @@ import yaml
 
 from helpers.artifacts import Record, write_atomic
 from helpers.records.catalog.rows import ACCURACY, Row, evaluation_rows, performance_rows
+from helpers.records.catalog.tools import tool_calling
 
 __all__ = ["evaluation_rows", "metadata", "pack_catalog", "performance_rows", "write_catalog"]
 
@@ -99,6 +100,7 @@ def _source(record: Record, performance: list[Row], evaluations: list[Row]) -> d
         model["license"] = record.selection.license
     if record.approval and record.approval.state == "approved":
         model["customProperties"] = {"validated": _value("")}
+    model |= tool_calling(record)
     model["artifacts"] = [
         *(_artifact("performance-metrics", row) for row in performance),
         *(_artifact("accuracy-metrics", row) for row in evaluations),
