@@ -215,6 +215,11 @@ class Criteria(Contract):
         return {line.measurement for line in self.lines if line.weight and line.kind != "cost"}
 
     @property
+    def deciding(self) -> frozenset[str]:
+        """The names of the measurements that a `must` is about."""
+        return frozenset(line.measurement for line in self.musts)
+
+    @property
     def musts(self) -> tuple[Criterion, ...]:
         """The lines with a `must`."""
         return tuple(line for line in self.lines if line.must)

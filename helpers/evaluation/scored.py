@@ -93,9 +93,9 @@ def measurement(
 
 
 def figures(scored: Sequence[Sample], first: str, confidence: float) -> list[Metric]:
-    """Return each score as a figure of the rows that have it, with its interval, the measurement's own first."""
-    names = dict.fromkeys(name for sample in scored for name in sample.scores)
-    return [_figure(name, scored, confidence) for name in {first: None} | names]
+    """Return each score as a figure with its interval, `first` first; a row may lack one that it has no answer for."""
+    names = dict.fromkeys([first, *(name for sample in scored for name in sample.scores)])
+    return [_figure(name, scored, confidence) for name in names]
 
 
 def _figure(name: str, scored: Sequence[Sample], confidence: float) -> Metric:

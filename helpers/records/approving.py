@@ -47,7 +47,7 @@ def decide(record: Record, criteria: Criteria) -> Approval:
     checks += [
         (False, f"{each.name} has {each.n} questions, and {criteria.least} are the least that approve")
         for each in record.evaluations
-        if each.n < criteria.least
+        if each.name in criteria.deciding and each.n < criteria.least
     ]
     passed = all(good for good, _ in checks)
     return Approval(state="approved" if passed else "rejected", reasons=tuple(reason for _, reason in checks))

@@ -59,7 +59,7 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
             f"{', '.join(foreign)} of {joined.selection.label} was imported: another tool measured it",
             do="Measure a baseline with model-ops, or log it with PURPOSE=use-case and without DECIDE_APPROVAL",
         )
-    if rules and (why := ", ".join(_partial(joined, rules.criteria.coverage))):
+    if rules and (why := ", ".join(_partial(joined, rules.criteria))):
         print(f"{joined.selection.label} is neither approved nor rejected: {why} decides nothing.")
         rules = None
     if rules:
@@ -103,10 +103,14 @@ def _rules(settings: Settings) -> Rules:
     return rules
 
 
-def _partial(record: Record, coverage: float) -> Iterator[str]:
-    """Yield why measurements are none of everything that was to be asked."""
+def _partial(record: Record, criteria: Criteria) -> Iterator[str]:
+    """Yield why measurements are none of everything that was to be asked, of evaluations those that decide."""
     for each in record.measurements:
-        if why := each.short_of(coverage) if isinstance(each, Evaluation) else each.partial:
+        if not isinstance(each, Evaluation):
+            why = each.partial
+        else:
+            why = each.short_of(criteria.coverage) if each.name in criteria.deciding else ""
+        if why:
             yield why
 
 

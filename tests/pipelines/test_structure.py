@@ -12,16 +12,16 @@ import papermill
 import pytest
 
 from helpers.pipelines import Pipeline
+from helpers.pipelines.outputs import DEFAULT
 from helpers.runtime.workspace import ROOT
 from tests.conftest import notebook_files, pipeline_files
 
 every_pipeline = pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
+MEASURING = " ".join(DEFAULT)
 ORDER = {
-    "model-ops": "ingest_model deploy_model guidellm_sweep lm_eval_task log_results remove_deployment",
-    "ai-engineer": "registry_lookup deploy_model guidellm_sweep lm_eval_task log_results remove_deployment "
-    "compare_models",
-    "regression": "registry_lookup deploy_model guidellm_sweep lm_eval_task log_results remove_deployment "
-    "regression_gate",
+    "model-ops": f"ingest_model deploy_model {MEASURING} log_results remove_deployment",
+    "ai-engineer": f"registry_lookup deploy_model {MEASURING} log_results remove_deployment compare_models",
+    "regression": f"registry_lookup deploy_model {MEASURING} log_results remove_deployment regression_gate",
     "remove-expired": "remove_deployment",
 }
 # What the cluster must hold for a node to start: secret and key, as the platform's data connection names them.
@@ -38,8 +38,8 @@ SECRETS = {
     "ingest_model": STORE | PUBLIC_KEY | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
     "registry_lookup": STORE | PUBLIC_KEY,  # data that are named as s3://…, and whose approval counts
     "deploy_model": STORE | PUBLIC_KEY,
-    "guidellm_sweep": STORE | PUBLIC_KEY | MEASURERS,  # a server that is gone is verified and served again
-    "lm_eval_task": STORE | PUBLIC_KEY | MEASURERS,
+    # A server that is gone is verified and served again.
+    **dict.fromkeys(DEFAULT, STORE | PUBLIC_KEY | MEASURERS),
     "log_results": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
     "compare_models": STORE | MEASURERS,
     "regression_gate": STORE | PUBLIC_KEY | MEASURERS,
@@ -99,8 +99,8 @@ def test_parameters_reach_a_notebook_that_has_them(path):
 @pytest.mark.parametrize("name", ["model-ops", "ai-engineer", "regression"])
 def test_what_is_known_is_measured_again_where_fresh_says_so(name):
     pipeline = Pipeline(name)
-    measuring = [node for node in pipeline.nodes if Path(node["filename"]).stem in ("guidellm_sweep", "lm_eval_task")]
-    assert [{"REGISTRY", "FRESH"} <= set(node["pipeline_parameters"]) for node in measuring] == [True, True]
+    measuring = [node for node in pipeline.nodes if Path(node["filename"]).stem in DEFAULT]
+    assert all({"REGISTRY", "FRESH"} <= set(node["pipeline_parameters"]) for node in measuring)
     assert (pipeline.parameters["FRESH"], pipeline.types["FRESH"]) == ("false", "Bool")
     for given, value in (("true", True), ("1", True), ("False", False)):
         (fresh,) = (

@@ -12,3 +12,10 @@ class Settings(Asked):
 
     evaluator: ClassVar[str] = "structured_output"
     metric: ClassVar[str] = "schema_valid"
+    further: ClassVar[tuple[str, ...]] = (
+        "valid_json",
+        "fields",
+        "unaided_schema_valid",
+        "unaided_valid_json",
+        "unaided_fields",
+    )

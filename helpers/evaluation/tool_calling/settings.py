@@ -19,6 +19,7 @@ class Settings(Asked):
 
     evaluator: ClassVar[str] = "tool_calling"
     metric: ClassVar[str] = "called_right"
+    further: ClassVar[tuple[str, ...]] = ("strict_right", "silent_right")
 
     name: str = Field(default="tools", pattern=NAME, description="of the measurement and its files")
     max_tokens: int = Field(default=512, ge=1, le=131072, description="of one answer: a call that is cut off is none")
