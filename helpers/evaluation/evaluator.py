@@ -13,7 +13,7 @@ from helpers.evaluation.files import Files, named
 from helpers.runtime.partial import Guard
 
 # How the tool's own report ends, which an evaluator writes beside the measurement and its samples; "" for none.
-REPORTS = {"structured_output": "", "tool_calling": "", "garak": "jsonl"}
+REPORTS = {"structured_output": "", "tool_calling": "", "promptfoo": "json", "garak": "jsonl"}
 
 
 class Evaluator(Protocol):

@@ -101,7 +101,7 @@ def _failure(tool: str, code: int, lines: list[str], *, killed: bool) -> errors.
     last = lines[-1][:400] if lines else "none"
     return errors.EvaluationFailed(
         f"{tool} ended with exit code {code}; its last words: {last}",
-        do=f"Read the end of {tool}'s log above, then {partial.again()}: it goes on from what was answered",
+        do=f"Read the end of its log above, then {partial.again()}: it goes on from what was answered",
     )
 
 
