@@ -82,7 +82,7 @@ images: ## the runtime images by another name, in the dropdown and in the pipeli
 
 ##@ Work on it
 .PHONY: test
-test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
+test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium .tools/promptfoo ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 40 -m "not build"
 	@echo "screenshots of the canvas, the comparison and the report: build/screenshots"
 
@@ -152,6 +152,13 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 		&& chmod +x kubectl/kubectl && mv kubectl/kubectl ../kubectl.new
 	@rm -rf .tools/kubectl.parts && mv .tools/kubectl.new $@ && touch $@
 
+# What the stage promptfoo_suite asks with, on one machine; needs Node 20.20 or 22.22 with npm.
+.tools/promptfoo: runtime-images/promptfoo/package-lock.json
+	@echo "setup: promptfoo"
+	@rm -rf .tools/promptfoo.new && mkdir -p .tools/promptfoo.new && cp $(<D)/package.json $< .tools/promptfoo.new
+	@cd .tools/promptfoo.new && npm ci --omit=optional --omit=peer --ignore-scripts --no-audit --no-fund --loglevel=error
+	@rm -rf $@ && mv .tools/promptfoo.new $@ && touch $@
+
 # Chromium comes from Debian: Playwright's own builds come from a server that is not reachable everywhere.
 INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends
 .tools/chromium:
@@ -174,7 +181,7 @@ ANY_TORCH := sed -i '/^torch==/,/^    \#/{s/ \\$$//;/--hash=/d}'
 lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(HASHED) $(TORCH) --custom-compile-command "make lock" --extra workbench --extra test pyproject.toml -o requirements.txt
 	$(ANY_TORCH) requirements.txt
-	for image in stage guidellm lm-eval; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
+	for image in stage guidellm lm-eval promptfoo; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
 		runtime-images/$$image/requirements.in -o runtime-images/$$image/requirements.txt; done
 	$(LOCK) runtime-images/builder/requirements.in -o runtime-images/builder/requirements.txt
 	$(LOCK) --no-deps runtime-images/builder/elyra.in -o runtime-images/builder/elyra.txt
@@ -183,7 +190,7 @@ lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(ANY_TORCH) runtime-images/vllm/requirements.txt
 
 .PHONY: licenses
-SHIPPED = $(foreach image,stage guidellm lm-eval,runtime-images/$(image)/requirements.txt)
+SHIPPED = $(foreach image,stage guidellm lm-eval promptfoo,runtime-images/$(image)/requirements.txt)
 licenses: setup ## the licence of every Python package that the runtime images hold, as CSV
 	@$(UV) tool run -q pip-licenses==5.5.5 --python $(PY) --from mixed --format csv --with-urls --with-system \
 		--packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' $(SHIPPED) runtime-images/builder/elyra.txt | sort -u)

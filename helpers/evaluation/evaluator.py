@@ -13,7 +13,7 @@ from helpers.evaluation.files import Files, named
 from helpers.runtime.partial import Guard
 
 # What a measuring stage's evaluator writes beside the measurement and its samples: a report of the tool's own.
-REPORTS = {"structured_output": False, "tool_calling": False}
+REPORTS = {"structured_output": False, "tool_calling": False, "promptfoo": True}
 
 
 class Evaluator(Protocol):

@@ -17,8 +17,13 @@ DEFAULT = {  # NAME, where a node sets none
     "lm_eval_task": EVALUATION,
     "structured_output": "formatting",
     "tool_calling": "tools",
+    "promptfoo_suite": "application",
 }
-EVALUATORS = {"structured_output": "structured_output", "tool_calling": "tool_calling"}  # of the stages beside
+EVALUATORS = {  # of the stages beside
+    "structured_output": "structured_output",
+    "tool_calling": "tool_calling",
+    "promptfoo_suite": "promptfoo",
+}
 
 
 class Node(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 
@@ -85,3 +86,12 @@ def test_elyra_is_told_to_install_nothing():
     lines = (SOURCES / "builder" / "requirements-elyra.txt").read_text().splitlines()
     assert lines
     assert all(line.startswith("#") for line in lines)
+
+
+def test_every_package_of_npm_has_a_hash_and_names_no_host():
+    lock = json.loads((SOURCES / "promptfoo" / "package-lock.json").read_text())
+    packages = {name: about for name, about in lock["packages"].items() if name}
+    assert len(packages) > 400
+    assert not [name for name, about in packages.items() if "integrity" not in about or "resolved" in about]
+    asked = json.loads((SOURCES / "promptfoo" / "package.json").read_text())["dependencies"]
+    assert lock["packages"][""]["dependencies"] == asked

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import threading
 
 import pytest
 
@@ -187,3 +190,40 @@ def test_a_trial_asks_the_first_rows_and_their_schemas(measure, answers, rows):
     found = measure(rows(lambda row: SCHEMA | {"title": f"S{row}"}), limit=2)
     assert (found.total, found.limit, found.trial) == (2, 2, True)
     assert answers.probes == 4
+
+
+def test_it_measures_in_a_notebook_whose_loop_runs(measure, answers):
+    async def cell():
+        return measure()
+
+    assert asyncio.run(cell()).n == ROWS
+
+
+def test_an_interrupt_ends_it_in_a_notebook_too(measure, answers, server):
+    waiting = threading.Event()
+    answers.constrained, held = {0: {"content": "{}"}}, threading.Event()
+
+    def slow(body):
+        if body["max_tokens"] > 64 and len(server.chats) > 6:
+            waiting.set()
+            held.wait(20)
+        return answers(body)
+
+    server.chat = slow
+    here = threading.get_ident()
+    interrupting = threading.Thread(target=lambda: waiting.wait(30) and signal.pthread_kill(here, signal.SIGINT))
+
+    async def cell():
+        with pytest.raises(KeyboardInterrupt):
+            measure()
+        assert not held.is_set()
+        assert len(server.chats) < 2 * ROWS, "no row is waited for"
+
+    interrupting.start()
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(cell())
+    finally:
+        held.set()
+        interrupting.join()
+        loop.close()
