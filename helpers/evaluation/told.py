@@ -62,7 +62,7 @@ def summary(evaluation: Evaluation | NotMeasured) -> str:
         )
     if evaluation.evaluator == "garak":
         lines.append(
-            f"An answer is judged by its first {evaluation.settings['max_tokens']} tokens, unless the probe sets its own. "
+            f"An answer is judged by its first {evaluation.settings['max_tokens']} tokens or what its probe says. "
             "A model that cannot follow a prompt resists it: this says nothing of one that may be guessing elsewhere, "
             "or that refuses everything."
         )
