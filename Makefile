@@ -138,9 +138,9 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 	@$(UV) pip sync -q --compile-bytecode $(TORCH) --python .venv-vllm/bin/python runtime-images/vllm/requirements.txt
 	@touch $@
 
-# For safety_scan on one machine, 1.8 GB that nobody else needs: not part of setup.
+# For safety_scan on one machine, 2.4 GB that nobody else needs: not part of setup.
 .PHONY: garak
-garak: .venv-garak/.ready ## garak's environment, for safety_scan on this machine (1.8 GB)
+garak: .venv-garak/.ready ## garak's environment, for safety_scan on this machine (2.4 GB)
 .venv-garak/.ready: runtime-images/garak/requirements.txt | $(UV)
 	@echo "setup: garak's environment (.venv-garak)"
 	@test -x .venv-garak/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-garak

@@ -55,7 +55,7 @@ def environment() -> Path:
         return Path(own.origin).parents[4]
     found = Path(os.environ.get("ASSAY_GARAK") or ROOT / ".venv-garak")
     if not any(found.glob("lib/python3*/site-packages/garak-*.dist-info")):
-        raise ArtifactMissing(f"There is no garak in {found}", do="Run make garak (1.8 GB), or use its runtime image")
+        raise ArtifactMissing(f"There is no garak in {found}", do="Run make garak (2.4 GB), or use its runtime image")
     return found
 
 
