@@ -182,6 +182,25 @@ class OwnData(Evaluation):
         return PurePosixPath(self.data).stem
 
 
+class Garak(Evaluation):
+    """Probes of garak."""
+
+    places = ()
+
+    evaluator: Literal["garak"]
+    limit: None = Field(default=None, description="a scan takes none")
+    system_instruction: None = Field(default=None, description="a scan takes none")
+    probes: list[str] | None = Field(default=None, min_length=1, description="families, or family.Class")
+    prompts: int | None = None
+    generations: int | None = None
+    max_tokens: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """The tool: its probes are settings."""
+        return self.evaluator
+
+
 def suite_name(config: PurePath) -> str:
     """Return what a suite is called: its file's name, or its folder's where the file has promptfoo's usual one."""
     return config.parent.name if config.stem == "promptfooconfig" and config.parent.name else config.stem
@@ -218,6 +237,7 @@ class Suite(Evaluation):
 
 EVALUATORS: dict[str, type[Evaluation]] = {
     "lm_eval": LmEval, "structured_output": OwnData, "tool_calling": OwnData, "promptfoo": Suite,
+    "garak": Garak,
 }  # fmt: skip
 
 
@@ -229,7 +249,7 @@ def _known(values: Any) -> Any:
     return values
 
 
-AnyEvaluation = Annotated[LmEval | OwnData | Suite, Field(discriminator="evaluator"), BeforeValidator(_known)]
+AnyEvaluation = Annotated[LmEval | OwnData | Suite | Garak, Field(discriminator="evaluator"), BeforeValidator(_known)]
 
 
 class UseCase(Part):

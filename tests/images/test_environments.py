@@ -27,6 +27,7 @@ NOT_IN = {
     "stage": {*LM_EVAL, "tokenizers"} | SAMPLES,
     "guidellm": {*LM_EVAL, "gguf"},
     "lm-eval": {"gguf"},
+    "garak": {*LM_EVAL, "gguf"},
     "promptfoo": {*LM_EVAL, "tokenizers"} | SAMPLES,
 }
 

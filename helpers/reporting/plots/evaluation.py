@@ -66,6 +66,7 @@ def _drawn(evaluation: Evaluation, rows: Sequence[Row], lines: Sequence[float] =
         axes.set_ylim(len(rows) - 0.5, -0.9)
         axes.set_xlim(0, 1)
         what = "Share answered correctly" if evaluation.score_kind == "proportion" else f"Mean {evaluation.metric}"
+        what = "Share of attempts resisted" if evaluation.evaluator == "garak" else what
         axes.set_xlabel(f"{what}, with {evaluation.interval.confidence:.0%} interval")
         missing = not_scored(evaluation)
         trial = f"trial of the first {evaluation.limit} questions" if evaluation.trial else ""
