@@ -46,7 +46,7 @@ def passed_by_kind(evaluation: Evaluation | NotMeasured, folder: Path = FOLDER) 
     kinds: list[Row] = []
     for kind, counts in evaluation.detail.get("assertions", {}).items():
         passed, n = counts["passed"], counts["passed"] + counts["failed"]
-        kinds.append(Row(kind, passed / n, wilson(passed, n, confidence), f"{n} assertions"))
+        kinds.append(Row(kind, passed / n, wilson(passed, n, confidence), f"n = {n}"))
     kinds.sort(key=lambda row: -row.score)
     return _drawn(evaluation, [*rows, *kinds], (0.5, len(rows) - 0.5))
 

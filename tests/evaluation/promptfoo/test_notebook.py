@@ -7,7 +7,7 @@ import json
 import pytest
 
 from helpers.artifacts import Evaluation
-from helpers.evaluation.promptfoo import tool
+from helpers.evaluation.promptfoo import Settings, evaluate, tool
 from helpers.evaluation.samples import read_samples
 from helpers.runtime.workspace import ROOT
 from tests.plugins.kernels import execute
@@ -90,3 +90,32 @@ def test_a_use_case_without_a_suite_is_not_measured_and_costs_nothing(folder, se
     assert told["kind"] == "not_measured"
     assert (folder / "artifacts" / "application.promptfoo.json").read_bytes() == b""
     assert server.chats == []
+
+
+@pytest.mark.load
+@pytest.mark.timeout(180)
+def test_another_model_judges_and_where_it_gives_no_verdict_there_is_none(folder, server, endpoint):
+    def both(body):
+        if body["model"] == "scripted":
+            return {"content": body["messages"][-1]["content"]}
+        good = "polite" in json.dumps(body["messages"]).split("<Output>")[-1]
+        return {
+            "content": json.dumps({"reason": "-", "pass": good, "score": int(good)}) if "odd" not in str(body) else "?"
+        }
+
+    server.chat = both
+    assert (ROOT / ".tools" / "promptfoo").exists(), "promptfoo is missing: run make .tools/promptfoo"
+    tool.versions.cache_clear()
+    rubric = [{"type": "llm-rubric", "value": "is friendly"}]
+    tests = [{"vars": {"q": word}, "assert": rubric} for word in ("polite", "rude", "odd")]
+    own = {"defaultTest": {"options": {"provider": "openai:gpt-4"}}}
+    (folder / "promptfooconfig.json").write_text(json.dumps({"prompts": ["{{q}}"], "tests": tests, **own}))
+    by = {"grader_url": server.url, "grader_model": "judge", "allow_partial": True}
+    settings = Settings(name="application", config=folder / "promptfooconfig.json", **by)
+    found = evaluate(settings, endpoint(), folder / "artifacts")
+    samples = {sample.input: sample for sample in read_samples(folder / "artifacts" / found.samples, "passed")}
+    assert {name: sample.status for name, sample in samples.items()} == {
+        "polite": "answered", "rude": "answered", "odd": "failed",
+    }  # fmt: skip
+    assert (samples["polite"].score, samples["rude"].score) == (1, 0)
+    assert {body["model"] for body in server.chats} == {"scripted", "judge"}
