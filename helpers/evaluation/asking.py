@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponseError
@@ -29,6 +32,28 @@ async def all_at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]
         raise first from None
+
+
+def finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end, in a thread where this one has a running loop, as a notebook's has; an interrupt ends it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    loop = asyncio.new_event_loop()
+
+    def inside() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(work)
+
+    with ThreadPoolExecutor(1) as threads:
+        job = threads.submit(copy_context().run, inside)
+        try:
+            return job.result()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # it ended by itself
+                loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+            raise
 
 
 class Progress:

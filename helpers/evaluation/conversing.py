@@ -16,7 +16,7 @@ from aiohttp import ClientError, ClientResponseError, ClientSession, ClientTimeo
 from helpers.artifacts import Endpoint
 from helpers.errors import EndpointUnreachable
 from helpers.evaluation.asked import Asked
-from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, away, reason
+from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, away, finish, reason
 from helpers.evaluation.confirming import Confirming
 from helpers.evaluation.files import Files
 from helpers.evaluation.journal import Journal, kept_of, name_of
@@ -89,7 +89,7 @@ def converse(
         confirming.look()
         asking = _Asking(bodies, settings, endpoint, journal, confirming, show)
         try:
-            asyncio.run(asking.all())
+            finish(asking.all())
         except BaseException:
             with contextlib.suppress(EndpointUnreachable):  # which the error says already
                 confirming.look()

@@ -12,8 +12,8 @@ from helpers.evaluation.asked import Asked
 from helpers.evaluation.files import Files, named
 from helpers.runtime.partial import Guard
 
-# What a measuring stage's evaluator writes beside the measurement and its samples: a report of the tool's own.
-REPORTS = {"structured_output": False, "tool_calling": False}
+# How the tool's own report ends, which an evaluator writes beside the measurement and its samples; "" for none.
+REPORTS = {"structured_output": "", "tool_calling": "", "promptfoo": "json", "garak": "jsonl"}
 
 
 class Evaluator(Protocol):
@@ -53,7 +53,7 @@ def check(evaluator: str, name: str, said: Mapping[str, Any]) -> Asked:
 
 def files(evaluator: str, name: str) -> Files:
     """Return what the files of the measurement `name` are called."""
-    return named(name, evaluator)
+    return named(name, evaluator, REPORTS[evaluator])
 
 
 def raw(evaluator: str, name: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ class Files(NamedTuple):
     journal: str
 
 
-def named(name: str, tool: str) -> Files:
+def named(name: str, tool: str, ending: str = "") -> Files:
     """Return what the files of the measurement `name` are called, which `tool` makes."""
     journal = f"{partial.FOLDER}/{name}.answers.jsonl"
-    return Files(f"{name}.{tool}.json", f"{name}.samples.jsonl", f"{name}.{tool}.log", journal)
+    return Files(f"{name}.{tool}.{ending or 'json'}", f"{name}.samples.jsonl", f"{name}.{tool}.log", journal)

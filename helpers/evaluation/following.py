@@ -28,6 +28,7 @@ def follow(
     key: str = "",
     limit: float | None = None,
     cwd: Path | None = None,
+    tool: str = "lm-eval",
 ) -> None:
     """Show what the child says until it ends, `limit` seconds at most. Raises what it reports, or EvaluationFailed."""
     failure: errors.AssayError | None = None
@@ -50,7 +51,7 @@ def follow(
         code = process.wait()
     if late.is_set():
         raise errors.EvaluationFailed(
-            f"lm-eval was ended after {limit:g} s, the time limit of a task",
+            f"{tool} was ended after {limit:g} s, the time limit of a task",
             do=f"See in {path} what it did so long; raise TIME_LIMIT, then {partial.anew()}",
         )
     if failure:
@@ -58,7 +59,7 @@ def follow(
     if code:
         show("\n".join([f"The end of {path}:", *_lines(path)[-SHOWN_LINES:]]))
         killed = code in (-signal.SIGKILL, 128 + signal.SIGKILL) or memory.kills() > kills
-        raise _failure(code, _lines(path), killed=killed)
+        raise _failure(tool, code, _lines(path), killed=killed)
 
 
 def told(line: str) -> errors.AssayError | None:
@@ -93,14 +94,14 @@ def _ended(process: subprocess.Popen[str], limit: float | None) -> Iterator[thre
         timer.cancel()
 
 
-def _failure(code: int, lines: list[str], *, killed: bool) -> errors.EvaluationFailed:
+def _failure(tool: str, code: int, lines: list[str], *, killed: bool) -> errors.EvaluationFailed:
     if killed:
         do = f"{memory.more()}, or ask for less at once (NUM_CONCURRENT, BATCH_SIZE), then {partial.anew()}"
-        return errors.EvaluationFailed(f"lm-eval {memory.killed()}", do=do)
+        return errors.EvaluationFailed(f"{tool} {memory.killed()}", do=do)
     last = lines[-1][:400] if lines else "none"
     return errors.EvaluationFailed(
-        f"lm-eval ended with exit code {code}; its last words: {last}",
-        do=f"Read the end of lm-eval's log above, then {partial.again()}: it goes on from what was answered",
+        f"{tool} ended with exit code {code}; its last words: {last}",
+        do=f"Read the end of its log above, then {partial.again()}: it goes on from what was answered",
     )
 
 

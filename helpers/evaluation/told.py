@@ -60,6 +60,12 @@ def summary(evaluation: Evaluation | NotMeasured) -> str:
             f"The questions come in {evaluation.clusters} clusters and say as much as "
             f"{evaluation.n / evaluation.design_effect:.0f} independent ones."
         )
+    if evaluation.evaluator == "garak":
+        lines.append(
+            f"An answer is judged by its first {evaluation.settings['max_tokens']} tokens or what its probe says. "
+            "A model that cannot follow a prompt resists it: this says nothing of one that may be guessing elsewhere, "
+            "or that refuses everything."
+        )
     return "\n".join([*lines, f"Scored by {evaluation.metric}, asked through {evaluation.api}{_shots(evaluation)}."])
 
 

@@ -19,7 +19,7 @@ from helpers.serving.client import SECRET as ENDPOINT_SECRET
 
 FOLDER = ROOT / "pipelines"
 SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
-OURS = ("stage", "guidellm", "lm-eval")  # images in runtime-images/
+OURS = ("stage", "guidellm", "lm-eval", "promptfoo", "garak")  # images in runtime-images/
 
 
 def names() -> list[str]:

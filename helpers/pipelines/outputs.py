@@ -17,8 +17,15 @@ DEFAULT = {  # NAME, where a node sets none
     "lm_eval_task": EVALUATION,
     "structured_output": "formatting",
     "tool_calling": "tools",
+    "safety_scan": "safety",
+    "promptfoo_suite": "application",
 }
-EVALUATORS = {"structured_output": "structured_output", "tool_calling": "tool_calling"}  # of the stages beside
+EVALUATORS = {  # of the stages beside
+    "structured_output": "structured_output",
+    "tool_calling": "tool_calling",
+    "safety_scan": "garak",
+    "promptfoo_suite": "promptfoo",
+}
 
 
 class Node(NamedTuple):

@@ -59,6 +59,7 @@ def test_every_download_is_held_against_a_hash(name):
     assert downloads
     assert all("--require-hashes" in part or "--no-index" in part for part in downloads)
     assert not [part for part in commands if re.search(r"\b(curl|wget|dnf|yum|git)\b", part)]
+    assert [re.search(r"npm (\S+)", part)[1] for part in commands if "npm " in part] == ["ci"], "by its lock alone"
 
 
 @every_image

@@ -46,11 +46,16 @@ def used(folder):
     return {name for text in texts for name in re.findall(r'"runtime_image": "([^"]+)"', text)}
 
 
+def in_use():
+    """The images that the pipelines name."""
+    return sorted(re.search(r"/([^/:]+):0", name)[1] for name in used(ROOT))
+
+
 def test_the_lab_offers_every_image_as_shipped(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
     ours = {shown(name)["display_name"]: shown(name)["metadata"]["image_name"] for name in IMAGES}
     assert ours.items() <= offered().items()
-    assert used(ROOT) == set(ours.values())
+    assert used(ROOT) <= set(ours.values())
 
 
 def test_images_of_a_project_are_offered_and_used_after_one_command(checkout):
@@ -59,19 +64,20 @@ def test_images_of_a_project_are_offered_and_used_after_one_command(checkout):
     assert str(checkout / "jupyter") in done.stdout
     new = {f"{PLACE}/{name}:0.1.0" for name in IMAGES}
     assert {name for title, name in offered().items() if title.startswith("Assay")} == new
-    assert used(checkout) == new
+    assert used(checkout) == {f"{PLACE}/{name}:0.1.0" for name in in_use()}
 
 
 def test_images_that_a_registry_has_are_named_by_digest(checkout, oci_registry, capsys):
     layer = images.layer({"etc/passwd": b"x"})
-    built = {name: images.push(oci_registry.host, f"team/{name}", "0.1.0", layer) for name in IMAGES[1:]}
+    first, *others = in_use()
+    built = {name: images.push(oci_registry.host, f"team/{name}", "0.1.0", layer) for name in others}
     rename(f"{oci_registry.host}/team", checkout)
     wanted = {f"{oci_registry.host}/team/{name}@{digest}" for name, digest in built.items()}
-    missing = f"{oci_registry.host}/team/{IMAGES[0]}:0.1.0"
+    missing = f"{oci_registry.host}/team/{first}:0.1.0"
     assert used(checkout) == {*wanted, missing}
     assert f"{missing} stays named by its tag" in capsys.readouterr().err
     assert {_placed(image, "quay.io/other") for image in used(checkout)} == {
-        f"quay.io/other/{name}:0.1.0" for name in IMAGES
+        f"quay.io/other/{name}:0.1.0" for name in in_use()
     }
     rename("registry.invalid/assay", checkout)
     assert used(checkout) == used(ROOT)

@@ -27,6 +27,8 @@ NOT_IN = {
     "stage": {*LM_EVAL, "tokenizers"} | SAMPLES,
     "guidellm": {*LM_EVAL, "gguf"},
     "lm-eval": {"gguf"},
+    "garak": {*LM_EVAL, "gguf"},
+    "promptfoo": {*LM_EVAL, "tokenizers"} | SAMPLES,
 }
 
 
@@ -167,7 +169,7 @@ def test_a_stages_imports_work_in_its_image(image_environment, notebook, name, t
     run(image, tmp_path, image.python, "-c", "\n".join(statements))
 
 
-@every_image
+@pytest.mark.parametrize("name", sorted({image for _, image in stages()}))
 def test_an_image_has_all_that_its_stages_may_import_later(image_environment, name, tmp_path):
     modules = set().union(*(reachable(code(notebook)) for notebook, image in stages() if image == name))
     assert len(modules) > 40
@@ -178,3 +180,10 @@ def test_an_image_has_all_that_its_stages_may_import_later(image_environment, na
 def test_the_tools_command_starts(image_environment, name, tool, tmp_path):
     image = image_environment(name)
     assert "usage" in run(image, tmp_path, image.bin / tool, "--help").lower()
+
+
+def test_promptfoo_starts_with_the_node_of_the_base(image_environment, tmp_path):
+    image = image_environment("promptfoo")
+    script = "from helpers.evaluation.promptfoo.tool import versions; print(versions()['promptfoo'])"
+    wanted = json.loads((SOURCES / "promptfoo" / "package.json").read_text())["dependencies"]["promptfoo"]
+    assert run(image, tmp_path, image.python, "-c", script).strip() == wanted

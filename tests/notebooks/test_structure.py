@@ -47,8 +47,9 @@ def knobs(path):
 def test_there_are_these_notebooks():
     assert {path.stem for path in notebook_files()} == {
         *("ingest_model", "registry_lookup", "deploy_model", "guidellm_sweep"),
-        *("lm_eval_task", "structured_output", "tool_calling"),
+        *("lm_eval_task", "structured_output", "tool_calling", "safety_scan"),
         *("log_results", "remove_deployment", "compare_models", "regression_gate"),
+        "promptfoo_suite",
     }
 
 

@@ -79,6 +79,7 @@ def _locked_packages(name: str) -> None:
     """Bring the cached environment of an image in line with its lock, and with what its Containerfile does with it."""
     root, commands = CACHE / name, builder_commands(name)[0]
     files = [SOURCES / name / "requirements.txt", *sorted((SOURCES / "builder").glob("*.txt"))]
+    files += (SOURCES / name).glob("package-lock.json")
     key = hashlib.sha256(b"\0".join([*(path.read_bytes() for path in files), *map(str.encode, commands)])).hexdigest()
     if (root / "ready").is_file() and (root / "ready").read_text() == key:
         return
@@ -135,7 +136,7 @@ def _take(old: Path, new: Path, source: str, target: str) -> str:
     if path.parent.name == "bin" and (content := path.read_bytes()).startswith(b"#!"):
         Path(target).write_bytes(content.replace(str(old).encode(), str(new).encode()))
         shutil.copymode(source, target)
-    elif "site-packages" in path.parts or path.suffix == ".whl":
+    elif {"site-packages", "node_modules"} & {*path.parts} or path.suffix == ".whl":
         try:
             os.link(source, target)
         except OSError:  # another file system

@@ -8,11 +8,11 @@ import zipfile
 import pytest
 import yaml
 
-from helpers.artifacts import Approval, Hardware
+from helpers.artifacts import Approval, Hardware, Metric
 from helpers.load_test.settings import CATALOG
 from helpers.records.catalog import pack_catalog, performance_rows, write_catalog
 from helpers.runtime.workspace import ROOT
-from tests.plugins.records import START, a_point, a_record, a_sweep, about, an_evaluation, some_samples
+from tests.plugins.records import START, a_point, a_record, a_sweep, about, an_evaluation, holding, some_samples
 
 SCHEMAS = ROOT / "tests" / "facts" / "schemas"
 LATENCIES = [f"{name}_{key}" for name in ("ttft", "e2e", "tps", "itl") for key in ("mean", "p90", "p95", "p99")]
@@ -45,6 +45,26 @@ def rows(path):
 def written(tmp_path):
     record = a_record(samples=some_samples(0.78))
     return record, {path.name: path for path in write_catalog(record, tmp_path)}
+
+
+def test_a_scan_stands_in_the_security_view_probe_by_probe_and_not_among_the_scores(tmp_path):
+    scan = an_evaluation(some_samples(1.0)).model_copy(
+        update={"name": "safety", "tier": "safety", "evaluator": "garak", "task": "garak", "metric": "resisted",
+                "versions": {"garak": "0.17.1"}, "others": (
+                    Metric(name="dan/DanInTheWild", value=0.0, n=6, kind="proportion", better="lower"),
+                    Metric(name="encoding/InjectBase64", value=0.5, n=6, kind="proportion", better="lower"))}
+    )  # fmt: skip
+    record = holding(a_record(samples=some_samples(0.78)), scan)
+    files = {path.name: path for path in write_catalog(record, tmp_path)}
+    safe, attacked = rows(files["security-evaluations.ndjson"])
+    assert (safe["benchmark"], safe["result"], safe["pass"]) == ("dan.DanInTheWild", 0.0, True)
+    assert (attacked["benchmark"], attacked["result"], attacked["pass"]) == ("encoding.InjectBase64", 0.5, False)
+    assert '"result": 0.0,' in files["security-evaluations.ndjson"].read_text()
+    assert [row["benchmark"] for row in rows(files["evaluations.ndjson"])] == ["ops_assistant"]
+    source = yaml.safe_load(files["catalog.yaml"].read_text())["models"][0]["artifacts"]
+    properties = [each["customProperties"] for each in source if each["metricsType"] == "security-metrics"]
+    assert properties[0]["result"] == {"double_value": 0.0, "metadataType": "MetadataDoubleValue"}
+    assert properties[0]["pass"] == {"bool_value": True, "metadataType": "MetadataBoolValue"}
 
 
 def test_all_four_files_are_written(written):

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from helpers.artifacts import Record
-from helpers.errors import DigestMismatch, InvalidInput, OtherRun
+from helpers.datasets.criteria import Criteria
+from helpers.errors import DigestMismatch, InvalidCriteria, InvalidInput, OtherRun
 from helpers.records import decide, git_commit, join, summaries, summary
 from helpers.runtime.workspace import ROOT
 from tests.plugins.criteria import thresholds
@@ -21,6 +22,7 @@ from tests.plugins.records import (
     about,
     an_endpoint,
     an_evaluation,
+    holding,
     some_samples,
 )
 
@@ -160,6 +162,16 @@ def test_a_version_above_all_thresholds_is_approved_with_a_reason_for_each():
     assert "meets >= 0.6" in accuracy
     assert "95% interval" in accuracy
     assert "meets <= 200" in speed
+
+
+@pytest.mark.parametrize(("resisted", "state"), [(0.95, "approved"), (0.5, "rejected")])
+def test_a_must_on_safety_decides_and_without_its_measurement_nothing_is_approved(resisted, state):
+    asked = Criteria.model_validate({"safety.resisted": {"must": ">= 0.8"}})
+    scan = {"name": "safety", "tier": "safety", "evaluator": "garak", "task": "garak", "metric": "resisted"}
+    found = an_evaluation(some_samples(resisted)).model_copy(update=scan)
+    assert decide(holding(a_record(), found), asked).state == state
+    with pytest.raises(InvalidCriteria, match=r"nothing measures safety\.resisted"):
+        decide(a_record(), asked)
 
 
 def test_a_score_above_the_minimum_whose_interval_is_not_is_approved_and_says_so():

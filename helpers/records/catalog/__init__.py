@@ -1,6 +1,6 @@
 """Write a record in the formats that the OpenShift AI model catalog reads.
 
-metadata.json, performance.ndjson and evaluations.ndjson are the files of its loader (one folder for each model),
+metadata.json and the three .ndjson files are the files of its loader (one folder for each model),
 catalog.yaml is its YAML source with the same records as metrics artifacts.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 import yaml
 
 from helpers.artifacts import Record, write_atomic
-from helpers.records.catalog.rows import ACCURACY, Row, evaluation_rows, performance_rows
+from helpers.records.catalog.rows import ACCURACY, Row, evaluation_rows, performance_rows, security_rows
 from helpers.records.catalog.tools import tool_calling
 
-__all__ = ["evaluation_rows", "metadata", "pack_catalog", "performance_rows", "write_catalog"]
+__all__ = ["evaluation_rows", "metadata", "pack_catalog", "performance_rows", "security_rows", "write_catalog"]
 
-FILES = ("metadata.json", "performance.ndjson", "evaluations.ndjson", "catalog.yaml")
+FILES = ("metadata.json", "performance.ndjson", "evaluations.ndjson", "security-evaluations.ndjson", "catalog.yaml")
 _DATES = ("created_at", "updated_at")
 
 
@@ -37,11 +37,15 @@ def write_catalog(record: Record, folder: Path) -> list[Path]:
     performance = _merged(folder / "performance.ndjson", performance_rows(record), "config_id")
     # The loader keeps one score for a benchmark, the last.
     evaluations = _merged(folder / "evaluations.ndjson", evaluation_rows(record), "benchmark")
+    security = _merged(folder / "security-evaluations.ndjson", security_rows(record), "benchmark")
     written = {
         "metadata.json": json.dumps(metadata(record, evaluations), indent=2, ensure_ascii=False) + "\n",
         "performance.ndjson": _lines(performance),
         "evaluations.ndjson": _lines(evaluations),
-        "catalog.yaml": yaml.safe_dump(_source(record, performance, evaluations), sort_keys=False, allow_unicode=True),
+        "security-evaluations.ndjson": _lines(security),
+        "catalog.yaml": yaml.safe_dump(
+            _source(record, performance, evaluations, security), sort_keys=False, allow_unicode=True
+        ),
     }
     return [write_atomic(folder / name, text.encode()) for name, text in written.items() if text]
 
@@ -93,7 +97,7 @@ def _lines(rows: Iterable[Row]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
-def _source(record: Record, performance: list[Row], evaluations: list[Row]) -> dict[str, Any]:
+def _source(record: Record, performance: list[Row], evaluations: list[Row], security: list[Row]) -> dict[str, Any]:
     """Return the YAML source: the `validated` label makes the performance view appear, so approval alone sets it."""
     model: dict[str, Any] = {"name": record.selection.name}
     if record.selection.license != "unknown":
@@ -104,6 +108,7 @@ def _source(record: Record, performance: list[Row], evaluations: list[Row]) -> d
     model["artifacts"] = [
         *(_artifact("performance-metrics", row) for row in performance),
         *(_artifact("accuracy-metrics", row) for row in evaluations),
+        *(_artifact("security-metrics", row) for row in security),
     ]
     return {"source": "Assay", "models": [model]}
 
@@ -119,6 +124,8 @@ def _artifact(kind: str, row: Row) -> dict[str, Any]:
 
 
 def _value(value: str | int | float) -> dict[str, str | float]:
+    if isinstance(value, bool):
+        return {"bool_value": value, "metadataType": "MetadataBoolValue"}
     if isinstance(value, str):
         return {"string_value": value, "metadataType": "MetadataStringValue"}
     if isinstance(value, int):

@@ -7,20 +7,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from helpers.artifacts import Evaluation, Sample, Status
-from helpers.artifacts.canonical import digest
+from helpers.artifacts import Evaluation, Sample
 from helpers.errors import InvalidResults
+from helpers.evaluation.promptfoo.rows import PASSED, SCORE, TOOL, Row, as_samples
 from helpers.records.imports.contract import Imported
 from helpers.records.imports.files import DO, short_name
 from helpers.records.imports.scores import of_samples, questions
 
-TOOL = "promptfoo"
-PASSED, SCORE = "passed", "score"
 COUNTED = ("successes", "failures", "errors")  # of its own figures, together all results
-ERROR = 2  # of failureReason: the request failed, or its provider
-# A grader that fails is told as a failed assertion; by these reasons it is known.
-GRADER = ("API call error", "Could not extract JSON", "Custom function threw")
-Row = Mapping[str, Any]
 
 
 def claims(content: Any) -> bool:
@@ -74,46 +68,11 @@ def _model(row: Row) -> str:
 
 
 def _samples(path: Path, rows: Sequence[Row], metric: str) -> list[Sample]:
-    """Return a sample for each test; of one that was repeated the mean of its answers that count."""
+    """Return a sample for each test. Raises InvalidResults for another metric, and for a score that is none."""
     if metric not in (PASSED, SCORE):
         raise InvalidResults(f"{path}: has no metric {metric}; its metrics are {PASSED} and {SCORE}", do="Name one")
-    tests: dict[str, list[Row]] = {}
     for number, row in enumerate(rows, start=1):
         if not 0 <= row["score"] <= 1:
             what = f"{path}, result {number}: score is {row['score']:g}, outside 0 and 1"
             raise InvalidResults(what, do="Give assertions weights that keep it within, or use --metric passed")
-        asked = {"vars": row.get("vars"), "prompt": row["prompt"]["raw"], "assert": row["testCase"].get("assert")}
-        tests.setdefault(digest(asked), []).append(row)
-    return [_sample(key, same, metric) for key, same in tests.items()]
-
-
-def _sample(key: str, rows: Sequence[Row], metric: str) -> Sample:
-    row, counted = rows[0], [row for row in rows if _status(row)[0] == "answered"]
-    status, why = _status(counted[0] if counted else row)
-    test = row["testCase"]
-    values = [float(each["success"] if metric == PASSED else each["score"]) for each in counted]
-    return Sample(
-        id=key,
-        digest=key,
-        label=str(test.get("description") or key[7:19]),
-        category=str((test.get("metadata") or {}).get("category") or TOOL),
-        input=str(row["prompt"]["raw"]),
-        expected="; ".join(str(each.get("value", each["type"])) for each in test.get("assert") or ()),
-        output=str((counted or rows)[0].get("response", {}).get("output") or ""),
-        scores={metric: sum(values) / len(values)} if values else {},
-        status=status,
-        why=why,
-        reusable=False,
-    )
-
-
-def _status(row: Row) -> tuple[Status, str]:
-    """Return what became of one answer; one that no grader could judge is none."""
-    reason = str((row.get("gradingResult") or {}).get("reason") or "")
-    if row.get("failureReason") == ERROR:
-        return "failed", str(row.get("error") or "the request failed")[:200]
-    if any(text in reason for text in GRADER):
-        return "failed", f"the grader failed: {reason[:160]}"
-    if not str((row.get("response") or {}).get("output") or "").strip():
-        return "empty", "no text"
-    return "answered", ""
+    return as_samples(rows, metric)

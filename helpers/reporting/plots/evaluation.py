@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ from helpers.artifacts import FOLDER, Evaluation, Interval, NotMeasured
 from helpers.evaluation.samples import read_samples
 from helpers.evaluation.told import NOT_SCORED, headline, not_scored
 from helpers.reporting.plots import style
+from helpers.statistics import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,20 +35,38 @@ def accuracy_by_category(evaluation: Evaluation | NotMeasured, folder: Path = FO
     """
     if isinstance(evaluation, NotMeasured):
         return None
+    return _drawn(evaluation, _rows(evaluation, folder / evaluation.samples))
+
+
+def passed_by_kind(evaluation: Evaluation | NotMeasured, folder: Path = FOLDER) -> Figure | None:
+    """Share of a suite's tests that passed, overall and by category, and below that of the assertions by their kind."""
+    if isinstance(evaluation, NotMeasured):
+        return None
+    rows, confidence = _rows(evaluation, folder / evaluation.samples), evaluation.interval.confidence
+    kinds: list[Row] = []
+    for kind, counts in evaluation.detail.get("assertions", {}).items():
+        passed, n = counts["passed"], counts["passed"] + counts["failed"]
+        kinds.append(Row(kind, passed / n, wilson(passed, n, confidence), f"n = {n}"))
+    kinds.sort(key=lambda row: -row.score)
+    return _drawn(evaluation, [*rows, *kinds], (0.5, len(rows) - 0.5))
+
+
+def _drawn(evaluation: Evaluation, rows: Sequence[Row], lines: Sequence[float] = (0.5,)) -> Figure:
     from matplotlib import pyplot
 
-    rows = _rows(evaluation, folder / evaluation.samples)
     with pyplot.rc_context(style.RC):
         figure, axes = pyplot.subplots(figsize=(10, 1.9 + 0.42 * len(rows)), layout="constrained")
         for place, row in enumerate(rows):
             _mark(axes, place, row)
         _chance(axes, evaluation.chance)
-        axes.axhline(0.5, color=style.GREY, linewidth=1)
+        for line in lines:
+            axes.axhline(line, color=style.GREY, linewidth=1)
         axes.grid(visible=False, axis="y")
         axes.set_yticks(range(len(rows)), [f"{style.short(row.name)} ({row.label})" for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.9)
         axes.set_xlim(0, 1)
         what = "Share answered correctly" if evaluation.score_kind == "proportion" else f"Mean {evaluation.metric}"
+        what = "Share of attempts resisted" if evaluation.evaluator == "garak" else what
         axes.set_xlabel(f"{what}, with {evaluation.interval.confidence:.0%} interval")
         missing = not_scored(evaluation)
         trial = f"trial of the first {evaluation.limit} questions" if evaluation.trial else ""

@@ -2,80 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import signal
+import threading
 
 import pytest
 
 from helpers.artifacts import Evaluation
 from helpers.errors import EmptyAnswers, EndpointUnreachable, IncompleteCoverage, NotMeasurable
 from helpers.evaluation.samples import read_samples
-from helpers.evaluation.structured_output import Settings
-from helpers.evaluation.structured_output.measuring import evaluate
-from helpers.evaluation.structured_output.probing import OBEYED, WORD
 from helpers.evaluation.told import PAIRED, summary
-
-SCHEMA = {
-    "type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False,
-}  # fmt: skip
-ROWS = 6
-
-
-class Answers:
-    """What the scripted server says: to a probe, and to row k unaided and constrained."""
-
-    def __init__(self):
-        self.unaided, self.constrained, self.probes = {}, {}, 0
-        self.refuses = lambda schema: False
-        self.obeys = True
-
-    def __call__(self, body):
-        held = body.get("response_format", {}).get("json_schema", {}).get("schema")
-        if held == OBEYED:
-            return {"content": json.dumps({"word": WORD}) if self.obeys else "Hello!"}
-        if body["max_tokens"] == 1:
-            self.probes += 1
-            return "Unimplemented keys" if self.refuses(held) else {"content": "{"}
-        row = int(body["messages"][-1]["content"].removeprefix("Number "))
-        said = (self.constrained if held else self.unaided).get(row, json.dumps({"n": row}))
-        return {"content": said} if isinstance(said, str) else said
-
-
-CUT_OFF = {"content": '{"n": 111', "finish_reason": "length"}
-
-
-@pytest.fixture
-def answers(server):
-    server.chat = Answers()
-    return server.chat
-
-
-@pytest.fixture
-def rows(tmp_path):
-    def write(schema=lambda row: SCHEMA, count=ROWS):
-        path = tmp_path / "rows.jsonl"
-        lines = [
-            {"id": f"r{row}", "category": "odd" if row % 2 else "even", "prompt": f"Number {row}",
-             "schema": schema(row), "fields": {"n": row}}
-            for row in range(count)
-        ]  # fmt: skip
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-        return path
-
-    return write
-
-
-@pytest.fixture
-def measure(rows, endpoint, answers, tmp_path):
-    folder = tmp_path / "artifacts"
-    folder.mkdir()
-
-    def run(path=None, **more):
-        run.shown = []
-        settings = Settings(**{"name": "formatting", "data": path or rows(), "num_concurrent": 2} | more)
-        return evaluate(settings, endpoint(), folder, show=run.shown.append)
-
-    run.folder = folder
-    return run
+from tests.evaluation.structured_output.conftest import CUT_OFF, ROWS, SCHEMA
 
 
 def figures(evaluation):
@@ -187,3 +124,40 @@ def test_a_trial_asks_the_first_rows_and_their_schemas(measure, answers, rows):
     found = measure(rows(lambda row: SCHEMA | {"title": f"S{row}"}), limit=2)
     assert (found.total, found.limit, found.trial) == (2, 2, True)
     assert answers.probes == 4
+
+
+def test_it_measures_in_a_notebook_whose_loop_runs(measure, answers):
+    async def cell():
+        return measure()
+
+    assert asyncio.run(cell()).n == ROWS
+
+
+def test_an_interrupt_ends_it_in_a_notebook_too(measure, answers, server):
+    waiting = threading.Event()
+    answers.constrained, held = {0: {"content": "{}"}}, threading.Event()
+
+    def slow(body):
+        if body["max_tokens"] > 64 and len(server.chats) > 6:
+            waiting.set()
+            held.wait(20)
+        return answers(body)
+
+    server.chat = slow
+    here = threading.get_ident()
+    interrupting = threading.Thread(target=lambda: waiting.wait(30) and signal.pthread_kill(here, signal.SIGINT))
+
+    async def cell():
+        with pytest.raises(KeyboardInterrupt):
+            measure()
+        assert not held.is_set()
+        assert len(server.chats) < 2 * ROWS, "no row is waited for"
+
+    interrupting.start()
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(cell())
+    finally:
+        held.set()
+        interrupting.join()
+        loop.close()

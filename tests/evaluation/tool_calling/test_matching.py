@@ -70,3 +70,6 @@ def test_parallel_calls_have_no_order_and_each_counts_once():
     assert judged(ROWS[-1], [third, second, first]) is None
     wrong = judged(ROWS[-1], [first, third, third])
     assert wrong.error == Error.VALUE, "the call of the same function says more than the other ones"
+    twice = [{"cordon": {"node": ["b", "c"]}}] * 2
+    assert check(ROWS[-1].schemas, [("cordon", {"node": "b"}), ("cordon", {"node": "c"})], twice) is None
+    assert check(ROWS[-1].schemas, [("cordon", {"node": "b"}), ("cordon", {"node": "x"})], twice).error == Error.VALUE

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from helpers.artifacts import Evaluation
 from helpers.errors import EmptyAnswers, IncompleteCoverage, InvalidDataset, NotMeasurable
 from helpers.evaluation import told, tool_calling
 from helpers.evaluation.samples import read_answers
@@ -13,6 +14,8 @@ from helpers.evaluation.tool_calling.matching import Error
 from helpers.records.reuse import Settings as Known
 from helpers.records.reuse import measure
 from helpers.reporting.plots.tools import tool_calls
+from helpers.runtime.workspace import ROOT
+from tests.plugins.kernels import execute
 
 FUNCTION = {
     "name": "scale",
@@ -200,3 +203,16 @@ def test_the_figure_shows_every_category_and_error(evaluate):
         "multiple", "simple", "irrelevance", "missing information",
     ]  # fmt: skip
     assert [label.get_text() for label in right_hand.get_yticklabels()] == [Error.NO_CALL]
+
+
+def test_the_notebook_leaves_the_measurement_and_its_figure(settings, endpoint, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    server.chat = right
+    endpoint(digest="", tokenizer="").write(tmp_path / "artifacts")
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    notebook = ROOT / "notebooks" / "tool_calling.ipynb"
+    done = execute(notebook, tmp_path / "out.ipynb", parameters={"data": str(settings().data)}, cwd=tmp_path)
+    assert Evaluation.read_named("tools", tmp_path / "artifacts").correct == 4
+    shown = [output for cell in done.cells for output in cell.get("outputs", ())]
+    assert any("image/png" in output.get("data", {}) for output in shown)

@@ -1,0 +1,2 @@
+from .measuring import evaluate as evaluate
+from .settings import Settings as Settings
