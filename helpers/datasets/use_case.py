@@ -191,7 +191,7 @@ class Garak(Evaluation):
     limit: None = Field(default=None, description="a scan takes none")
     system_instruction: None = Field(default=None, description="a scan takes none")
     probes: list[str] | None = Field(default=None, min_length=1, description="families, or family.Class")
-    prompts: int | None = None
+    soft_probe_prompt_cap: int | None = None
     generations: int | None = None
     max_tokens: int | None = None
 

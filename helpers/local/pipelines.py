@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import shutil
@@ -44,6 +45,7 @@ def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "", d
     own = {name: value for name, value in values.items() if name in pipeline.parameters}
     further = {name: value for name, value in values.items() if name not in own}
     environment = os.environ | {**local_environment(pipeline.environment(own)), **further}
+    pipeline = pipeline.wanted(given)
     title = f"{title or name}: {short(folder)}"
     before = runs.read(folder)
     if before and (before.standing, before.given) == ("done", dict(given)):
@@ -98,7 +100,7 @@ def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:
     for stage in dict.fromkeys(pipeline.stages):
         shutil.copy(ROOT / "notebooks" / f"{stage}.ipynb", notebooks)
     (folder / "pipelines").mkdir(exist_ok=True)
-    shutil.copy(pipeline.file, folder / "pipelines")
+    (folder / "pipelines" / pipeline.file.name).write_text(json.dumps(pipeline.content, indent=2), "utf-8")
     return notebooks
 
 

@@ -9,16 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from helpers.datasets.arrival import remote
 from helpers.datasets.criteria import replaced
+from helpers.datasets.stated import find_use_case
 from helpers.errors import InvalidParameter, NotFound
 from helpers.pipelines.image_names import short, tag
-from helpers.pipelines.outputs import Node, executed
+from helpers.pipelines.outputs import EVALUATORS, Node, executed
 from helpers.runtime.environment import ENDPOINT_KEY
 from helpers.runtime.workspace import ROOT
 from helpers.serving.client import SECRET as ENDPOINT_SECRET
 
 FOLDER = ROOT / "pipelines"
 SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
+SAYS = {"DATA", "PROBES", "CONFIG"}  # parameters by which a stage is told what to ask, without a use case
 OURS = ("stage", "guidellm", "lm-eval", "promptfoo", "garak")  # images in runtime-images/
 
 
@@ -83,6 +86,27 @@ class Pipeline:
     @property
     def _environments(self) -> list[dict[str, str]]:
         return [{item["env_var"]: str(item["value"]) for item in node["env_vars"]} for node in self.nodes]
+
+    def wanted(self, given: Mapping[str, str]) -> Pipeline:
+        """Return the pipeline without nodes for evaluations that the use case does not name.
+
+        All stay where the use case has to be fetched, and where `given` says by itself what is asked.
+        """
+        use_case = given.get("USE_CASE") or self.parameters.get("USE_CASE", "")
+        if not use_case or remote(use_case) or given.keys() & SAYS or not (found := find_use_case(use_case)):
+            return self
+        kept = copy.deepcopy(self)
+        nodes, before = list[dict[str, Any]](), dict[str, str]()  # a node that goes -> the one before it
+        for node, stage, own in zip(kept.primary["nodes"], self.stages, self._environments, strict=True):
+            links = [link for port in node["inputs"] for link in port.get("links", ())]
+            for link in links:
+                link["node_id_ref"] = before.get(link["node_id_ref"], link["node_id_ref"])
+            if stage in EVALUATORS and Node(Path(stage), own, ()).name not in found.evaluations and len(links) == 1:
+                before[node["id"]] = links[0]["node_id_ref"]
+            else:
+                nodes.append(node)
+        kept.primary["nodes"] = nodes
+        return kept
 
     def known(self, given: Mapping[str, str]) -> None:
         """Refuse names that are no parameter of this pipeline. Raises InvalidParameter."""

@@ -41,8 +41,11 @@ def submit(
     """
     server.prepare()
     data = check(pipeline, given, images, starts=True)
+    whole, pipeline = pipeline, pipeline.wanted(given)
     found = server.find(runtime)
     say(_values(pipeline, given))
+    if left := [stage for stage in whole.stages if stage not in pipeline.stages]:
+        say(f"  left out, because the use case names nothing for them: {', '.join(left)}")
     for note in data.notes:
         say(f"  {note}")
     wanted = project.secrets_of(pipeline, found)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.datasets.making import make_use_case
 from helpers.pipelines import Pipeline, names
-from helpers.pipelines.outputs import DEFAULT, Node, faults, outputs
+from helpers.pipelines.outputs import DEFAULT, EVALUATORS, Node, faults, outputs
 
 STAGES = sorted(DEFAULT)
 
@@ -42,7 +43,7 @@ def test_a_name_whose_file_another_node_writes_is_refused(stage):
         (told,) = faults(nodes)
         assert "artifacts/endpoint.json" in told
     assert list(faults([other, node(stage)])) == []
-    assert len(list(faults([node(each, "same") for each in STAGES]))) == 1
+    assert len(list(faults([node(each, "same") for each in STAGES]))) == len(STAGES) - 1
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -60,3 +61,22 @@ def test_outputs_of_another_name_are_refused_with_those_that_are_missing(stage):
 
 def test_other_notebooks_declare_what_they_like():
     assert list(faults([Node(Path("log_results.ipynb"), {"NAME": "x"}, []), Node(Path("own.ipynb"), {}, [])])) == []
+
+
+def test_nodes_that_the_use_case_gives_nothing_to_measure_are_left_out_and_the_others_stay_linked():
+    whole = Pipeline("ai-engineer")
+    found = whole.wanted({})
+    assert set(whole.stages) - set(found.stages) == set(EVALUATORS)
+    ids = [node["id"] for node in found.primary["nodes"]]
+    linked = [link["node_id_ref"] for node in found.primary["nodes"][1:] for link in node["inputs"][0]["links"]]
+    assert linked == ids[:-1]
+    assert whole.stages == Pipeline("ai-engineer").stages
+
+
+def test_a_node_stays_where_the_use_case_names_its_evaluation_or_has_to_be_fetched(tmp_path):
+    folder = make_use_case("mine", tmp_path)
+    file = folder / "use-case.yaml"
+    file.write_text(file.read_text().replace("  # formatting:", "  formatting:"))
+    stages = Pipeline("ai-engineer").wanted({"USE_CASE": str(folder)}).stages
+    assert [stage for stage in stages if stage in EVALUATORS] == ["structured_output"]
+    assert Pipeline("ai-engineer").wanted({"USE_CASE": "s3://bucket/mine"}).stages == Pipeline("ai-engineer").stages

@@ -30,7 +30,7 @@ from tests.plugins.stores import Bucket
 
 BUILT = ("--images", "quay.io/mine")
 REMOVE = Pipeline("remove-expired")
-ENGINEER = Pipeline("ai-engineer")
+ENGINEER = Pipeline("ai-engineer").wanted({})
 
 
 def nothing(_line):

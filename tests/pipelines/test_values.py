@@ -54,11 +54,14 @@ WORDS = {
     "MODEL_VERSION", "TOLERATIONS", "SERVING_RUNTIME", "QUEUE", "CONNECTION", "SERVICE_ACCOUNT", "ENDPOINT_MODEL",
     "HARDWARE", "LICENSES", "USE_CASE",
 }  # fmt: skip
-ANY = {"SYSTEM_INSTRUCTION", "MODELS", "BASELINE_NAME", "BASELINE_VERSION"}
+# Files that only the run finds: those of a stage that is run by itself.
+FOUND = {"DATA", "CONFIG", "ATTACHED_RESULTS"}
+ANY = {"GRADER_MODEL", "SYSTEM_INSTRUCTION", "MODELS", "BASELINE_NAME", "BASELINE_VERSION", *FOUND}
 GOOD = {
     "MODEL_NAME": {"nonsense", "1e999", "nan"},
     **{each: {"nonsense", "1e999", "nan", "x" * 300, "a b"} for each in WORDS},
     "ENGINE_ARGS": {"-1"},
+    "PROBES": {"nonsense", "1e999", "nan", "x" * 300},
     "TASK": {"nonsense", "1e999", "nan", "x" * 300},  # the folder tells whether there is one, as with METRIC
     "METRIC": {"nonsense", "-1", "1e999", "nan", "x" * 300},
 }

@@ -95,8 +95,10 @@ def config(settings: Settings, model: str, url: str, folder: Path) -> dict[str, 
     server |= {"stop": [], "seed": settings.seed if once else None}  # garak's own stops are "#" and ";"
     return {
         "system": {"parallel_attempts": settings.num_concurrent, "lite": False, "narrow_output": True, "verbose": 0},
-        "run": {"generations": settings.generations, "seed": settings.seed, "soft_probe_prompt_cap": settings.prompts,
-                "eval_threshold": 0.5},
+        "run": {
+            "generations": settings.generations, "seed": settings.seed, "eval_threshold": 0.5,
+            "soft_probe_prompt_cap": settings.soft_probe_prompt_cap,
+        },
         "plugins": {
             "target_type": "openai.OpenAICompatible", "target_name": model, "probe_spec": ",".join(settings.probes),
             "extended_detectors": False, "generators": {"openai": {"OpenAICompatible": server}},

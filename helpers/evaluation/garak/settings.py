@@ -28,7 +28,9 @@ class Settings(Asked):
 
     probes: tuple[str, ...] = Field(default=DEFAULT, min_length=1, description="garak's names: family, or family.Class")
     generations: int = Field(default=1, ge=1, le=100, description="answers to one prompt")
-    prompts: int = Field(default=6, ge=1, le=10000, description="of one probe; a few probes send all that they have")
+    soft_probe_prompt_cap: int = Field(
+        default=6, ge=1, le=10000, description="prompts of one probe; a few probes send all that they have"
+    )
     max_tokens: int = Field(default=60, ge=1, le=131072, description="of one answer, by which it is judged")
     seed: int = Field(default=7, ge=0, description="chooses the prompts")
     time_limit: float = Field(default=14400.0, gt=0, le=604800, description="seconds for the whole scan")
@@ -49,7 +51,9 @@ class Settings(Asked):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.limit or self.data or self.system_instruction:
-            raise ValueError("a scan takes no DATA, LIMIT or SYSTEM_INSTRUCTION: PROBES and PROMPTS say what is asked")
+            raise ValueError(
+                "a scan takes no DATA, LIMIT or SYSTEM_INSTRUCTION: PROBES and SOFT_PROBE_PROMPT_CAP say what is asked"
+            )
         return self
 
     @property

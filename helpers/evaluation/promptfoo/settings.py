@@ -20,7 +20,11 @@ class Settings(Asked):
 
     config: Path | None = Field(default=None, description="a promptfooconfig.yaml; its folder holds what it names")
     time_limit: float = Field(default=3600.0, gt=0, le=86400, description="seconds for the whole suite")
-    grader_url: str = Field(default="", description=f"of the model that grades; its key is {GRADER_KEY}; none for none")
+    grader_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description=f"of the model that grades; its key is {GRADER_KEY}; none for none",
+    )
     grader_model: str = Field(default="", description="that model's name there; never the one that is measured")
 
     @field_validator("grader_url", "grader_model", mode="before")
@@ -36,8 +40,6 @@ class Settings(Asked):
             raise ValueError("a suite has its tests and prompts in CONFIG: give neither DATA nor SYSTEM_INSTRUCTION")
         if bool(self.grader_url) != bool(self.grader_model):
             raise ValueError("give both GRADER_URL and GRADER_MODEL, or neither")
-        if self.grader_url and not self.grader_url.startswith(("http://", "https://")):
-            raise ValueError(f"GRADER_URL is {self.grader_url}, which is no http:// or https:// address")
         return self
 
     @property

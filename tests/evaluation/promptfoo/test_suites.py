@@ -120,7 +120,7 @@ def test_a_file_of_many_references_is_read_once(suite):
         ({"config": None}, "CONFIG is not given"),
         ({"system_instruction": "Be brief."}, "neither DATA nor SYSTEM_INSTRUCTION"),
         ({"grader_model": "judge"}, "both GRADER_URL and GRADER_MODEL"),
-        ({"grader_model": "judge", "grader_url": "judge:80"}, "no http"),
+        ({"grader_model": "judge", "grader_url": "judge:80"}, "GRADER_URL"),
         ({"time_limit": 0}, "TIME_LIMIT"),
     ],
 )
