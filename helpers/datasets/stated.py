@@ -12,6 +12,7 @@ from helpers.datasets.use_case import FILE, STORED, LmEval, UseCase, confined, l
 from helpers.errors import InvalidDataset, InvalidParameter
 from helpers.runtime.parameters import AUTO
 from helpers.runtime.workspace import ROOT
+from helpers.storage import check_form
 
 # Where parameters alone say what is measured: a catalog workload is scaled for small models, and has to be quick.
 SCALED, QUICK = {"scale": 0.125}, {"slo_ttft_ms": 500}
@@ -114,6 +115,7 @@ def asked(use_case: str, name: str, evaluator: str, **given: Any) -> dict[str, A
         return {"unwanted": f"{where} names no evaluation {name}"}
     settings = said | own
     if str(settings.get("data", "")).startswith(STORED):
+        check_form(settings["data"])
         settings["data"] = located("DATA", settings["data"])
     return settings
 
