@@ -61,7 +61,7 @@ def test_a_node_that_is_wrong_wears_a_badge(lab, page):
 
 
 def test_the_properties_of_a_node_say_where_it_runs_and_with_what(lab, page):
-    page.set_viewport_size({"width": 2400, "height": 1400})  # all nodes beside the panel
+    page.set_viewport_size({"width": 3200, "height": 1400})  # all nodes beside the panel
     shipped = primary(lab.root / "pipelines" / "ai-engineer.pipeline")
     canvas.open_canvas(page, lab.address("pipelines/ai-engineer.pipeline"), len(shipped["nodes"]))
     images = {"guidellm_sweep": "Assay GuideLLM", "lm_eval_task": "Assay lm-eval", "log_results": "Assay stage"}

@@ -147,7 +147,7 @@ def test_jupyterlab_ends_with_the_run_that_it_works_on(tmp_path):
         cheap.stage("lm_eval_task", WORKING)
         for notebook in (cheap.root / "notebooks").glob("*.ipynb"):
             notebook.rename(started.root / "notebooks" / notebook.name)
-        content = Pipeline("model-ops").for_elyra({"SOURCE": "sample://x"}, NAME)
+        content = Pipeline("model-ops").wanted({}).for_elyra({"SOURCE": "sample://x"}, NAME)
         primary = content["pipelines"][0]
         primary["app_data"]["runtime"] = NAME
         primary["nodes"] = primary["nodes"][3:5]  # lm_eval_task and log_results
