@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -35,6 +36,8 @@ class Workspace:
         content = json.loads(file.read_text())
         first, *_ = nodes = [node for node in content["pipelines"][0]["nodes"] if node["app_data"]["label"] in STAGES]
         del first["inputs"][0]["links"]
+        for before, node in itertools.pairwise(nodes):
+            node["inputs"][0]["links"][0]["node_id_ref"] = before["id"]
         content["pipelines"][0]["nodes"] = nodes
         file.write_text(json.dumps(content))
 
