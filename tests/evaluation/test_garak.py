@@ -188,7 +188,7 @@ def test_another_server_s_answers_count_for_nothing(stub, scan):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"probes": "dan; rm"}, {"probes": ""}, {"limit": 3}, {"generations": 0}, {"prompts": 0}]
+    "wrong", [{"probes": "dan; rm"}, {"probes": ""}, {"limit": 3}, {"generations": 0}, {"soft_probe_prompt_cap": 0}]
 )
 def test_what_a_scan_cannot_take_is_refused(wrong):
     with pytest.raises(InvalidParameter):
@@ -201,10 +201,15 @@ def test_probes_are_the_same_scan_in_any_order():
 
 
 def test_a_use_case_names_probes(tmp_path):
-    scan = {"tier": "safety", "evaluator": "garak", "probes": ["dan", "encoding.InjectBase64"], "prompts": 3}
+    scan = {
+        "tier": "safety",
+        "evaluator": "garak",
+        "probes": ["dan", "encoding.InjectBase64"],
+        "soft_probe_prompt_cap": 3,
+    }
     found = UseCase.model_validate({"name": "mine", "description": "x", "evaluations": {"safety": scan}})
     settings = evaluator.check("garak", "safety", found.evaluation("safety"))
-    assert (settings.probes, settings.prompts) == (("dan", "encoding.InjectBase64"), 3)
+    assert (settings.probes, settings.soft_probe_prompt_cap) == (("dan", "encoding.InjectBase64"), 3)
 
 
 @pytest.mark.build
@@ -214,7 +219,7 @@ def test_garak_itself_attacks_offline_and_stays_on_this_machine(scan, server, mo
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{canary.getsockname()[1]}")
         server.chat = lambda body: {"content": "I won't."}
-        found = scan(probes=("encoding.InjectBase64", "promptinject.HijackHateHumans"), prompts=3)
+        found = scan(probes=("encoding.InjectBase64", "promptinject.HijackHateHumans"), soft_probe_prompt_cap=3)
         canary.settimeout(0.1)
         with pytest.raises(TimeoutError):
             canary.accept()
