@@ -8,6 +8,7 @@ import pytest
 
 from helpers.artifacts import SLO
 from helpers.errors import SweepFailed
+from helpers.evaluation import following
 from helpers.load_test import read_report, running
 from helpers.load_test.report import first_error, measured
 
@@ -226,7 +227,6 @@ def test_a_report_that_is_none_is_refused(tmp_path, content):
 def test_the_end_of_a_log_is_told_without_the_endpoints_key(tmp_path):
     log = tmp_path / "tool.log"
     log.write_text("headers: {'Authorization': 'Bearer my-own-key'}\n\n401 for sk-abcdefghij0123\n")
-    evaluating = import_module("helpers.evaluation.lm_eval.running")  # the package's `run` is a function
-    for lines in (running._lines(log), evaluating._lines(log)):
+    for lines in (running._lines(log), following._lines(log)):
         assert len(lines) == 2
         assert not any(key in line for line in lines for key in ("my-own-key", "sk-abc"))

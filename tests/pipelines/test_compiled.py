@@ -17,6 +17,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
 from helpers.errors import InvalidInput
 from helpers.pipelines import Pipeline, definition, finishing, names, processor
 from helpers.pipelines.compiling import compile_for, compile_for_reading
+from helpers.pipelines.outputs import DEFAULT
 from helpers.records import git_commit
 from helpers.runtime.workspace import ROOT
 from tests.plugins.harness import Compiled, as_text
@@ -202,7 +203,7 @@ def test_an_endpoints_key_is_an_optional_secret_of_the_nodes_that_ask_it(name, c
         if item["secretName"] == "assay-endpoint"
         and item["keyToEnv"] == [{"secretKey": "ENDPOINT_API_KEY", "envVar": "ENDPOINT_API_KEY"}]
     }
-    assert holders == dict.fromkeys(("registry_lookup", "deploy_model", "guidellm_sweep", "lm_eval_task"), True)
+    assert holders == dict.fromkeys(("registry_lookup", "deploy_model", *DEFAULT), True)
     values = found.spec["root"]["inputDefinitions"]["parameters"]
     assert {key: values[key]["defaultValue"] for key in given} == given
     for file in tmp_path.rglob("*"):

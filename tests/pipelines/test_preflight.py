@@ -90,7 +90,7 @@ def ready(kubernetes_api, s3_bucket: Bucket, registry_server, pipeline_server, m
     shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
     monkeypatch.setattr(definition, "FOLDER", tmp_path / "pipelines")
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(jupyter.parent))
-    for name in ("stage", "guidellm", "lm-eval"):
+    for name in definition.OURS:
         tags = [{"tag": "0.1.0", "items": [{"image": "sha256:0"}]}]
         api.put({"kind": "ImageStream", "metadata": {"name": name}, "spec": {}, "status": {"tags": tags}})
         shutil.copytree(ROOT / "runtime-images" / name, tmp_path / "runtime-images" / name)
@@ -419,23 +419,25 @@ def test_elyras_runtime(check, pipeline_server, monkeypatch, tmp_path):
 def test_images_that_are_not_offered_or_not_built(ready, check, tmp_path):
     (tmp_path / "jupyter" / "metadata" / "runtime-images" / "assay-stage.json").unlink()
     ready.remove("ImageStream", "guidellm")
+    ready.remove("ImageStream", "garak")
     ready.change("ImageStream", "lm-eval", {"status": {"tags": []}})
     code, said = check()
     assert code == 1
-    offered, guidellm, lm_eval, stage = said["images"]
+    offered, garak, guidellm, lm_eval, promptfoo, stage = said["images"]
     assert offered.startswith(f"note Elyra does not offer {INSIDE}/evaluation/stage:0.1.0. ")
     assert guidellm.startswith("fix There is no image stream guidellm in evaluation. ")
     assert lm_eval.startswith(f"fix {INSIDE}/evaluation/lm-eval:0.1.0 is not built. See how the build went: ")
-    assert stage.startswith("ok")
+    assert garak.startswith("note There is no image stream garak in evaluation. ")
+    assert stage[:2] == promptfoo[:2] == "ok"
 
 
 def test_images_that_the_cluster_built_are_named_by_digest_and_found(ready, check, tmp_path):
     names = rename(f"{INSIDE}/{NAMESPACE}", tmp_path)
-    assert set(names.values()) == {f"{INSIDE}/{NAMESPACE}/{name}@sha256:0" for name in ("stage", "guidellm", "lm-eval")}
+    assert set(names.values()) == {f"{INSIDE}/{NAMESPACE}/{name}@sha256:0" for name in definition.OURS}
     assert {line.split()[0] for line in check()[1]["images"]} == {"ok"}
     tags = [{"tag": "0.1.0", "items": [{"image": "sha256:1"}]}]
     ready.change("ImageStream", "guidellm", {"status": {"tags": tags}})
-    assert check()[1]["images"][1].startswith(f"fix {INSIDE}/evaluation/guidellm@sha256:0 is not in the cluster's")
+    assert check()[1]["images"][2].startswith(f"fix {INSIDE}/evaluation/guidellm@sha256:0 is not in the cluster's")
 
 
 def test_without_a_cluster_the_store_and_the_registry_are_still_checked(check, monkeypatch, s3_bucket, tmp_path):

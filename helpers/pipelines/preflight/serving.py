@@ -13,6 +13,7 @@ from helpers.errors import Forbidden, NotFound
 from helpers.pipelines.definition import Pipeline, names
 from helpers.pipelines.image_digests import INSIDE, in_stream
 from helpers.pipelines.image_names import is_placeholder, short
+from helpers.pipelines.outputs import EVALUATORS
 from helpers.pipelines.preflight.project import DO_ASK, RUNNER, Line, Project, fix, note, ok
 from helpers.serving.kserve.names import is_ours
 from helpers.serving.kserve.rendering import PLATFORM_RUNTIME
@@ -95,7 +96,9 @@ def _amount(node: Object, resource: str) -> int:
 
 def images(project: Project) -> Iterator[Line]:
     """Compare the names in the pipelines with Elyra's dropdown and with the cluster's image streams."""
-    wanted = sorted({node["runtime_image"] for name in names() for node in Pipeline(name).nodes})
+    nodes = [node for name in names() for node in Pipeline(name).nodes]
+    wanted = sorted({node["runtime_image"] for node in nodes})
+    always = {node["runtime_image"] for node in nodes if Path(node["filename"]).stem not in EVALUATORS}
     if placeholders := [image for image in wanted if is_placeholder(image)]:
         yield fix(f"{', '.join(placeholders)}: a placeholder, which nobody can pull", DO_NAME)
         return
@@ -103,7 +106,16 @@ def images(project: Project) -> Iterator[Line]:
         yield note(f"Elyra does not offer {', '.join(missing)}", DO_NAME)
     else:
         yield ok(f"Elyra offers {', '.join(wanted)}")
-    yield from (_built(project, image) for image in wanted if image.startswith(f"{INSIDE}/"))
+    for image in (image for image in wanted if image.startswith(f"{INSIDE}/")):
+        line = _built(project, image)
+        yield line if image in always else _needed_by_some(line, image)
+
+
+def _needed_by_some(line: Line, image: str) -> Line:
+    """Return the line as a note where it asks for an image that only some use cases need."""
+    if line.state != "fix":
+        return line
+    return note(line.text, f"Build it where a use case measures what it is for ({short(image)}): {line.do}")
 
 
 def _built(project: Project, image: str) -> Line:
