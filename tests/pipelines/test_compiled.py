@@ -248,7 +248,9 @@ def test_the_archives_hold_the_notebook_and_what_it_depends_on(name, build):
         (path,) = folder.glob(f"{stage}-*.tar.gz")
         with tarfile.open(path) as archive:
             files = {member.name.removeprefix("./") for member in archive.getmembers() if not member.isdir()}
-        named = [file for pattern in node["dependencies"] for file in notebooks.glob(pattern) if file.is_file()]
+        matched = [found for pattern in node["dependencies"] for found in notebooks.glob(pattern)]
+        named = [file for found in matched for file in ([found] if found.is_file() else found.rglob("*"))]
+        named = [file for file in named if file.is_file() and "__pycache__" not in file.parts]
         assert files == {f"{stage}.ipynb", *(str(file.relative_to(notebooks)) for file in named)}
 
 
