@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -173,3 +174,18 @@ def test_the_command_starts_nothing(words, code, monkeypatch, capsys):
     assert all(
         word.split("=")[0] in (said.err if code else said.out) for word in words if word != "USE_CASE=ops-assistant"
     )
+
+
+def test_every_tier_that_the_use_case_names_is_told_beforehand(tmp_path):
+    mine = shutil.copytree(ROOT / "datasets" / "ops-assistant", tmp_path / "mine")
+    file = mine / "use-case.yaml"
+    tiers = ("formatting", "tools", "safety", "application")
+    text = file.read_text().replace("name: ops-assistant", "name: mine", 1)
+    for name in tiers:
+        text = text.replace(f"  # {name}:", f"  {name}:")
+    file.write_text(text)
+    said = checking.check(ENGINEER, {"USE_CASE": str(mine)})
+    assert [line.partition(":")[0] for line in said if line.startswith(tiers)] == list(tiers)
+    assert not any("not measured" in line for line in said)
+    shipped = checking.check(ENGINEER, {})
+    assert sum("not measured" in line for line in shipped) == len(tiers)
