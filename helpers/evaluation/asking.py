@@ -10,7 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
-from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponseError
+from aiohttp import (
+    ClientConnectionError,
+    ClientError,
+    ClientPayloadError,
+    ClientResponse,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+)  # fmt: skip
+
+from helpers.errors import EndpointUnreachable
+from helpers.runtime import partial
 
 PROGRESS_SECONDS = 2.0
 ATTEMPTS = 3  # at a request that the server fails at, or that takes too long
@@ -106,6 +117,40 @@ def away(error: BaseException) -> bool:
         return error.status in BUSY
     gone = isinstance(error, ClientConnectionError | ClientPayloadError)
     return gone and not isinstance(error, TimeoutError)
+
+
+async def still_there(
+    http: ClientSession,
+    error: BaseException,
+    asked: str,
+    models: str,
+    model: str,
+    reached: Callable[[ClientResponse], object] = lambda response: None,
+) -> None:
+    """Raise EndpointUnreachable where not this request to `asked` but the server is at fault, as `models` shows.
+
+    `reached` raises where who forwards the requests did not reach the server.
+    """
+    if isinstance(error, ClientResponseError) and error.status in (401, 403, 404):
+        raise EndpointUnreachable(
+            f"The endpoint {asked} answers {error.status} ({error.message}) for model {model}",
+            do=f"Check ENDPOINT_API_KEY and the served model name, then {partial.again()}",
+        )
+    gone: BaseException | None = error if away(error) else None
+    try:
+        if gone is None:
+            async with http.get(models, timeout=ClientTimeout(total=5)) as response:
+                reached(response)
+                gone = None if response.status < 500 else Unusable(f"HTTP {response.status} for /v1/models")
+    except (ClientError, TimeoutError) as silent:
+        gone = silent
+    if gone is not None:
+        crowded = isinstance(gone, ClientResponseError) and gone.status == 429
+        do = "Lower NUM_CONCURRENT or wait for the quota" if crowded else "See in the server's log why"
+        raise EndpointUnreachable(
+            f"The endpoint {asked} stopped answering: {reason(gone)}",
+            do=f"{do}, then {partial.again()}: it goes on from what was answered",
+        ) from gone
 
 
 def reason(error: BaseException) -> str:

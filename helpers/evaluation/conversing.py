@@ -16,7 +16,7 @@ from aiohttp import ClientError, ClientResponseError, ClientSession, ClientTimeo
 from helpers.artifacts import Endpoint
 from helpers.errors import EndpointUnreachable
 from helpers.evaluation.asked import Asked
-from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, away, finish, reason
+from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, finish, reason, still_there
 from helpers.evaluation.confirming import Confirming
 from helpers.evaluation.files import Files
 from helpers.evaluation.journal import Journal, kept_of, name_of
@@ -144,7 +144,8 @@ class _Asking:
                 once, what=f"the server at {self.url}", do="See in its log why it does not answer", again=Passing()
             )
         except (ClientError, TimeoutError, ValueError) as error:
-            await self._still_there(http, error)
+            asked, models = f"{self.url}/chat/completions", f"{self.url}/models"
+            await still_there(http, error, asked, models, self.endpoint.model)
             return Conversation(body, None, reason(error))
         if reply.status != "empty":
             self.journal.add(METHOD, [body], reply)
@@ -158,28 +159,6 @@ class _Asking:
             said = "" if response.status in client.UNAUTHORIZED else masked(await response.text())
             message = f"{response.reason} {said[:SAID]}".strip()
             raise ClientResponseError(response.request_info, response.history, status=response.status, message=message)
-
-    async def _still_there(self, http: ClientSession, error: BaseException) -> None:
-        """Raise EndpointUnreachable where not this request but the server is at fault."""
-        if isinstance(error, ClientResponseError) and error.status in (*client.UNAUTHORIZED, 404):
-            raise EndpointUnreachable(
-                f"{self.url}/chat/completions answers {error.status} ({error.message}) for {self.endpoint.model}",
-                do=f"Check ENDPOINT_API_KEY and the served model name, then {partial.again()}",
-            )
-        gone: BaseException | None = error if away(error) else None
-        try:
-            if gone is None:
-                async with http.get(f"{self.url}/models", timeout=ClientTimeout(total=5)) as response:
-                    gone = None if response.status < 500 else Unusable(f"HTTP {response.status} for /v1/models")
-        except (ClientError, TimeoutError) as silent:
-            gone = silent
-        if gone is not None:
-            crowded = isinstance(gone, ClientResponseError) and gone.status == 429
-            do = "Lower NUM_CONCURRENT or wait for the quota" if crowded else "See in the server's log why"
-            raise EndpointUnreachable(
-                f"{self.url}/chat/completions stopped answering: {reason(gone)}",
-                do=f"{do}, then {partial.again()}: it goes on from what was answered",
-            ) from gone
 
 
 def _reply(output: Any, seconds: float) -> Reply:

@@ -29,13 +29,11 @@ from aiohttp import (
 )
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
-from helpers.errors import EndpointUnreachable
-from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, away, reason
+from helpers.evaluation.asking import Passing, Progress, Unusable, all_at_once, reason, still_there
 from helpers.evaluation.forwarding import FAILED
 from helpers.evaluation.journal import Journal, greedy, name_of
 from helpers.evaluation.lm_eval.tokenizer import load_tokenizer
 from helpers.evaluation.reply import replies
-from helpers.runtime import partial
 from helpers.runtime.environment import endpoint_key, masked
 from helpers.runtime.patience import patiently_async
 from helpers.serving.tokenizing import ServedTokenizer
@@ -126,7 +124,8 @@ class Completions(LocalCompletionsAPI):
         connector = TCPConnector(limit=self.workers, ssl=self.verify_certificate)
         # Log-probabilities of many prompts are one quick answer; of texts each is slow enough by itself.
         size = 1 if generate else self._batch_size
-        async with ClientSession(connector=connector, timeout=ClientTimeout(total=self.timeout)) as session:
+        timeout = ClientTimeout(total=self.timeout)
+        async with ClientSession(connector=connector, timeout=timeout, headers=self.header) as session:
 
             async def answer(batch: list[int]) -> None:
                 lengths = [ctxlens[index] for index in batch] if ctxlens else None
@@ -157,7 +156,7 @@ class Completions(LocalCompletionsAPI):
                 output, seconds = await self._answered(session, payload)
             return _texts(output, seconds) if how["generate"] else self._likelihoods(output, prompts, lengths)
         except (ClientError, TimeoutError, ValueError, AssertionError) as error:
-            await self._still_there(session, error)
+            await still_there(session, error, self.asked, self.models_url, self.model, _reached)
             if len(prompts) == 1:
                 self.reasons.append(reason(error))
                 return [None]
@@ -196,29 +195,6 @@ class Completions(LocalCompletionsAPI):
                 message=f"{response.reason} {said[:SAID]}".strip(),
                 headers=response.headers,
             )
-
-    async def _still_there(self, session: ClientSession, error: BaseException) -> None:
-        """Raise EndpointUnreachable where not this request but the server is at fault."""
-        if isinstance(error, ClientResponseError) and error.status in (401, 403, 404):
-            raise EndpointUnreachable(
-                f"The endpoint {self.asked} answers {error.status} ({error.message}) for model {self.model}",
-                do=f"Check ENDPOINT_API_KEY and the served model name, then {partial.again()}",
-            )
-        gone: BaseException | None = error if away(error) else None
-        try:
-            if gone is None:
-                async with session.get(self.models_url, headers=self.header, timeout=ClientTimeout(total=5)) as found:
-                    _reached(found)
-                    gone = None if found.status < 500 else Unusable(f"HTTP {found.status} for /v1/models")
-        except (ClientError, TimeoutError) as silent:
-            gone = silent
-        if gone is not None:
-            crowded = isinstance(gone, ClientResponseError) and gone.status == 429
-            do = "Lower NUM_CONCURRENT or wait for the quota" if crowded else "See in the server's log why"
-            raise EndpointUnreachable(
-                f"The endpoint {self.asked} stopped answering: {reason(gone)}",
-                do=f"{do}, then {partial.again()}: it goes on from what was answered",
-            ) from gone
 
 
 def _reached(response: ClientResponse) -> None:
