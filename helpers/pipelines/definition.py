@@ -22,7 +22,7 @@ from helpers.serving.client import SECRET as ENDPOINT_SECRET
 FOLDER = ROOT / "pipelines"
 SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 SAYS = {"DATA", "PROBES", "CONFIG"}  # parameters by which a stage is told what to ask, without a use case
-OURS = ("stage", "guidellm", "lm-eval", "promptfoo", "garak")  # images in runtime-images/
+OURS = ("stage", "guidellm", "lm-eval", "promptfoo", "garak", "train")  # images in runtime-images/
 
 
 def names() -> list[str]:
