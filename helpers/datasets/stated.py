@@ -120,6 +120,22 @@ def asked(use_case: str, name: str, evaluator: str, **given: Any) -> dict[str, A
     return settings
 
 
+def training(use_case: str, **given: Any) -> dict[str, Any]:
+    """Return the settings of finetune_model, given ones before those that the use case says.
+
+    Raises InvalidParameter where neither names the examples, InvalidDataset where the use case is wrong.
+    """
+    own, found = _own(given), find_use_case(use_case)
+    if found is None and "data" not in own:
+        raise _unsaid(use_case, "DATA is not given")
+    settings = {**(found.tuning() if found and (found.training or "data" not in own) else {}), **own}
+    for name in ("data", "replay"):
+        if str(settings.get(name, "")).startswith(STORED):
+            check_form(settings[name])
+            settings[name] = located(name.upper(), settings[name])
+    return settings
+
+
 def _another(found: UseCase, name: str, evaluator: str) -> InvalidDataset:
     return InvalidDataset(
         f"{found.file}: {name} is asked by {found.evaluations[name].evaluator}, and its node asks by {evaluator}",
