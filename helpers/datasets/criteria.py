@@ -111,6 +111,9 @@ class Criterion(Contract):
     tolerance: Annotated[float | None, BeforeValidator(_tolerance)] = Field(
         default=None, description="what may be lost against a baseline: of a score absolute, else a share"
     )
+    gain: float | None = Field(
+        default=None, ge=0, lt=1, description="what a tuned version must have gained over its parent, at least"
+    )
     margin: float = Field(default=0.0, ge=0, lt=1, description="smaller differences between versions do not matter")
     weight: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="in the ranking")
 
@@ -119,7 +122,7 @@ class Criterion(Contract):
     def _a_line(cls, given: Any) -> Any:
         name, said = given if isinstance(given, tuple) else ("", given)
         if not isinstance(said, dict) or not said:
-            raise ValueError(_of_the_gate(name, said) or "write {must: …, tolerance: …, margin: …, weight: …}")
+            raise ValueError(_of_the_gate(name, said) or "write {must: …, tolerance: …, gain: …, margin: …, weight: …}")
         if isinstance(given, tuple) and "name" in said:
             raise ValueError("the line's name stands before the colon")
         return {**said, "name": name} if isinstance(given, tuple) else said
@@ -139,7 +142,7 @@ class Criterion(Contract):
             raise ValueError(f"a load test has {close[0]}")
         return name
 
-    @field_validator("must", "tolerance", "margin")
+    @field_validator("must", "tolerance", "gain", "margin")
     @classmethod
     def _that_can_be_asked_of_it(cls, value: Any, info: ValidationInfo) -> Any:
         name = info.data.get("name", "")
@@ -147,6 +150,8 @@ class Criterion(Contract):
             raise ValueError("a cost can only have a weight: it comes from the price table, not from a measurement")
         if info.field_name == "margin" and kind(name) == "load_test":
             raise ValueError("a load test has none: it is compared by the noise between its repeats")
+        if info.field_name == "gain" and value is not None and kind(name) == "load_test":
+            raise ValueError("tuning changes no speed: only a score can gain")
         return value
 
     @property
@@ -229,6 +234,11 @@ class Criteria(Contract):
         """The lines with a tolerance. Raises InvalidCriteria where there is none."""
         found = tuple(line for line in self.lines if line.tolerance is not None)
         return found or self._refuse("tolerance", f"{QUALITY}: {{tolerance: 0.02}}")
+
+    @property
+    def gains(self) -> tuple[Criterion, ...]:
+        """The lines that say what tuning must gain."""
+        return tuple(line for line in self.lines if line.gain is not None)
 
     def margin(self, measurement: str) -> float:
         """Return what difference in an evaluation's score would not change a choice."""

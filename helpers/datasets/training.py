@@ -5,31 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from helpers.datasets.lines import Faults, Text, objects, parse
+from helpers.datasets.lines import Faults, Row, objects, parse
 from helpers.datasets.prompts import Message
 
 
-class Example(BaseModel):
-    """A conversation that ends in the answer that the model learns; every answer in it is learned."""
+class Example(Row):
+    """A conversation; every answer in it is learned."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: Text = Field(description="names the row")
-    category: Text = Field(description="examples are counted by category")
-    messages: tuple[Message, ...] = Field(
-        description="turns of the user and the assistant, a system prompt before them"
-    )
+    messages: list[Message] = Field(description="turns of user and assistant")
 
     @field_validator("messages")
     @classmethod
-    def _in_turns(cls, value: tuple[Message, ...]) -> tuple[Message, ...]:
+    def _in_turns(cls, value: list[Message]) -> list[Message]:
         roles = [turn.role for turn in value]
         spoken = roles[1:] if roles[:1] == ["system"] else roles
         if len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2) or not spoken:
             raise ValueError("user and assistant take turns, the user first and the assistant last")
         return value
+
+    @property
+    def text(self) -> str:
+        """The last thing that the user says."""
+        return self.messages[-2].content
 
     @property
     def turns(self) -> list[dict[str, str]]:
@@ -59,7 +58,7 @@ def _filled(number: int, raw: dict[str, Any]) -> dict[str, Any]:
     row = {"id": f"row-{number}", "category": "examples"} | raw
     if "messages" in row or not {"prompt", "completion"} <= row.keys():
         return row
-    messages = []
+    messages: list[Any] = []
     for role, said in (("user", row.pop("prompt")), ("assistant", row.pop("completion"))):
         messages += said if isinstance(said, list) else [{"role": role, "content": said}]
     return row | {"messages": messages}

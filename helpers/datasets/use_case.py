@@ -255,6 +255,8 @@ AnyEvaluation = Annotated[LmEval | OwnData | Suite | Garak, Field(discriminator=
 class Training(Part):
     """What finetune_model tunes a model on, by the names of its settings, whose bounds hold here too."""
 
+    _named: ClassVar[dict[str, str]] = {"data": "training_data", "batch_size": "train_batch_size"}
+
     data: File = Field(description="conversations, JSON lines")
     replay: File | None = Field(default=None, description="prompts whose answers by the parent are learned too")
     epochs: int | None = None
@@ -266,8 +268,9 @@ class Training(Part):
     seed: int | None = None
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that are given."""
-        return self.model_dump(exclude_none=True)
+        """Return the settings that are given, by the stage's names."""
+        given = self.model_dump(exclude_none=True)
+        return {self._named.get(name, name): value for name, value in given.items()}
 
 
 class UseCase(Part):
@@ -340,7 +343,7 @@ class UseCase(Part):
                 f"{self.file}: there is no training",
                 do="Add training: {data: examples.jsonl}, as datasets/README.md says",
             )
-        return self._placed(self.training.settings(), ("data", "replay"))
+        return self._placed(self.training.settings(), ("training_data", "replay"))
 
     def _named(self, among: Mapping[str, Any], kind: str, name: str) -> Any:
         if name not in among:

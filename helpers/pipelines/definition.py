@@ -101,7 +101,9 @@ class Pipeline:
             links = [link for port in node["inputs"] for link in port.get("links", ())]
             for link in links:
                 link["node_id_ref"] = before.get(link["node_id_ref"], link["node_id_ref"])
-            if stage in EVALUATORS and Node(Path(stage), own, ()).name not in found.evaluations and len(links) == 1:
+            name = Node(Path(stage), own, ()).name
+            asks = stage in EVALUATORS or (stage == "lm_eval_task" and ("TASK" in own or "TASK" not in given))
+            if asks and name not in found.evaluations and len(links) == 1:
                 before[node["id"]] = links[0]["node_id_ref"]
             else:
                 nodes.append(node)

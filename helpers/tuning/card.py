@@ -23,9 +23,10 @@ tags: [lora, merged]
 
 ## Where it comes from
 
-The parent is {tuned.parent.label} ({tuned.parent.digest}). LoRA matrices were trained on answers only and merged into its
-weights: architecture, tokenizer and chat template are the parent's. {tuned.replayed} answers of the parent itself to general
-prompts were learned beside the examples, so that it stays what it was elsewhere.
+The parent is {tuned.parent.label} ({tuned.parent.digest}).
+LoRA matrices were trained on answers only and merged into its weights: architecture, tokenizer and chat template are
+the parent's. {tuned.replayed} answers of the parent itself to general prompts were learned beside the examples, so
+that the model keeps what its parent could do elsewhere.
 
 | recipe | |
 | --- | --- |
@@ -37,6 +38,5 @@ prompts were learned beside the examples, so that it stays what it was elsewhere
 
 ## Limits
 
-It is tuned for one use case. What the parent could not do, it cannot do; what it has forgotten stands in the measurements of
-the registry, beside the parent's.
+It is tuned for one use case. Its measurements in the registry say what it gained and what it forgot against its parent.
 """

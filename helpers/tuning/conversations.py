@@ -31,8 +31,8 @@ def conversations(
 ) -> list[Conversation]:
     """Return the examples in a drawn order, up to `turns` exchanges to a conversation of at most `max_length` tokens.
 
-    An example that has a system prompt or several exchanges stays by itself, and each does where the chat template
-    writes an earlier answer in another way than the last. Raises InvalidDataset with the ids of examples that do not fit.
+    An example with a system prompt or several exchanges stays by itself. All do where the chat template writes an
+    earlier answer in another way than the last. Raises InvalidDataset with the ids of examples that are too long.
     """
     drawn = list(examples)
     random.Random(seed).shuffle(drawn)

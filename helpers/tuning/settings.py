@@ -19,7 +19,7 @@ LEARNING_RATE, OF_SMALL = 2e-4, 1.5e-3
 class Settings(parameters.Settings):
     """Which examples, under which name the tuned model comes in, and the recipe. Raises InvalidParameter."""
 
-    data: Path = Field(description="conversations, JSON lines: messages, or prompt and completion")
+    training_data: Path = Field(description="conversations, JSON lines: messages, or prompt and completion")
     replay: Path | None = Field(default=None, description="prompts; the parent's own answers to them are mixed in")
     use_case: str = Field(pattern=OWN)
     policy: Path = Field(description="by which the parent's signature is trusted")
@@ -30,7 +30,7 @@ class Settings(parameters.Settings):
     epochs: int = Field(default=2, ge=1, le=100)
     learning_rate: float = Field(default=0.0, ge=0, le=0.1, description="0 chooses by the number of weights")
     rank: int = Field(default=16, ge=1, le=512, description="of the LoRA matrices, whose alpha is twice that")
-    batch_size: int = Field(default=2, ge=1, le=1024, description="conversations for each step")
+    train_batch_size: int = Field(default=2, ge=1, le=1024, description="conversations for each step")
     turns: int = Field(default=1, ge=1, le=64, description="short examples that share one conversation")
     max_length: int = Field(default=1024, ge=16, le=131072, description="tokens of one conversation")
     seed: int = Field(default=20, ge=0)
@@ -42,6 +42,6 @@ class Settings(parameters.Settings):
     def recipe(self, parameters: int | None) -> dict[str, Parameter]:
         """Return the settings that decide the weights."""
         chosen: dict[str, Any] = {
-            name: getattr(self, name) for name in ("epochs", "rank", "batch_size", "turns", "max_length", "seed")
+            name: getattr(self, name) for name in ("epochs", "rank", "train_batch_size", "turns", "max_length", "seed")
         }
         return {**chosen, "learning_rate": self.rate(parameters), "method": "lora"}

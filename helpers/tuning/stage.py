@@ -19,6 +19,7 @@ from helpers.datasets.training import Example, load_examples
 from helpers.errors import InvalidInput, SignatureInvalid
 from helpers.ingestion import digest, load_policy
 from helpers.ingestion.inspection.licenses import CARD, card_fields, license_name
+from helpers.ingestion.sources.tuned import KIND, read_signed
 from helpers.registry import Registry
 from helpers.runtime import keys, signing
 from helpers.serving.files import verified_folder
@@ -27,7 +28,6 @@ from helpers.tuning import training
 from helpers.tuning.card import card
 from helpers.tuning.settings import Settings
 
-KIND = "tuned model"  # as which its description is signed
 PLACE = "tuned"  # in the store
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 
@@ -39,7 +39,7 @@ def tune(settings: Settings, registry: Registry, folder: Path = FOLDER) -> Tuned
     result. Raises InvalidDataset, InvalidInput, SignatureInvalid, DigestMismatch or StageFailed.
     """
     selection = Selection.read(folder)
-    examples, prompts = load_examples(settings.data), load_prompts(settings.replay) if settings.replay else []
+    examples, prompts = load_examples(settings.training_data), load_prompts(settings.replay) if settings.replay else []
     if selection.is_endpoint:
         raise InvalidInput(f"{selection.label} is an endpoint, whose weights are unknown", do="Select a version")
     recipe, data = settings.recipe(selection.parameters), _data(settings)
@@ -91,7 +91,7 @@ def examples_table(settings: Settings) -> Any:
     """Return a row for each category: examples, and characters of question and answer on average."""
     import pandas as pd
 
-    rows = load_examples(settings.data)
+    rows = load_examples(settings.training_data)
     return pd.DataFrame(_counted(rows)).set_index("category") if rows else pd.DataFrame()
 
 
@@ -108,7 +108,7 @@ def _counted(rows: Sequence[Example]) -> list[dict[str, Any]]:
 
 
 def _data(settings: Settings) -> dict[str, str]:
-    return {path.name: digest_of_file(path) for path in (settings.data, settings.replay) if path}
+    return {path.name: digest_of_file(path) for path in (settings.training_data, settings.replay) if path}
 
 
 def _identity(selection: Selection, data: dict[str, str], recipe: dict[str, Parameter]) -> str:
@@ -122,14 +122,12 @@ def _known(place: str, identity: str) -> Tuned | None:
     uri = f"{place}/{Tuned.filename}"
     if not storage.exists(uri):
         return None
-    document = signing.Document.of(json.loads(storage.get(uri)))
     try:
-        payload = signing.verified(document, KIND, keys.trusted(keys.MEASURING)) if document else None
+        found = read_signed(uri, storage.get(uri))
     except SignatureInvalid as error:
-        print(f"{uri} {error.what}: it is tuned again")
+        print(f"{error.what}: it is tuned again")
         return None
-    found = Tuned.model_validate(payload["tuned"]) if payload else None
-    return found if found and found.identity == identity else None
+    return found if found.identity == identity else None
 
 
 def _check(parent: Path, selection: Selection) -> None:
@@ -165,5 +163,8 @@ def _publish(model: Path, tuned: Tuned, place: str) -> None:
         payload = {"kind": KIND, "tuned": tuned.model_dump(mode="json", exclude={"run"})}
         signed = signing.sign(payload, keys.signing_key(keys.MEASURING))
         storage.put(json.dumps(signed.fields()).encode(), f"{place}/{Tuned.filename}")
+        print(
+            f"Its baseline is measured with PIPELINE=model-ops SOURCE={place.removeprefix('file://')}/{Tuned.filename}"
+        )
     else:
         print(f"Nobody signed {tuned.label}: there is no {keys.MEASURING.private}. It is never taken over.")

@@ -73,11 +73,14 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     set_seed(int(recipe["seed"]))
     gpu = has_gpu()
     tokenizer = AutoTokenizer.from_pretrained(parent)
-    model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.bfloat16).to("cuda" if gpu else "cpu")
+    model: Any = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.bfloat16)
+    model.to("cuda" if gpu else "cpu")
     try:
         own = _replayed(model.eval(), tokenizer, replay, say)
         rows = conversations(
@@ -90,7 +93,7 @@ def train(
     except torch.OutOfMemoryError as error:
         raise StageFailed(
             f"The GPU has too little memory to tune {parent.name}: {str(error).splitlines()[0]}",
-            do="Lower BATCH_SIZE or MAX_LENGTH, or take a larger GPU",
+            do="Lower TRAIN_BATCH_SIZE or MAX_LENGTH, or take a larger GPU",
         ) from error
     return Done(len(own), tokens, learned, losses, seconds)
 
@@ -123,16 +126,16 @@ def _fit(
     """Train, merge, and write the merged weights; return the losses by step and the seconds."""
     import torch
     from peft import LoraConfig
-    from trl import SFTConfig, SFTTrainer
-
-    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     rank = int(recipe["rank"])
     lora = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
     settings = SFTConfig(
         output_dir=str(folder.with_name(f"{folder.name}.trainer")),
         num_train_epochs=float(recipe["epochs"]),
-        per_device_train_batch_size=int(recipe["batch_size"]),
+        per_device_train_batch_size=int(recipe["train_batch_size"]),
         learning_rate=float(recipe["learning_rate"]),
         lr_scheduler_type="cosine",
         warmup_steps=WARMUP,
@@ -147,25 +150,33 @@ def _fit(
         disable_tqdm=True,
         seed=int(recipe["seed"]),
     )
-    data = Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
-    trainer = SFTTrainer(
-        model=model, args=settings, train_dataset=data, processing_class=tokenizer, peft_config=lora,
+    trainer: Any = SFTTrainer(
+        model=model, args=settings, train_dataset=_dataset(rows), processing_class=tokenizer, peft_config=lora,
         callbacks=[_progress(say)],
     )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
     trainer.train()
     seconds = time.monotonic() - started
     merged = trainer.model.merge_and_unload().to(torch.bfloat16)
     merged.save_pretrained(folder)
-    losses = tuple((entry["step"], round(entry["loss"], 4)) for entry in trainer.state.log_history if "loss" in entry)
+    told = [entry for entry in trainer.state.log_history if "loss" in entry]
+    losses = tuple((int(entry["step"]), round(float(entry["loss"]), 4)) for entry in told)
     return losses, seconds
+
+
+def _dataset(rows: Sequence[Conversation]) -> Any:
+    from datasets import Dataset, disable_progress_bars  # type: ignore[attr-defined]  # a folder here has this name
+
+    disable_progress_bars()
+    return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
 
 
 def _progress(say: Say) -> Any:
     """Return a callback that tells step, loss and the time that is left, every few seconds."""
     from transformers import TrainerCallback
 
-    class Progress(TrainerCallback):  # type: ignore[misc]
+    class Progress(TrainerCallback):
         def __init__(self) -> None:
             self.started = self.spoken = time.monotonic()
 

@@ -34,6 +34,14 @@ def accuracy(name: str, pair: Paired, allowed: float) -> Check:
     return Check(name=name, allowed=f"at most {allowed:g} lost", seen=seen, state=state)
 
 
+def gain(name: str, pair: Paired, wanted: float) -> Check:
+    """Superiority: a bound of the difference's interval against what tuning must gain; the candidate is the first."""
+    bounds = pair.interval
+    seen = f"{pair.difference:+.3f} ({bounds.low:+.3f} to {bounds.high:+.3f}), {pair.n} questions, {pair.flips} flips"
+    state: State = "pass" if bounds.low > wanted else "fail" if bounds.high <= wanted else "inconclusive"
+    return Check(name=f"{name} against its parent", allowed=f"more than {wanted:g} gained", seen=seen, state=state)
+
+
 def speed(
     name: str, candidate: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]], allowed: float, worse: int
 ) -> Check:
