@@ -29,6 +29,7 @@ class Finding(Contract):
 
     kind: Kind
     set: str = Field(description="name of the set that it is about")
+    against: str = Field(default="", description="name of the other set that shares the text, or contradicts it")
     ids: tuple[str, ...] = Field(description="rows of that set; empty where it is about the set as a whole")
     where: tuple[str, ...] = Field(description="file:line of these rows, then of what they are held against")
     number: float | None = Field(
@@ -80,6 +81,12 @@ class Dataset(Artifact):
     def rows(self, kind: Kind, name: str = "") -> tuple[str, ...]:
         """Return the ids of the rows with a finding of this kind, of one set or of all, each once."""
         found = (each for each in self.findings if each.kind == kind and name in ("", each.set))
+        return tuple(dict.fromkeys(row for each in found for row in each.ids))
+
+    def seen_before(self, name: str) -> tuple[str, ...]:
+        """Return the questions of a set that share a run of words with documents or examples."""
+        known = {each.name for each in self.sets if each.role in ("documents", "examples")}
+        found = (each for each in self.findings if each.kind == OVERLAP and each.set == name and each.against in known)
         return tuple(dict.fromkeys(row for each in found for row in each.ids))
 
     def count(self, kind: Kind) -> int:

@@ -65,6 +65,7 @@ def near_duplicates(texts: Texts, others: Texts | None, least: float) -> Iterato
         yield Finding(
             kind="near_duplicate",
             set=texts.name,
+            against=against.name,
             ids=(mine.id,),
             where=(mine.where, theirs.where),
             number=round(index, 3),
@@ -80,6 +81,7 @@ def overlaps(texts: Texts, others: Texts, least: int) -> Iterator[Finding]:
         yield Finding(
             kind="overlap",
             set=texts.name,
+            against=others.name,
             ids=(row.id,),
             where=(row.where, other.where),
             number=shared,
@@ -100,6 +102,7 @@ def contradictions(texts: Texts, others: Texts) -> Iterator[Finding]:
                 yield Finding(
                     kind="contradiction",
                     set=texts.name,
+                    against=others.name,
                     ids=(row.id,),
                     where=(row.where, other.where),
                     what=f"right is {_short(row.right)!r} here and {_short(other.right)!r} at {other.where}",

@@ -62,7 +62,8 @@ def read(path: Path, role: Role, name: str) -> list[Text]:
         return list(_paragraphs(path, name))
     faults = Faults(path)
     made = _passages if role == "documents" else _row
-    found = [text for number, row in READERS[path.suffix.lower()](path, faults) for text in made(row, number, name)]
+    rows = enumerate(READERS[path.suffix.lower()](path, faults))
+    found = [text for place, (line, row) in rows for text in made(row, str(place), f"{name}:{line}")]
     faults.tell()
     return found
 
@@ -76,12 +77,15 @@ def _paragraphs(path: Path, name: str) -> Iterator[Text]:
             yield Text(f"{path.stem}-{number}", f"{name}:{number}", path.stem, paragraph.strip())
 
 
-def _row(row: Mapping[str, Any], number: int, name: str) -> Iterator[Text]:
-    """Yield what one row asks, with its options and the right answer where it says them."""
+def _row(row: Mapping[str, Any], place: str, where: str) -> Iterator[Text]:
+    """Yield what one row asks, with its options and the right answer where it says them.
+
+    A row without an id is called by its place, counted from 0, as lm-eval calls it.
+    """
     options: list[str] = next((row[field] for field in OPTIONS if _texts(row.get(field))), [])
     yield Text(
-        id=str(row.get("id") or f"line-{number}"),
-        where=f"{name}:{number}",
+        id=str(row.get("id") or place),
+        where=where,
         category=str(row.get("category") or row.get("subject") or ""),
         text=_asked(row),
         options=tuple(options),
@@ -90,14 +94,14 @@ def _row(row: Mapping[str, Any], number: int, name: str) -> Iterator[Text]:
     )
 
 
-def _passages(row: Mapping[str, Any], number: int, name: str) -> Iterator[Text]:
+def _passages(row: Mapping[str, Any], place: str, where: str) -> Iterator[Text]:
     """Yield each text of a document's row; what it asks comes with the answer that it gives."""
-    identity, category = str(row.get("id") or f"line-{number}"), str(row.get("category") or "")
+    identity, category = str(row.get("id") or place), str(row.get("category") or "")
     for field, value in row.items():
         if field not in ABOUT:
             asks = field.rstrip("s") in FIRST
             for passage in _strings(value):
-                yield Text(identity, f"{name}:{number}", category, passage, (), _right(row, ()) if asks else "")
+                yield Text(identity, where, category, passage, (), _right(row, ()) if asks else "")
 
 
 def _asked(row: Mapping[str, Any]) -> str:
