@@ -76,7 +76,9 @@ def test_what_is_cut_off_or_empty_counts_apart(server, endpoint, measure, settin
     found = measure(
         settings(task="ops_instructions", include_path=FOLDER.parent, allow_partial=True), endpoint(tokenizer="")
     )
-    by_id = {each.label: each.status for each in read_samples(tmp_path / "artifacts" / KNOWLEDGE.samples, "prompt_strict")}
+    by_id = {
+        each.label: each.status for each in read_samples(tmp_path / "artifacts" / KNOWLEDGE.samples, "prompt_strict")
+    }
     assert (by_id["logs-1"], by_id["dns-1"], by_id["logs-2"]) == ("truncated", "empty", "answered")
     assert (found.metric, found.n) == ("prompt_strict", 58)
     figures = {metric.name: metric for metric in found.metrics}
