@@ -76,9 +76,9 @@ def run(
         said: list[str] = []
         try:
             follow(
-                place.walled(command, [config.parent, *found.reads], show, ports), _environment(settings, place, ways),
-                folder / names.log, said.append, confirming.now_and_then, limit=settings.time_limit, cwd=place.left,
-                tool=TOOL,
+                place.walled(command, [config.parent, *found.reads], show, ports, settings.memory_limit),
+                _environment(settings, place, ways), folder / names.log, said.append, confirming.now_and_then,
+                limit=settings.time_limit, most=settings.memory_limit, cwd=place.left, tool=TOOL,
             )  # fmt: skip
         except EvaluationFailed:
             show("\n".join(said[-SHOWN_LINES:]))
