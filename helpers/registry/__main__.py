@@ -14,8 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from helpers.artifacts import write_atomic
 from helpers.errors import AssayError, InvalidInput, NotFound, SignatureInvalid
 from helpers.ingestion.policy import load_policy
+from helpers.records import card as cards
 from helpers.registry import AttachedRecord, Decision, Registry, Version, connect, housekeeping
 from helpers.registry.history import RETIRED
 from helpers.registry.judging import do_sign
@@ -30,6 +32,8 @@ DECISIONS = {
     "reject": "keep a version out",
     "hand-back": "let the policy decide on a version again",
 }
+AUDIT = "verify every signed decision on a model, or a card by its file; 1 where one does not hold"
+AUDIT = "verify every signed decision on a model, or a card by its file; 1 where one does not hold"
 RETIRE = "take a version out of use for good, unless something serves it"
 POLICY = ROOT / "pipelines" / "policy.yaml"
 CLUSTER_SECONDS = 20  # a cluster that is only asked what serves a version
@@ -42,13 +46,20 @@ def main() -> int:
         words = ["audit", *(word for word in words if word != "--audit")]
     arguments = _parser().parse_args(words)
     try:
-        registry = connect(arguments.registry, author=account())
-        for line in arguments.do(registry, arguments):
+        for line in _told(arguments):
             print(line)
     except AssayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _told(arguments: argparse.Namespace) -> Iterable[str]:
+    if arguments.command == "audit" and arguments.model.endswith(".json") and Path(arguments.model).is_file():
+        return _audit_card(Path(arguments.model))  # whoever was sent one has no registry
+    registry = connect(arguments.registry, author=account())
+    told: Iterable[str] = arguments.do(registry, arguments)
+    return told
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,12 +86,16 @@ def _parser() -> argparse.ArgumentParser:
             own.add_argument("--successor", nargs=2, metavar=("MODEL", "VERSION"), help="what to use instead")
         if name == "delete":
             own.add_argument("--yes", action="store_true", help="do it; without it, say what would go")
+        if name == "card":
+            own.add_argument("version", nargs="?", default="", help="default: the newest")
+            own.add_argument("--to", type=Path, help="file; without one it is printed")
         if name == "export":
             own.add_argument("--to", type=Path, required=True, help="folder, which is made")
         own.set_defaults(do=do)
 
     command("list", _list, "all of it, or only models, records, runs or servers", more="*")
-    command("audit", _audit, "verify every signed decision on a model; 1 where one does not hold", "model")
+    command("audit", _audit, AUDIT, "model")
+    command("card", _card, "the evaluation card of a version: JSON, signed with the key that signs records", "model")
     command("show", _show, "one thing with all that belongs to it", more="+")
     for name, told in DECISIONS.items():
         command(name, _decide, told, "model", "version")
@@ -177,6 +192,27 @@ def _audit(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
             yield f"  {do_sign(version)}"
     if doubtful:
         raise SignatureInvalid("; ".join(doubtful), do="No stage uses such a version")
+
+
+def _audit_card(path: Path) -> Iterable[str]:
+    """Yield what a card is about. Raises InvalidInput or SignatureInvalid where it does not hold."""
+    found = cards.verified(path)
+    model, records = found["model"], found["records"]
+    yield f"{path}: the signature holds; {model['name']} {model['version']} was {found['state']} on {found['made_at']}"
+    yield f"  made by {found['made_by']}, with {len(records)} records"
+    for each in records:
+        trusted = "" if each["signature_trusted"] else ", not signed by a trusted key"
+        yield f"  record {each['record']}: {each['purpose']} {each['use_case']}, measured until {each['to']}{trusted}"
+
+
+def _card(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    registry.find(arguments.model, arguments.version)
+    named = [each for each in registry.versions() if each.name == arguments.model]
+    version = max(
+        (each for each in named if arguments.version in ("", each.version)), key=lambda each: int(each.model_version_id)
+    )
+    text = cards.signed(cards.card(registry, version))
+    yield str(write_atomic(arguments.to, text.encode())) if arguments.to else text.rstrip()
 
 
 def _decision_line(decision: Decision) -> str:
