@@ -205,6 +205,7 @@ class Comparison(Artifact):
     without: Apart | None = Field(default=None, description="None where no question is known to be left out")
     verdict: str
     not_compared: tuple[str, ...] = ()
+    reviews: dict[str, str] = Field(default={}, description="when each approval is to be looked at again, by label")
     tiers: tuple[Row, ...] = Field(default=(), description="every measurement, of all versions")
 
     def write(self, folder: Path = FOLDER) -> Path:
