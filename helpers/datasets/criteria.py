@@ -112,7 +112,10 @@ class Criterion(Contract):
         default=None, description="what may be lost against a baseline: of a score absolute, else a share"
     )
     gain: float | None = Field(
-        default=None, ge=0, lt=1, description="what a tuned version must have gained over its parent, at least"
+        default=None,
+        gt=-1,
+        lt=1,
+        description="what a tuned version must have gained over its parent; below 0: may lose",
     )
     margin: float = Field(default=0.0, ge=0, lt=1, description="smaller differences between versions do not matter")
     weight: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="in the ranking")
@@ -163,6 +166,11 @@ class Criterion(Contract):
     def metric(self) -> str:
         """The metric's name alone."""
         return self.name.partition(".")[2]
+
+    @property
+    def only_of_tuned(self) -> bool:
+        """Whether it asks something of tuned versions alone."""
+        return self.gain is not None and not self.must and self.tolerance is None and not self.weight
 
     @property
     def kind(self) -> Kind:
@@ -259,8 +267,8 @@ class Criteria(Contract):
         """Refuse the lines that are about nothing that was measured, all at once. Raises InvalidCriteria."""
         if self._default:
             return
-        wrong = [line.name for line in self.lines if line.kind != "cost" and line.name not in measured]
-        if wrong:
+        asked = [line.name for line in self.lines if line.kind != "cost" and not line.only_of_tuned]
+        if wrong := [name for name in asked if name not in measured]:
             told = "; ".join(f"{self.place(name)}: nothing measures {name}" for name in wrong)
             close = dict.fromkeys(each for name in wrong for each in get_close_matches(name, measured, 1, 0.5))
             meant = f" (did you mean {', '.join(close)}?)" if close else ""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from helpers import storage
-from helpers.artifacts import Parameter
 from helpers.artifacts.names import OWN
 from helpers.runtime import parameters
+
+if TYPE_CHECKING:
+    from helpers.artifacts import Parameter
 
 SMALL = 500_000_000  # weights: below, a LoRA needs larger steps to learn anything in two epochs
 LEARNING_RATE, OF_SMALL = 2e-4, 1.5e-3

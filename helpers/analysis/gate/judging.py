@@ -9,7 +9,7 @@ from pydantic import Field
 
 from helpers.analysis.comparison.common_load import LATENCIES, common_load, over_sessions
 from helpers.analysis.comparison.speed import session, sessions
-from helpers.analysis.gate.checks import Check, State, accuracy, gain, latency, speed
+from helpers.analysis.gate.checks import Check, State, accuracy, gain, gaining, latency, speed
 from helpers.artifacts import Artifact, Evaluation, LoadTest, Record, Sample
 from helpers.datasets.criteria import Criteria, Criterion, better
 from helpers.evaluation.samples import clusters
@@ -161,7 +161,7 @@ def _accuracy(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
 def _gain(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
     wanted, pair = line.gain or 0.0, _paired(line, answers)
     if isinstance(pair, str):
-        return Check(name=line.name, allowed=f"more than {wanted:g} gained", seen=pair, state="inconclusive")
+        return Check(name=f"{line.name} by tuning", allowed=gaining(wanted), seen=pair, state="inconclusive")
     return gain(line.name, pair, wanted)
 
 
