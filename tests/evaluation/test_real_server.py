@@ -46,8 +46,8 @@ def test_a_small_model_writes_valid_json_only_where_it_is_held_to_the_schema(ser
 
 
 def test_calls_of_a_small_model_are_told_from_what_is_cut_off(served):
-    rows = {"data": str(OPS / "tools.jsonl"), "limit": "4", "max_tokens": "128"}
-    found = measured(served, "tool_calling", "tools", **rows)
+    rows = {"data": str(OPS / "tools.jsonl"), "limit": "8", "max_tokens": "256"}
+    found = measured(served, "tool_calling", "tools", system_instruction="Be brief.", **rows)
     [strict] = [metric for metric in found.others if metric.name == "strict_right"]
     assert found.n + found.truncated == found.total
     assert strict.n >= 1, "who must call with strict arguments calls"
