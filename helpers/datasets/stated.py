@@ -16,6 +16,7 @@ from helpers.storage import check_form
 
 # Where parameters alone say what is measured: a catalog workload is scaled for small models, and has to be quick.
 SCALED, QUICK = {"scale": 0.125}, {"slo_ttft_ms": 500}
+OBJECTIVES = ("ttft", "itl", "e2e")
 
 
 def find_use_case(value: str, folder: Path = FOLDER) -> UseCase | None:
@@ -76,6 +77,15 @@ def workload(use_case: str, name: str, **given: Any) -> dict[str, Any]:
     if str(settings.get("prompts", "")).startswith(STORED):
         settings["prompts"] = located("PROMPTS", settings["prompts"])
     return settings
+
+
+def limits(use_case: str, **given: Any) -> str:
+    """Return every limit that a load test may be held to as `ttft:500,itl:50`, in ms, "" where there is none."""
+    found = find_use_case(use_case)
+    named = [found.workload(name) for name in found.workloads] if found else [QUICK]
+    told = [f"{key}:{float(each[f'slo_{key}_ms']):g}" for each in (*named, _own(given)) for key in OBJECTIVES
+            if float(each.get(f"slo_{key}_ms", 0))]  # fmt: skip
+    return ",".join(dict.fromkeys(told))
 
 
 def evaluation(use_case: str, name: str, **given: Any) -> dict[str, Any]:
