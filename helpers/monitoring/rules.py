@@ -1,8 +1,8 @@
 """Recording and alert rules from a record: its SLO is the limit, its load test the baseline. One source, two forms.
 
-Prometheus on this machine reads a file of them, OpenShift a `PrometheusRule`. Every expression stands for itself, so that
-`watch_endpoint` can ask for it where no rule is loaded. vLLM's series are called `vllm:…`, and `kserve_vllm:…` where the
-platform's PodMonitor of an LLMInferenceService renames them.
+Prometheus on this machine reads a file of them, OpenShift a `PrometheusRule`. Every expression stands for itself:
+`watch_endpoint` asks for it also where no rule is loaded. vLLM's series are called `vllm:…`, and `kserve_vllm:…` where
+the platform's PodMonitor of an LLMInferenceService renames them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from helpers.artifacts import Record
 from helpers.errors import InvalidInput
 from helpers.serving.histograms import seconds
 from helpers.serving.kserve.names import service_name
+from helpers.serving.targets import SERVE
 
 SHARE = 0.95  # of the requests, that an SLO is about
 ERROR_LIMIT = 0.01  # share of failed requests, where the load test names none
@@ -84,13 +85,14 @@ class Watched:
 
     @classmethod
     def here(cls, record: Record, pace: Pace = HERE) -> Watched:
-        """Return the version as Prometheus on this machine sees it, by the labels that deploy_model gives its server."""
-        labels = f'model="{record.selection.name}",version="{record.selection.version}"'
+        """Return the version as Prometheus here sees it, by the labels that deploy_model gives its server."""
+        about = record.selection
+        labels = f'model="{about.name}",version="{about.version}",purpose="{SERVE}"'
         return cls(record, labels, labels, f'up{{job="vllm",{labels}}} == 0', pace)
 
     @classmethod
     def on_cluster(cls, record: Record, namespace: str, name: str = "", pace: Pace = EARNEST) -> Watched:
-        """Return the version as a project's Prometheus sees it; `name` is the InferenceService, by default Assay's own."""
+        """Return the version as a project's Prometheus sees it; `name` is the InferenceService, by default ours."""
         name = name or service_name(record.selection)
         engine = f'namespace="{namespace}",model_name="{name}"'
         http = f'namespace="{namespace}",pod=~"{name}-(predictor|kserve)-.+"'  # these series name no model
@@ -158,9 +160,8 @@ class Watched:
                 "regression", "critical", f"{{{{ $value | humanizePercentage }}}} miss the SLO on {title}, 5% may",
             )  # fmt: skip
         limit = self._error_limit()
-        engine = _share(
-            self._rate("request_success_total", 'finished_reason="error"'), self._rate("request_success_total")
-        )
+        ended = "request_success_total"
+        engine = _share(self._rate(ended, 'finished_reason="error"'), self._rate(ended))
         yield Alert(
             "RequestsFail", f"{self._http_errors()} > {limit} or {engine} > {limit}", hold, "notify", "critical",
             f"{{{{ $value | humanizePercentage }}}} of the requests fail, {limit:.0%} may",
@@ -183,9 +184,9 @@ class Watched:
             signal = signals[f"{what}_tokens:mean"]
             if signal.baseline:
                 low, high = signal.baseline / DRIFT, signal.baseline * DRIFT
+                outside = f"({signal.expr} < {low:.4g} or {signal.expr} > {high:.4g})"
                 yield Alert(
-                    f"{what.title()}sDrifted", f"({signal.expr} < {low:.4g} or {signal.expr} > {high:.4g}) and {enough}",
-                    hold, "notify", "warning",
+                    f"{what.title()}sDrifted", f"{outside} and {enough}", hold, "notify", "warning",
                     f"{signal.title}: {{{{ $value | humanize }}}} on average, {signal.baseline:.4g} when measured. The "
                     "record no longer describes the load",
                 )  # fmt: skip
@@ -193,7 +194,7 @@ class Watched:
         if load.baseline:
             yield Alert(
                 "LoadAboveMeasured", f"{load.expr} > {load.baseline * OVERLOAD:.4g} and {enough}", hold, "notify",
-                "warning", f"{{{{ $value | humanize }}}} requests/s, and {load.baseline:.4g} were measured to meet the SLO",
+                "warning", f"{{{{ $value | humanize }}}} requests/s, {load.baseline:.4g} were measured to meet the SLO",
             )  # fmt: skip
 
     def groups(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The edges of vLLM's latency histograms: an SLO between two edges is only estimated, on an edge it is counted exactly."""
+"""Edges of vLLM's latency histograms: between two of them an SLO is only estimated, on one it is counted exactly."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ def arguments(limits: str) -> list[str]:
 
 
 def _edges(limits: list[float]) -> list[float]:
-    return sorted(
-        {*(round(edge, 6) for edge in EDGES), *(round(part * limit, 6) for limit in limits for part in AROUND)}
-    )
+    own = [part * limit for limit in limits for part in AROUND]
+    return sorted({round(edge, 6) for edge in (*EDGES, *own)})
 
 
 def known(python: Path, environment: Mapping[str, str] = os.environ) -> bool:

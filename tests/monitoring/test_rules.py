@@ -12,7 +12,7 @@ from helpers.runtime.workspace import ROOT
 from tests.plugins.records import a_record
 
 RECORD = a_record()  # TTFT p95 within 100 ms, prompts of 128 tokens, answers of 32, 16 requests/s
-HERE_LABELS = 'model="ops-small",version="1.0"'
+HERE_LABELS = 'model="ops-small",version="1.0",purpose="serve"'
 CLUSTER_LABELS = 'namespace="mine",model_name="served"'
 
 
@@ -50,7 +50,7 @@ def requests(labels, prefix="vllm", *, within=60, of=60, steps=60, prompt=128, o
     def each(value):
         return f"0+{value}x{steps}"
 
-    ttft = "time_to_first_token_seconds"
+    ttft, http = "time_to_first_token_seconds", f'http_requests_total{{{labels},handler="/v1/chat/completions",status='
     return {
         name(f"{ttft}_bucket", ',le="0.1"'): each(within),
         name(f"{ttft}_bucket", ',le="1.0"'): each(of),
@@ -59,8 +59,8 @@ def requests(labels, prefix="vllm", *, within=60, of=60, steps=60, prompt=128, o
         name("request_prompt_tokens_sum"): each(of * prompt), name("request_prompt_tokens_count"): each(of),
         name("request_generation_tokens_sum"): each(of * output), name("request_generation_tokens_count"): each(of),
         name("num_requests_running"): f"1x{steps}",
-        f'http_requests_total{{{labels},handler="/v1/chat/completions",status="2xx"}}': each(of - failed),
-        **({f'http_requests_total{{{labels},handler="/v1/chat/completions",status="5xx"}}': each(failed)} if failed else {}),
+        f'{http}"2xx"}}': each(of - failed),
+        **({f'{http}"5xx"}}': each(failed)} if failed else {}),
     }  # fmt: skip
 
 
@@ -103,16 +103,10 @@ def test_each_state_fires_what_says_so_and_nothing_else(case, tmp_path):
 
 
 def test_the_share_within_the_slo_is_exact_and_no_error_is_a_share_of_zero(tmp_path):
-    rules, labels = (
-        prometheus_rules([Watched.here(RECORD, HERE)]),
-        '{model="ops-small",use_case="ops-assistant",version="1.0"}',
-    )
-    for name, value in (
-        ("ttft_attainment:ratio", 0.9),
-        ("errors:ratio", 0),
-        ("requests:rate", 12),
-        ("prompt_tokens:mean", 128),
-    ):
+    rules = prometheus_rules([Watched.here(RECORD, HERE)])
+    labels = '{model="ops-small",use_case="ops-assistant",version="1.0"}'
+    recorded = {"ttft_attainment:ratio": 0.9, "errors:ratio": 0, "requests:rate": 12, "prompt_tokens:mean": 128}
+    for name, value in recorded.items():
         expected = {"expr": f"assay:{name}", "exp_samples": [{"labels": f"assay:{name}{labels}", "value": value}]}
         in_promtool(tmp_path, rules, requests(HERE_LABELS, within=54), at="4m", step="5s", promql_expr_test=expected)
 
@@ -120,13 +114,7 @@ def test_the_share_within_the_slo_is_exact_and_no_error_is_a_share_of_zero(tmp_p
 def test_an_alert_says_what_was_seen_what_may_be_and_which_record_says_so(tmp_path):
     rules = prometheus_rules([Watched.here(RECORD, HERE)])
     expected = {
-        "exp_labels": {
-            "model": "ops-small",
-            "version": "1.0",
-            "use_case": "ops-assistant",
-            "severity": "warning",
-            "action": "regression",
-        },
+        "exp_labels": Watched.here(RECORD).labels | {"severity": "warning", "action": "regression"},
         "exp_annotations": {"summary": "95% of TTFT lie within 550ms, the SLO is 100 ms", "record": RECORD.record_id},
     }
     in_promtool(
