@@ -51,6 +51,13 @@ down: setup ## end the local registry (its database stays)
 status: setup ## the registry, deployed models, and the newest runs and records
 	@$(PY) -m helpers.local.stack status
 
+.PHONY: monitor
+monitor: setup .tools/prometheus ## Prometheus for what is deployed here, with the records' rules (ARGS=--trigger starts runs)
+	@$(PY) -m helpers.local.monitor up $(ARGS)
+.PHONY: monitor-down
+monitor-down: setup ## end Prometheus (its data stay)
+	@$(PY) -m helpers.local.monitor down
+
 .PHONY: samples
 samples: setup ## the sample models, unless they are cached: one downloaded, two trained
 	@$(PY) -m helpers.ingestion.samples --out .assay/samples

@@ -1,4 +1,4 @@
-"""What Prometheus on this machine scrapes: one file for each server, written by deploy_model, deleted with the server."""
+"""What Prometheus on this machine scrapes: a file for each server, made by deploy_model, deleted with the server."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ def write(handle: str, url: str, selection: Selection) -> None:
         "model": selection.name, "version": selection.version, "digest": selection.digest,
         "purpose": MEASURE if os.environ.get(runs.VARIABLE) else SERVE,
     }  # fmt: skip
-    write_atomic(
-        folder() / f"{handle}.json", json.dumps([{"targets": [urlparse(url).netloc], "labels": labels}]).encode()
-    )
+    group = {"targets": [urlparse(url).netloc], "labels": labels}
+    write_atomic(folder() / f"{handle}.json", json.dumps([group]).encode())
 
 
 def delete(handle: str) -> None:
