@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,8 @@ from helpers.errors import ArtifactMissing, InvalidCriteria, InvalidInput, NotFo
 from helpers.evaluation.samples import read_answers
 from helpers.records import reading
 from helpers.records.figures import required
-from helpers.registry import AttachedRecord, Registry
+from helpers.registry import AttachedRecord, Registry, Version
+from helpers.registry.history import RETIRED
 from helpers.runtime import parameters
 
 READERS = 8  # a store on the network answers many small reads at once faster than one after another
@@ -41,17 +42,28 @@ class Filter(parameters.Settings):
         return measured and (not wanted or attached.name in wanted)
 
 
-def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder: Path | None = None) -> Comparison:
+def compare_all(
+    registry: Registry,
+    settings: Filter,
+    criteria: Criteria,
+    folder: Path | None = None,
+    seen_before: Collection[str] = (),
+) -> Comparison:
     """Compare the newest matching record of each version that was asked the same.
 
     What this run was asked decides, and of its own version the record that it logged, which lies in `folder`.
-    What nobody trusted has signed is left out and named, where the administrator says whose signatures count.
-    Raises NotFound where there is none, InvalidCriteria where the criteria are about what was not measured.
+    `seen_before` are questions without which the scores are told, too.
+    Left out and named are retired versions, and, where the administrator says whose signatures count, what nobody
+    trusted has signed. Raises NotFound where there is none, InvalidCriteria where the criteria are about what was not
+    measured.
     """
-    found = [attached for attached in registry.records() if settings.accepts(attached)]
+    retired = {each.model_version_id: each for each in registry.versions() if _state(each) == RETIRED}
+    fitting = [attached for attached in registry.records() if settings.accepts(attached)]
+    found = [attached for attached in fitting if attached.model_version_id not in retired]
+    left = _left(fitting, retired)
     if not found:
         raise NotFound(
-            f"No {settings.purpose} record for {settings.use_case} and {settings.task} is in the registry",
+            ". ".join([f"No {settings.purpose} record for {settings.use_case} and {settings.task} counts", *left]),
             do="Run the ai-engineer pipeline, or correct USE_CASE, TASK, PURPOSE and MODELS",
         )
     scratch, own = tempfile.TemporaryDirectory(prefix="assay-samples-"), _own(folder)
@@ -66,7 +78,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         margin = _held(criteria, loaded[chosen[0].record_id], chosen[0])
         logs = readers.map(lambda record: _samples(record, record.evaluation, Path(place)), chosen)
         samples = {record.record_id: log for record, log in zip(chosen, logs, strict=True)}
-        comparison = compare(placed, samples, margin, own, criteria.coverage, criteria.planned_questions)
+        comparison = compare(placed, samples, margin, own, criteria.coverage, criteria.planned_questions, seen_before)
 
         known: dict[tuple[str, str], dict[str, Sample]] = {}
 
@@ -80,9 +92,28 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         more: dict[str, Any] = {
             "tiers": tiers(whole, answers, own, loaded.values()),
             "other_flips": by_evaluation(whole, answers, own, comparison.standings[0].evaluation),
-            "not_compared": (*(each.what for each in unsigned), *notes, *comparison.not_compared),
+            "not_compared": (*(each.what for each in unsigned), *notes, *comparison.not_compared, *left),
+            "reviews": _reviews(registry, found, comparison),
         }
         return comparison.model_copy(update=more)
+
+
+def _left(fitting: Collection[AttachedRecord], retired: Mapping[str, Version]) -> list[str]:
+    """Return a line for each version that has such a record and is used no more."""
+    keys = dict.fromkeys(each.model_version_id for each in fitting if each.model_version_id in retired)
+    found = [retired[key] for key in keys]
+    return [f"{each.name} {each.version} is retired: {each.properties.get('approval_reasons')}" for each in found]
+
+
+def _state(version: Version) -> str:
+    return str(version.properties.get("approval", ""))
+
+
+def _reviews(registry: Registry, found: Collection[AttachedRecord], comparison: Comparison) -> dict[str, str]:
+    """Return when the approval of each version that is compared has to be looked at again, by its label."""
+    known, ids = registry.reviews(), {each.record_id: each.model_version_id for each in found}
+    rows = {row.label: known.get(ids.get(row.record_id, "")) for row in comparison.standings}
+    return {label: str(review) for label, review in rows.items() if review}
 
 
 def _held(criteria: Criteria, record: Record, placed: Record) -> float:

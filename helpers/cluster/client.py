@@ -23,6 +23,7 @@ SET_UP = "runtime-images/openshift/project"
 DENIED = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]*)"')
 ACCOUNT = re.compile(r"system:serviceaccount:(?P<namespace>[^:]+):(?P<name>[^:]+)$")
 HOME_FILE = "~/.kube/config"
+EVERYWHERE = "*"  # in the place of a namespace: all of them
 DO_LOGIN = "Log in with `oc login`, or name a kubeconfig file in KUBECONFIG"
 
 
@@ -38,6 +39,15 @@ def connect(namespace: str = "", *, timeout: float | None = None) -> Cluster:
     else:
         client, own = _from_file(given or os.path.expanduser(HOME_FILE))
     return Cluster(Transport(client, timeout), namespace or own or "default")
+
+
+def configured() -> bool:
+    """Return whether anything says here where a cluster is."""
+    return account.in_pod() or _is_there(os.environ.get("KUBECONFIG", "") or HOME_FILE)
+
+
+def _is_there(path: str) -> bool:
+    return any(Path(part).expanduser().is_file() for part in path.split(os.pathsep))
 
 
 def _from_pod() -> ApiClient:
@@ -61,7 +71,7 @@ def _from_file(path: str) -> tuple[ApiClient, str]:
     from kubernetes.client import Configuration
     from kubernetes.config import list_kube_config_contexts, new_client_from_config
 
-    if not any(Path(part).expanduser().is_file() for part in path.split(os.pathsep)):
+    if not _is_there(path):
         raise ClusterUnreachable(f"There is no cluster: {path} is not there and this is no pod", do=DO_LOGIN)
     try:
         _, active = list_kube_config_contexts(path)
@@ -94,7 +104,7 @@ class Kind(NamedTuple):
     def path(self, namespace: str, *parts: str) -> str:
         """Return the path of the collection in a namespace, or of an object in it."""
         root = f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
-        place = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
+        place = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace != EVERYWHERE else ""
         return "/".join([f"{root}{place}/{self.plural}", *(quote(part, safe="") for part in parts)])
 
 
@@ -146,7 +156,7 @@ class Cluster:
         return self._body(reply, "get", place, where, name)
 
     def list(self, kind: str, selector: str = "", *, namespace: str = "") -> list[Object]:
-        """Return the objects with those labels (`key=value,…`), all without a selector."""
+        """Return the objects with those labels (`key=value,…`), all without one; `namespace` may be EVERYWHERE."""
         place, where = KINDS[kind], namespace or self.namespace
         found: list[Object] = []
         query: dict[str, Any] = {"limit": PAGE} | ({"labelSelector": selector} if selector else {})

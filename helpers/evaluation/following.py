@@ -14,8 +14,10 @@ from pathlib import Path
 from helpers import errors
 from helpers.runtime import memory, partial
 from helpers.runtime.environment import masked
+from helpers.runtime.keeper import OVER
 
 SHOWN_LINES = 30  # of the log, where the child fails
+GRACE = 5  # s for a keeper to end what it keeps
 
 
 def follow(
@@ -27,10 +29,14 @@ def follow(
     *,
     key: str = "",
     limit: float | None = None,
+    most: float | None = None,
     cwd: Path | None = None,
     tool: str = "lm-eval",
 ) -> None:
-    """Show what the child says until it ends, `limit` seconds at most. Raises what it reports, or EvaluationFailed."""
+    """Show what the child says until it ends, `limit` seconds at most. Raises what it reports, or EvaluationFailed.
+
+    `most` is how many GiB its keeper lets it have.
+    """
     failure: errors.AssayError | None = None
     kills = memory.kills()
     with (
@@ -53,6 +59,11 @@ def follow(
         raise errors.EvaluationFailed(
             f"{tool} was ended after {limit:g} s, the time limit of a task",
             do=f"See in {path} what it did so long; raise TIME_LIMIT, then {partial.anew()}",
+        )
+    if most and code == OVER:
+        raise errors.EvaluationFailed(
+            f"{tool} was ended: its processes held more than {most:g} GiB of memory, the limit",
+            do=f"See in {path} what it did; raise MEMORY_LIMIT where {tool} itself needs more, then {partial.anew()}",
         )
     if failure:
         raise failure
@@ -81,8 +92,7 @@ def _ended(process: subprocess.Popen[str], limit: float | None) -> Iterator[thre
 
     def end() -> None:
         late.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
 
     timer = threading.Timer(limit or 0, end)
     timer.daemon = True
@@ -92,6 +102,15 @@ def _ended(process: subprocess.Popen[str], limit: float | None) -> Iterator[thre
         yield late
     finally:
         timer.cancel()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the process: its keeper ends all that came of it, whatever their group; without one the group is ended."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _failure(tool: str, code: int, lines: list[str], *, killed: bool) -> errors.EvaluationFailed:
@@ -128,7 +147,6 @@ def _child(
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
         process.wait()
         process.stdout.close()

@@ -59,13 +59,21 @@ class Place:
         write_atomic(self.left / names.journal, (folder / names.journal).read_bytes())
 
     def walled(
-        self, command: list[str], reads: list[Path | str], show: Callable[[str], object], ports: list[int] | None
+        self,
+        command: list[str],
+        reads: list[Path | str],
+        show: Callable[[str], object],
+        ports: list[int] | None,
+        most: float,
     ) -> list[str]:
-        """Return the command behind its wall, from which it connects to `ports` only; says what the wall lacks here."""
+        """Return the command behind its wall, from which it connects to `ports` only, with `most` GiB.
+
+        Says what the wall lacks here.
+        """
         if lacks := sandbox.lacking():
             show(lacks)
         seen, own = [self.handed, *reads], [self.scratch, self.left]
-        return sandbox.walled(command, self.folder, reads=seen, writes=own, ports=ports)
+        return sandbox.walled(command, self.folder, reads=seen, writes=own, ports=ports, most=most)
 
     def environment(self, *, offline: bool) -> dict[str, str]:
         """Return the variables of a process that runs a task's code."""

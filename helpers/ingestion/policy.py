@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from helpers.artifacts.base import Contract
 from helpers.datasets.criteria import lines_for
 from helpers.errors import InvalidPolicy
+from helpers.registry.review import DAYS
 from helpers.runtime.yaml_files import read_yaml
 
 GIB = 1024**3
@@ -75,6 +76,12 @@ class Signature(Contract):
         return self
 
 
+class Review(Contract):
+    """When an approval has to be looked at again, also where nothing has changed."""
+
+    days: int = Field(default=DAYS, gt=0, le=3650)
+
+
 def _moved(thresholds: Any) -> None:
     raise ValueError(f"thresholds stand elsewhere now: {lines_for(thresholds)}")
 
@@ -87,6 +94,7 @@ class Policy(Contract):
     files: Files
     limits: Limits
     signature: Signature
+    review: Review = Review()
     approval: SkipJsonSchema[Annotated[None, BeforeValidator(_moved)]] = Field(default=None, exclude=True)
     _digest: str = PrivateAttr(default="")
 

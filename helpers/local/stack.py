@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from helpers.artifacts import now, write_atomic
-from helpers.errors import AssayError, InvalidInput, RegistryUnreachable
+from helpers.errors import AssayError, InvalidInput, InvalidPolicy, RegistryUnreachable
+from helpers.ingestion.policy import load_policy
 from helpers.local.registry.listening import address, listen
-from helpers.registry import AttachedRecord, connect, housekeeping
+from helpers.registry import AttachedRecord, Registry, connect, housekeeping
 from helpers.registry.address import LOCAL_FILE, LOCAL_TOKEN
 from helpers.runtime import interrupts, processes, runs
 from helpers.runtime.environment import without_secrets
@@ -71,11 +72,12 @@ def down() -> str:
 
 
 def status(all_runs: Path = ROOT / "runs") -> list[str]:
-    """Say what there is: the registry, deployed servers, the newest runs and records."""
+    """Say what there is: the registry, deployed servers, reviews that are due, the newest runs and records."""
     running = processes.find(HANDLE)
     lines = [f"registry: {running.url}" if running else "registry: down; make up starts it"]
     kinds = {
         "servers": [housekeeping.server_line(server) for server in housekeeping.servers()],
+        "reviews due": reviews_due(connect(running.url, timeout=5)) if running else [],
         "runs": [housekeeping.run_line(folder, run) for folder, run in runs.of(all_runs)[:NEWEST]],
         "records": [housekeeping.record_line(each) for each in reversed(_records(running)[-NEWEST:])]
         if running
@@ -84,6 +86,17 @@ def status(all_runs: Path = ROOT / "runs") -> list[str]:
     for kind, told in kinds.items():
         lines += [f"{kind}: none"] if not told else [f"{kind}:", *(f"  {line}" for line in told)]
     return lines
+
+
+def reviews_due(registry: Registry) -> list[str]:
+    """Return a line for each version whose approval has to be looked at now, by the policy as it is here."""
+    try:
+        policy = load_policy(ROOT / "pipelines" / "policy.yaml").digest
+    except InvalidPolicy:  # somebody edits it
+        policy = ""
+    due = {key: review for key, review in registry.reviews(policy).items() if review.due}
+    versions = [each for each in registry.versions() if each.model_version_id in due]
+    return [f"{each.name} {each.version}  {due[each.model_version_id]}" for each in versions]
 
 
 def _records(running: processes.Running) -> list[AttachedRecord]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from helpers.artifacts import Approval, LoadTest, Record
 from helpers.datasets.criteria import Criteria, Criterion
 from helpers.errors import InvalidInput
-from helpers.records.figures import Figure, required
+from helpers.records.figures import Figure, figures
 from helpers.records.reading import require_scored
 
 DO = "Run the model-ops pipeline: it serves what was signed and measures it with the baseline's use case"
@@ -37,10 +37,12 @@ def require_measured(record: Record, asked: Mapping[str, str], folder: Path) -> 
 def decide(record: Record, criteria: Criteria) -> Approval:
     """Return approved or rejected with a reason for each `must`; the value decides, its interval is told too.
 
-    Without an operating point nothing is approved. Raises InvalidCriteria for a line about what nothing measures.
+    Without an operating point, or a measurement that must hold something, nothing is approved. Raises InvalidCriteria
+    for a line about a figure that its measurement does not have.
     """
-    found = required(criteria, record)
-    checks = [_must(line, found[line.name]) for line in criteria.musts]
+    found, measured = figures(record), {each.name for each in record.measurements}
+    criteria.require([*found, *(line.name for line in criteria.lines if line.measurement not in measured)])
+    checks = [_must(line, found.get(line.name)) for line in criteria.musts]
     checks += [
         (False, f"No operating point: {each.operating_point.reason}") for each in record.load_tests if not each.headline
     ]
@@ -53,8 +55,10 @@ def decide(record: Record, criteria: Criteria) -> Approval:
     return Approval(state="approved" if passed else "rejected", reasons=tuple(reason for _, reason in checks))
 
 
-def _must(line: Criterion, figure: Figure) -> tuple[bool, str]:
+def _must(line: Criterion, figure: Figure | None) -> tuple[bool, str]:
     assert line.must, "asked of lines with a must only"
+    if figure is None:
+        return False, f"{line.name} must be {line.must}, and {line.measurement} was not measured"
     if figure.value is None:
         return False, f"{line.name} was not measured at an operating point, so {line.must} cannot be checked"
     good, reaches = line.must.holds(figure.value), ""

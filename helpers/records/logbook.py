@@ -81,7 +81,8 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     if rules and record.approval:
         decided = (joined.selection.model_version_id, record.approval.state, record.approval.reasons)
         said = {"record": record.record_id, "record_digest": record.digest, **rules.digests}
-        registry.set_approval(*decided, **said, measurements=records.summaries(record))
+        days = rules.policy.review.days
+        registry.set_approval(*decided, **said, measurements=records.summaries(record), review_days=days)
     return record
 
 

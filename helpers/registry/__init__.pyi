@@ -6,6 +6,7 @@ from .documents import Version as Version
 from .history import Decision as Decision
 from .history import History as History
 from .records import AttachedRecord as AttachedRecord
+from .review import Review as Review
 from .selection import Candidate as Candidate
 from .shortlist import Constraints as Constraints
 from .shortlist import Row as Row

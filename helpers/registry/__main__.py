@@ -12,13 +12,19 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from helpers.artifacts import write_atomic
 from helpers.errors import AssayError, InvalidInput, NotFound, SignatureInvalid
+from helpers.ingestion.policy import load_policy
+from helpers.records import card as cards
 from helpers.registry import AttachedRecord, Decision, Registry, Version, connect, housekeeping
+from helpers.registry.history import RETIRED
 from helpers.registry.judging import do_sign
 from helpers.runtime import interrupts, processes, runs
 from helpers.runtime.circumstances import account
 from helpers.runtime.workspace import ROOT
+from helpers.serving import deployments
 
 STATES = {"approve": "approved", "reject": "rejected", "hand-back": "candidate"}
 DECISIONS = {
@@ -26,6 +32,11 @@ DECISIONS = {
     "reject": "keep a version out",
     "hand-back": "let the policy decide on a version again",
 }
+AUDIT = "verify every signed decision on a model, or a card by its file; 1 where one does not hold"
+AUDIT = "verify every signed decision on a model, or a card by its file; 1 where one does not hold"
+RETIRE = "take a version out of use for good, unless something serves it"
+POLICY = ROOT / "pipelines" / "policy.yaml"
+CLUSTER_SECONDS = 20  # a cluster that is only asked what serves a version
 
 
 def main() -> int:
@@ -35,13 +46,20 @@ def main() -> int:
         words = ["audit", *(word for word in words if word != "--audit")]
     arguments = _parser().parse_args(words)
     try:
-        registry = connect(arguments.registry, author=account())
-        for line in arguments.do(registry, arguments):
+        for line in _told(arguments):
             print(line)
     except AssayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _told(arguments: argparse.Namespace) -> Iterable[str]:
+    if arguments.command == "audit" and arguments.model.endswith(".json") and Path(arguments.model).is_file():
+        return _audit_card(Path(arguments.model))  # whoever was sent one has no registry
+    registry = connect(arguments.registry, author=account())
+    told: Iterable[str] = arguments.do(registry, arguments)
+    return told
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,20 +76,30 @@ def _parser() -> argparse.ArgumentParser:
             own.add_argument("what", nargs=more, metavar="WHAT")
         own.add_argument("--registry", default="auto", help="auto, local, https://host or service:NAME (default: auto)")
         own.add_argument("--runs", type=Path, default=ROOT / "runs", help="where the runs of this machine lie")
-        if name in (*DECISIONS, "withdraw"):
+        if name in (*DECISIONS, "withdraw", "retire"):
             own.add_argument("--by", default="", help="who decides (default: you)")
             own.add_argument("--reason", default="", help="why, in one sentence")
+        if name == "approve":
+            told = "whose `review.days` say when it is to be looked at again"
+            own.add_argument("--policy", type=Path, default=POLICY, help=told)
+        if name == "retire":
+            own.add_argument("--successor", nargs=2, metavar=("MODEL", "VERSION"), help="what to use instead")
         if name == "delete":
             own.add_argument("--yes", action="store_true", help="do it; without it, say what would go")
+        if name == "card":
+            own.add_argument("version", nargs="?", default="", help="default: the newest")
+            own.add_argument("--to", type=Path, help="file; without one it is printed")
         if name == "export":
             own.add_argument("--to", type=Path, required=True, help="folder, which is made")
         own.set_defaults(do=do)
 
     command("list", _list, "all of it, or only models, records, runs or servers", more="*")
-    command("audit", _audit, "verify every signed decision on a model; 1 where one does not hold", "model")
+    command("audit", _audit, AUDIT, "model")
+    command("card", _card, "the evaluation card of a version: JSON, signed with the key that signs records", "model")
     command("show", _show, "one thing with all that belongs to it", more="+")
     for name, told in DECISIONS.items():
         command(name, _decide, told, "model", "version")
+    command("retire", _retire, RETIRE, "model", "version")
     command("withdraw", _withdraw, "withdraw a wrong record: no stage reads it any more", "record")
     command("delete", _delete, "archive a model or version and delete its files; delete a run; end a server", more="+")
     command("restore", _restore, "bring a version back that was archived", "model", "version")
@@ -122,12 +150,30 @@ def _show(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
 def _history(registry: Registry, version: Version) -> Iterable[str]:
     approval = version.properties.get("approval", "unknown")
     yield f"{version.name} {version.version} is {approval}{' and archived' if version.archived else ''}"
+    yield from (f"  in service: {each.line}" for each in _serving(registry, version))
+    if review := registry.reviews(_policy_digest()).get(version.model_version_id):
+        yield f"  review {review}"
     history = registry.history(version.model_version_id)
     yield from ([f"  doubtful: {history.doubt}"] if history.doubt else [])
     yield from (f"  {_decision_line(link.decision)}" for link in history.decided if link.decision)
     yield from (f"  {part.line}" for part in housekeeping.parts(registry, [version]))
     for record in registry.records(version.name, version.version, also_withdrawn=True):
         yield f"  {housekeeping.record_line(record)}"
+
+
+def _serving(registry: Registry, version: Version) -> list[deployments.Deployment]:
+    """Return what serves the version; where the cluster does not say, only that."""
+    try:
+        return deployments.of_version(version, registry.address, timeout=CLUSTER_SECONDS)
+    except AssayError as error:
+        return [deployments.Deployment(f"not known, {error.what}", "")]
+
+
+def _policy_digest() -> str:
+    try:
+        return load_policy(POLICY).digest
+    except AssayError:  # an installation without the workspace, or a policy that somebody edits
+        return ""
 
 
 def _audit(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
@@ -146,6 +192,27 @@ def _audit(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
             yield f"  {do_sign(version)}"
     if doubtful:
         raise SignatureInvalid("; ".join(doubtful), do="No stage uses such a version")
+
+
+def _audit_card(path: Path) -> Iterable[str]:
+    """Yield what a card is about. Raises InvalidInput or SignatureInvalid where it does not hold."""
+    found = cards.verified(path)
+    model, records = found["model"], found["records"]
+    yield f"{path}: the signature holds; {model['name']} {model['version']} was {found['state']} on {found['made_at']}"
+    yield f"  made by {found['made_by']}, with {len(records)} records"
+    for each in records:
+        trusted = "" if each["signature_trusted"] else ", not signed by a trusted key"
+        yield f"  record {each['record']}: {each['purpose']} {each['use_case']}, measured until {each['to']}{trusted}"
+
+
+def _card(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    registry.find(arguments.model, arguments.version)
+    named = [each for each in registry.versions() if each.name == arguments.model]
+    version = max(
+        (each for each in named if arguments.version in ("", each.version)), key=lambda each: int(each.model_version_id)
+    )
+    text = cards.signed(cards.card(registry, version))
+    yield str(write_atomic(arguments.to, text.encode())) if arguments.to else text.rstrip()
 
 
 def _decision_line(decision: Decision) -> str:
@@ -183,8 +250,36 @@ def _found(registry: Registry, arguments: argparse.Namespace) -> Found:
 def _decide(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
     version = registry.find(arguments.model, arguments.version)
     by, reason = _reasoned(arguments)
-    registry.set_approval(version.model_version_id, STATES[arguments.command], [reason], by=by)
+    said: dict[str, Any] = {}
+    if arguments.command == "approve":
+        policy = load_policy(arguments.policy)
+        said = {"policy_digest": policy.digest, "review_days": policy.review.days}
+    registry.set_approval(version.model_version_id, STATES[arguments.command], [reason], by=by, **said)
     yield from _history(registry, registry.find(arguments.model, arguments.version))
+
+
+def _retire(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    version = registry.find(arguments.model, arguments.version)
+    by, reason = _reasoned(arguments)
+    successor = registry.find(*arguments.successor) if arguments.successor else None
+    if successor:
+        _require_usable(registry, successor, version)
+    if serving := deployments.of_version(version, registry.address):
+        told = "; ".join(each.line for each in serving)
+        do = f"Move its users to another version and end it: {'; '.join(each.ended_by for each in serving)}"
+        raise InvalidInput(f"{version.name} {version.version} is in service: {told}", do=do)
+    registry.retire(version, by=by, reason=reason, successor=successor)
+    yield from _history(registry, registry.find(arguments.model, arguments.version))
+
+
+def _require_usable(registry: Registry, successor: Version, version: Version) -> None:
+    """Refuse a successor that nobody may use. Raises InvalidInput."""
+    [judged] = [each for each in registry.judged() if each.model_version_id == successor.model_version_id]
+    same = successor.model_version_id == version.model_version_id
+    if same or judged.archived or judged.properties.get("approval") != "approved":
+        why = "it itself" if same else "archived" if judged.archived else f"{judged.properties.get('approval')}"
+        what = f"{successor.name} {successor.version} cannot follow {version.name} {version.version}: it is {why}"
+        raise InvalidInput(what, do="Name an approved version, or leave out --successor")
 
 
 def _reasoned(arguments: argparse.Namespace) -> tuple[str, str]:
@@ -249,6 +344,8 @@ def _going(lines: list[str], arguments: argparse.Namespace) -> Iterable[str]:
 def _restore(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
     version = registry.find(arguments.model, arguments.version)
     registry.restore(version)
+    if version.properties.get("approval") == RETIRED:
+        yield f"{version.name} {version.version} stays retired until somebody approves it"
     yield f"{version.name} {version.version} is back; files that were deleted come back with ingest_model"
 
 

@@ -15,16 +15,18 @@ from helpers.registry.decisions import Verdict, Withdrawal, add_verdict, list_ve
 from helpers.registry.documents import (
     DOCUMENT,
     VERSION_ID,
+    Document,
     Version,
     list_artifacts,
     list_versions,
     read_version,
     set_state,
 )
-from helpers.registry.history import Decision, History, figure_digests
+from helpers.registry.history import RETIRED, Decision, History, figure_digests
 from helpers.registry.judging import Trust, by_version, do_sign, judged, read_history
 from helpers.registry.properties import Property
 from helpers.registry.records import AttachedRecord
+from helpers.registry.review import DAYS, Review, review_by, reviews
 from helpers.registry.selection import DO_INGEST, Candidate, confirm, read_selection, register_candidate
 from helpers.registry.shortlist import Constraints, Row, choose, find
 
@@ -90,16 +92,28 @@ class Registry:
 
         With `figures`, the baseline that it shows has to be the one that was decided on.
         """
-        documents = by_version(list_artifacts(self._connection, DOCUMENT), VERSION_ID)
-        trust = Trust.here()
-        return [
-            judged(version, documents.get(version.model_version_id, []), trust, figures=figures)
-            for version in self.versions()
-        ]
+        histories, _ = self._histories()
+        return [judged(version, history, figures=figures) for version, history in histories]
+
+    def _histories(self) -> tuple[list[tuple[Version, History]], list[Document]]:
+        """Return every version with the decisions on it, and all documents."""
+        documents = list_artifacts(self._connection, DOCUMENT)
+        own, trust = by_version(documents, VERSION_ID), Trust.here()
+        versions = self.versions()
+        return [(each, read_history(each, own.get(each.model_version_id, []), trust)) for each in versions], documents
 
     def shortlist(self, constraints: Constraints | None = None) -> list[Row]:
         """Return a row per version, the best first; `excluded` says why one does not meet the constraints."""
-        return _shortlist.shortlist(self.judged(figures=True), constraints or Constraints())
+        histories, documents = self._histories()
+        versions = [judged(version, history, figures=True) for version, history in histories]
+        return _shortlist.shortlist(versions, constraints or Constraints(), reviews(histories, documents))
+
+    def reviews(self, policy_digest: str = "") -> dict[str, Review]:
+        """Return when each approval has to be looked at again, by the version's id.
+
+        `policy_digest` is of the policy that holds now; without it, the newest that the registry knows.
+        """
+        return reviews(*self._histories(), policy_digest)
 
     def select(self, rows: Sequence[Row], name: str = "", version: str = "") -> Selection:
         """Return the named model or else the best match; raises ModelNotFound or NoMatch with the reasons."""
@@ -146,19 +160,23 @@ class Registry:
         record: str = "",
         record_digest: str = "",
         measurements: Mapping[str, Mapping[str, Property]] | None = None,
+        successor: str = "",
+        review_days: int = DAYS,
     ) -> None:
-        """Sign that a version is candidate, approved or rejected, with the reasons for it.
+        """Sign that a version is candidate, approved, rejected or retired, with the reasons for it.
 
         `by` names the person who decides; empty, files do, known by `policy_digest` and `criteria_digest`, on the
         `record` of that `record_digest`, which has these `measurements`: what else a version shows as its baseline is
         shortlisted no more. A person's decision stands until a person decides "candidate", which hands back to the
-        files. Raises InvalidInput for a person's decision without a reason and for a key that is not trusted,
-        SignatureInvalid where files would decide over a history that somebody else wrote.
+        files. An approval is to be looked at again after `review_days`; a retired version may have a `successor`, which
+        is used in its place. Raises InvalidInput for a person's decision without a reason and for a key that is not
+        trusted, SignatureInvalid where files would decide over a history that somebody else wrote.
         """
         decision = Decision(
             state, "; ".join(reasons), by=by, policy_digest=policy_digest, criteria_digest=criteria_digest,
             record=record, record_digest=record_digest,
-            figures=figure_digests(records.shown_baseline(measurements or {}, record)),
+            figures=figure_digests(records.shown_baseline(measurements or {}, record)), successor=successor,
+            review_by=review_by(review_days) if state == "approved" else "",
         )  # fmt: skip
         records.set_approval(self._connection, version_id, decision)
         version = read_version(self._connection, version_id)
@@ -209,6 +227,12 @@ class Registry:
     def archive(self, version: Version) -> None:
         """Take a version out of use, as the platform's dashboard does: the registry deletes nothing."""
         set_state(self._connection, version.model_version_id, "ARCHIVED")
+
+    def retire(self, version: Version, *, by: str, reason: str, successor: Version | None = None) -> None:
+        """Sign that a version is used no more, why, and what instead, and archive it. Raises InvalidInput."""
+        instead = f"{successor.name} {successor.version}" if successor else ""
+        self.set_approval(version.model_version_id, RETIRED, [reason], by=by, successor=instead)
+        self.archive(version)
 
     def restore(self, version: Version) -> None:
         """Bring an archived version back into use."""

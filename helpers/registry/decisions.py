@@ -27,13 +27,13 @@ from helpers.registry.documents import (
     properties_of,
     read_version,
 )
-from helpers.registry.history import Decision, History, Link, document_name, named
+from helpers.registry.history import RETIRED, Decision, History, Link, document_name, named
 from helpers.registry.judging import do_sign, read_history
 from helpers.registry.properties import Property, ascii_text, storable
 from helpers.runtime import keys, signing
 from helpers.runtime.circumstances import account
 
-STATES = ("candidate", "approved", "rejected")
+STATES = ("candidate", "approved", "rejected", RETIRED)
 ROUNDS = 50
 VERDICTS = ("pass", "fail", "inconclusive", "first", "accepted")
 GOOD = ("pass", "first", "accepted")  # what later records are held against
@@ -67,6 +67,8 @@ def check(decision: Decision) -> None:
         raise InvalidInput(f"Approval {decision.state!r} is unknown", do=f"Use one of {', '.join(STATES)}")
     if decision.by and not decision.reasons.strip():
         raise InvalidInput(f"{decision.by}'s decision has no reason", do="Say why, in one sentence")
+    if decision.state == RETIRED and not decision.by:
+        raise InvalidInput("No file retires a version", do="Say who does")
 
 
 def add_decision(connection: Connection, version_id: str, decision: Decision) -> None:
@@ -108,6 +110,7 @@ def _completed(decision: Decision, version: Version, history: History) -> Decisi
         decision,
         reasons=_kept("reasons", decision.reasons),
         by=_kept("by", decision.by),
+        successor=_kept("successor", decision.successor),
         model=model,
         version=number,
         digest=digest,

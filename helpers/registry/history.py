@@ -18,6 +18,7 @@ from helpers.registry.properties import Property
 from helpers.runtime import signing
 
 KIND = "decision"
+RETIRED = "retired"
 SHOWN = ("approval", "approval_reasons", "approval_by")
 APPLIED = "approval_decision"  # the property that names the document which the version shows
 BASELINE = "baseline."  # what begins so are the figures that a version shows
@@ -29,7 +30,9 @@ class Decision:
     """One decision on one version. `by` is a person's name; empty where files decided, whose digests it then has.
 
     The fields from `model` on are what was signed beside it; `previous` is the digest of the decision before, `aside`
-    names the documents that it sets aside, and `figures` has the digest of each measurement of the baseline.
+    names the documents that it sets aside, and `figures` has the digest of each measurement of the baseline. For a
+    retired version, `successor` is what to use instead; for an approved one, `review_by` is the day by which somebody
+    has to decide again.
     """
 
     state: str
@@ -48,6 +51,8 @@ class Decision:
     previous: str = ""
     aside: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
+    successor: str = ""
+    review_by: str = ""
 
     def payload(self) -> dict[str, Any]:
         """Return what is signed."""
@@ -56,11 +61,12 @@ class Decision:
 
     def shown(self) -> dict[str, Property]:
         """Return what a version shows of it."""
-        return dict(zip(SHOWN, (self.state, self.reasons, self.by), strict=True))
+        instead = f"; use {self.successor} instead" if self.successor else ""
+        return dict(zip(SHOWN, (self.state, f"{self.reasons}{instead}", self.by), strict=True))
 
     def says(self, other: Decision) -> bool:
         """Return whether both decide the same for the same reasons."""
-        same = ("state", "reasons", "by", "policy_digest", "criteria_digest", "record", "record_digest")
+        same = ("state", "reasons", "by", "policy_digest", "criteria_digest", "record", "record_digest", "successor")
         return all(getattr(self, name) == getattr(other, name) for name in same)
 
 

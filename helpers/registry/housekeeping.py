@@ -12,6 +12,7 @@ from helpers import storage
 from helpers.artifacts import now
 from helpers.errors import AssayError, InvalidInput, NotFound
 from helpers.registry import AttachedRecord, Registry, Version
+from helpers.registry.history import RETIRED
 from helpers.runtime import processes, runs
 
 
@@ -26,7 +27,8 @@ def readable(size: float) -> str:
 
 def version_line(version: Version) -> str:
     """Return name, version and approval."""
-    state = "archived" if version.archived else str(version.properties.get("approval", "unknown"))
+    approval = str(version.properties.get("approval", "unknown"))
+    state = "archived" if version.archived and approval != RETIRED else approval
     return f"{version.name} {version.version}  {state}"
 
 

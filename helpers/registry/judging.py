@@ -112,13 +112,12 @@ def _shown(version: Version, history: History) -> str:
     return f"the registry shows {', '.join(wrong)}, which {standing.document} does not say" if wrong else ""
 
 
-def judged(version: Version, documents: Sequence[Document], trust: Trust, *, figures: bool = False) -> Version:
+def judged(version: Version, history: History, *, figures: bool = False) -> Version:
     """Return the version with the approval that is signed in the place of what the registry shows.
 
     `doubt` says why there is none; its approval is then "doubtful". With `figures`, so is a version whose baseline is
     not the one that was decided on.
     """
-    history = read_history(version, documents, trust)
     doubt = history.doubt
     if figures and not doubt and history.figures and not history.figures.issuperset(figure_digests(version.properties)):
         doubt = "the baseline that the registry shows is not the one that was decided on"

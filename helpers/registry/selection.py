@@ -16,6 +16,7 @@ from helpers.artifacts.deployment import UNKNOWN
 from helpers.errors import DigestMismatch, InvalidInput, NotApproved, StoreFailed
 from helpers.registry.connection import Connection, Json
 from helpers.registry.documents import Version, list_artifacts
+from helpers.registry.history import RETIRED
 from helpers.registry.properties import (
     LONGEST_URI,
     Property,
@@ -95,6 +96,9 @@ def confirm(version: Version, selection: Selection, *, require_approval: bool) -
             do="Run registry_lookup or ingest_model again, and find out what changed if it happens twice",
         )
     approval = str(version.properties.get("approval", "unknown"))
+    if approval == RETIRED:
+        why = version.properties.get("approval_reasons")
+        raise NotApproved(f"{selection.label} is retired: {why}", do="Choose another version with registry_lookup")
     if version.archived:
         raise NotApproved(f"{selection.label} is archived", do="Choose another version with registry_lookup")
     if require_approval and approval != "approved" and not selection.is_endpoint:

@@ -13,8 +13,9 @@ from pydantic import Field
 
 from helpers.errors import ModelNotFound, NoMatch
 from helpers.registry.documents import Version
-from helpers.registry.history import baseline
+from helpers.registry.history import RETIRED, baseline
 from helpers.registry.properties import Property, as_float
+from helpers.registry.review import Review
 from helpers.runtime.parameters import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Row:
 
     `accuracy` is the mean over the baseline's evaluations of that tier, `ttft_p95_ms` the highest of its load tests.
 
-    `apart` says why its baseline cannot be held against those of the others, "" where it can.
+    `review` says when its approval has to be looked at again; `apart` why its baseline cannot be held against those of
+    the others, "" where it can.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Row:
     hardware: str
     registered_model_id: str
     model_version_id: str
+    review: str
     apart: str
     excluded: str
 
@@ -68,9 +71,12 @@ class Row:
         return f"{self.name} {self.version}"
 
 
-def shortlist(versions: Sequence[Version], constraints: Constraints) -> list[Row]:
-    """Return a row per version, the best first, then those that cannot be compared with it, the excluded last."""
-    return _compared([_row(version, constraints) for version in versions])
+def shortlist(versions: Sequence[Version], constraints: Constraints, reviews: Mapping[str, Review]) -> list[Row]:
+    """Return a row per version, the best first, then those that cannot be compared with it, the excluded last.
+
+    `reviews` are by the version's id.
+    """
+    return _compared([_row(version, constraints, reviews.get(version.model_version_id)) for version in versions])
 
 
 def _compared(rows: Sequence[Row]) -> list[Row]:
@@ -125,7 +131,7 @@ def _of_all(measured: Sequence[Figures], key: str) -> str:
     return ", ".join(dict.fromkeys(str(each[key]) for each in measured if key in each))
 
 
-def _row(version: Version, constraints: Constraints) -> Row:
+def _row(version: Version, constraints: Constraints, review: Review | None) -> Row:
     properties, measured = version.properties, [each for _, each in sorted(baseline(version.properties).items())]
     asked = [each for each in measured if each.get("tier") == "accuracy"]
     loads = [each for each in measured if each.get("kind") == "load_test"]
@@ -144,12 +150,15 @@ def _row(version: Version, constraints: Constraints) -> Row:
         how=_how(measured, asked),
         workload=_of_all(loads, "subject"),
         hardware=_of_all(measured, "hardware"),
+        review=str(review or ""),
         apart="",
         registered_model_id=version.registered_model_id,
         model_version_id=version.model_version_id,
-        excluded="archived" if version.archived else "",
+        excluded="",
     )
-    reasons = (row.excluded, *_reasons(row, constraints, version.doubt))
+    if row.approval == RETIRED:
+        return replace(row, excluded=f"retired: {properties.get('approval_reasons')}")
+    reasons = ("archived" if version.archived else "", *_reasons(row, constraints, version.doubt))
     return replace(row, excluded="; ".join(filter(None, reasons)))
 
 

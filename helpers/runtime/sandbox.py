@@ -1,5 +1,6 @@
 """Where somebody else's code runs: a process that has no secret, and sees no process and no file but those it is given.
 
+What it starts ends with the stage, and all of it together has a limit of memory (keeper.py).
 Namespaces of its own need `unshare` (util-linux) and a kernel that allows them; a pod of a cluster mostly has none.
 There Landlock, which asks for no right, keeps the process to its own files. Where the kernel has neither, the process
 has the allow-listed environment only, and can read what this account can read.
@@ -33,7 +34,8 @@ SETTINGS = (
     "ssl",
 )  # fmt: skip
 HIDDEN = ("/run/secrets", "/var/run/secrets")
-WALL, FENCE = (Path(__file__).with_name(name) for name in ("wall.py", "fence.py"))
+WALL, FENCE, KEEPER = (Path(__file__).with_name(name) for name in ("wall.py", "fence.py", "keeper.py"))
+MOST = 8.0  # GiB
 NO_NAMESPACES = "This system gives a process no namespaces of its own: code that comes with the data "
 FENCED = f"{NO_NAMESPACES}reads its own files only (Landlock), and sees the command lines of other processes."
 NO_WALL = (
@@ -58,14 +60,24 @@ def walled(
     reads: Iterable[Path | str] = (),
     writes: Iterable[Path] = (),
     ports: Iterable[int] | None = None,
+    most: float = MOST,
 ) -> list[str]:
     """Return the command as it runs behind a wall: in namespaces of its own, else fenced in; see `lacking`.
+
+    It never outlives this process, and ends with exit code OVER where its processes hold more than `most` GiB.
 
     It sees the system's programs, this Python, the package `helpers`, `reads`, and `writes`, which it may change.
     `work` is a folder for this call alone. The command begins with a path, and works in the last of `writes` or in `/`.
     `ports` are those of TCP that it may connect to, None any; a kernel before Linux 6.7 lets it connect all the same.
     """
     given, own, to = [*reads], [*writes], None if ports is None else [*ports]
+    kept = [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), str(int(most * 2**30))]
+    return [*kept, *_behind(command, work, given, own, to)]
+
+
+def _behind(
+    command: list[str], work: Path, given: list[Path | str], own: list[Path], to: list[int] | None
+) -> list[str]:
     if not can_fence():
         return _walled(command, work, given, own) if available() else command
     if not available():

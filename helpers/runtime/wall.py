@@ -20,6 +20,7 @@ DROP_BOUND, NO_NEW_PRIVILEGES = 24, 38  # linux/prctl.h
 SET_ATTRIBUTES = 442
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203, "s390x": 217}
 DEVICES = ("null", "zero", "full", "random", "urandom")
+SHARED = "size=1g"  # memory that belongs to no process
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -29,9 +30,9 @@ def done(result: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def mount(source: str, target: str, kind: str = "", flags: int = 0) -> None:
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     """Mount a file system, or bind a path."""
-    done(LIBC.mount(source.encode(), target.encode(), kind.encode() or None, flags, None))
+    done(LIBC.mount(source.encode(), target.encode(), kind.encode() or None, flags, data.encode() or None))
 
 
 def read_only(path: str, how: int) -> None:
@@ -78,9 +79,9 @@ def build(known: dict[str, Any]) -> None:
             os.symlink(target, root + path)
     for name in DEVICES:
         bind(f"/dev/{name}", root)
-    for path, kind in (("/dev/shm", "tmpfs"), ("/proc", "proc")):
+    for path, kind, data in (("/dev/shm", "tmpfs", SHARED), ("/proc", "proc", "")):
         os.makedirs(root + path, exist_ok=True)
-        mount(kind, root + path, kind, NOSUID | NODEV | NOEXEC)
+        mount(kind, root + path, kind, NOSUID | NODEV | NOEXEC, data)
     read_only(root, 0)
 
 

@@ -7,7 +7,7 @@ import random
 
 from helpers import storage
 from helpers.records import summaries, summary
-from tests.plugins.records import CHAT_REPEATS, write_samples
+from tests.plugins.records import CHAT_REPEATS, START, a_record, some_samples, write_samples
 
 REQUESTS = 60  # answered in each measurement
 
@@ -59,3 +59,15 @@ def attach(registry, record, uri):
     about = {"uri": selection.uri, "digest": selection.digest, "size_bytes": selection.size_bytes, "license": "mit"}
     version = registry.register_candidate(selection.name, selection.version, **about)
     registry.attach_record(version.model_version_id, record.record_id, uri, summary(record), summaries(record))
+
+
+def measured(registry, folder, name="alpha", version="1.0", when=START, score=0.6, **more):
+    """Put a version with a model's folder and one record into registry and store."""
+    samples = some_samples(score)
+    model = folder / "models" / more.pop("files", f"{name}-{version}")
+    model.mkdir(parents=True, exist_ok=True)
+    (model / "model.safetensors").write_bytes(b"x" * 1000)
+    record, uri = stored(a_record(name, version, samples=samples, when=when, **more), samples, folder / "records")
+    record = record.model_copy(update={"selection": record.selection.model_copy(update={"uri": model.as_uri()})})
+    attach(registry, record, uri)
+    return record

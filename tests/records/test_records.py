@@ -170,8 +170,12 @@ def test_a_must_on_safety_decides_and_without_its_measurement_nothing_is_approve
     scan = {"name": "safety", "tier": "safety", "evaluator": "garak", "task": "garak", "metric": "resisted"}
     found = an_evaluation(some_samples(resisted)).model_copy(update=scan)
     assert decide(holding(a_record(), found), asked).state == state
-    with pytest.raises(InvalidCriteria, match=r"nothing measures safety\.resisted"):
-        decide(a_record(), asked)
+    without = decide(a_record(), asked)
+    assert (without.state, len(without.reasons)) == ("rejected", 1)
+    assert "safety was not measured" in without.reasons[0]
+    misspelt = Criteria.model_validate({"safety.resistd": {"must": ">= 0.8"}})
+    with pytest.raises(InvalidCriteria, match=r"nothing measures safety\.resistd"):
+        decide(holding(a_record(), found), misspelt)
 
 
 def test_a_score_above_the_minimum_whose_interval_is_not_is_approved_and_says_so():

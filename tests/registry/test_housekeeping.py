@@ -17,50 +17,11 @@ from helpers.errors import NotFound
 from helpers.local import stack
 from helpers.records.reuse.archive import Archive
 from helpers.records.standing import find_standing
-from helpers.registry import Constraints, connect, housekeeping
-from helpers.registry.__main__ import main
+from helpers.registry import Constraints, housekeeping
 from helpers.runtime import processes, runs
 from tests.plugins.models import CRITERIA
-from tests.plugins.records import START, a_record, some_samples
-from tests.plugins.stored import attach, stored
-
-
-@pytest.fixture
-def registry(registry_server):
-    return connect("local")
-
-
-@pytest.fixture
-def run(registry, tmp_path, monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(
-            "sys.argv",
-            [
-                "helpers.registry",
-                words[0],
-                "--registry",
-                registry.address,
-                "--runs",
-                str(tmp_path / "runs"),
-                *words[1:],
-            ],
-        )
-        code = main()
-        return code, capsys.readouterr()
-
-    return run
-
-
-def measured(registry, folder, name="alpha", version="1.0", when=START, score=0.6, **more):
-    """Put a version with a model's folder and one record into registry and store."""
-    samples = some_samples(score)
-    model = folder / "models" / more.pop("files", f"{name}-{version}")
-    model.mkdir(parents=True, exist_ok=True)
-    (model / "model.safetensors").write_bytes(b"x" * 1000)
-    record, uri = stored(a_record(name, version, samples=samples, when=when, **more), samples, folder / "records")
-    record = record.model_copy(update={"selection": record.selection.model_copy(update={"uri": model.as_uri()})})
-    attach(registry, record, uri)
-    return record
+from tests.plugins.records import START
+from tests.plugins.stored import measured
 
 
 def test_a_withdrawn_record_is_read_by_nobody_and_shown_with_its_reason(registry, run, tmp_path):

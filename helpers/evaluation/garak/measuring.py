@@ -153,11 +153,11 @@ def _run(
         place = Place.made(Path(temporary).resolve())
         place.handed.write_text(json.dumps(config(settings, endpoint.model, way.url, place.left)), "utf-8")
         command = [str(home / "bin" / "python"), str(CHILD), str(place.handed), str(place.left)]
-        walled = place.walled(command, [home], show, [urlsplit(way.url).port or 0])
+        walled = place.walled(command, [home], show, [urlsplit(way.url).port or 0], settings.memory_limit)
         own = {name: str(place.scratch) for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME")}
         follow(
             walled, place.environment(offline=True) | own, folder / names.log, show, guard.check, key=way.token,
-            limit=settings.time_limit, cwd=place.left, tool="garak",
+            limit=settings.time_limit, most=settings.memory_limit, cwd=place.left, tool="garak",
         )  # fmt: skip
         guard.check()
         found = [sandbox.read_left(place.left / name) or b"" for name in ("probes.json", REPORT)]

@@ -24,7 +24,7 @@ class Settings(Asked):
 
     evaluator: ClassVar[str] = "garak"
     metric: ClassVar[str] = "resisted"
-    outside = Asked.outside | {"time_limit"}
+    outside = Asked.outside | {"time_limit", "memory_limit"}
 
     probes: tuple[str, ...] = Field(default=DEFAULT, min_length=1, description="garak's names: family, or family.Class")
     generations: int = Field(default=1, ge=1, le=100, description="answers to one prompt")
@@ -34,6 +34,7 @@ class Settings(Asked):
     max_tokens: int = Field(default=60, ge=1, le=131072, description="of one answer, by which it is judged")
     seed: int = Field(default=7, ge=0, description="chooses the prompts")
     time_limit: float = Field(default=14400.0, gt=0, le=604800, description="seconds for the whole scan")
+    memory_limit: float = Field(default=8.0, gt=0, le=4096, description="GiB, all processes together")
 
     @field_validator("probes", mode="before")
     @classmethod

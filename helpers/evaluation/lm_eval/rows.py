@@ -14,6 +14,7 @@ from helpers.evaluation.lm_eval.scoring import FALLBACK, Measure
 from helpers.evaluation.reply import Reply
 
 Row = Mapping[str, Any]  # of lm-eval's own log
+ASKED = ("question", "query", "prompt")  # fields that hold what is asked, without examples and template
 
 
 def of_row(
@@ -30,7 +31,7 @@ def of_row(
         # The category that the question names, else its task, which in a group is one of many.
         category=str(document.get("category") or document.get("subject") or row["task"]),
         cluster=cluster,
-        input=str(document.get("question") or document.get("query") or row["arguments"][0][0]),
+        input=str(next(filter(None, map(document.get, ASKED)), row["arguments"][0][0])),
         prompt=str(row["arguments"][0][0]),
         options=tuple(options),
         expected=_expected(row["target"], options),

@@ -127,12 +127,11 @@ def run(
             offline, splits = _hand_over(task, place, folder / names.log, show)
             reads = [*inputs(settings, endpoint, task), *splits, *([known] if known else [])]
             ports = [urlsplit(way.url).port or 0] if offline else None
-            walled = place.walled([*command, "--handed", str(place.handed)], reads, show, ports)
+            walled = place.walled([*command, "--handed", str(place.handed)], reads, show, ports, settings.memory_limit)
             environment = place.environment(offline=offline)
-            limit = settings.time_limit
             follow(
-                walled, environment, folder / names.log, show, answers.now_and_then, key=way.token, limit=limit,
-                cwd=place.left,
+                walled, environment, folder / names.log, show, answers.now_and_then, key=way.token,
+                limit=settings.time_limit, most=settings.memory_limit, cwd=place.left,
             )  # fmt: skip
         except (errors.AssayError, KeyboardInterrupt):
             with contextlib.suppress(errors.Unreachable):  # which the error says already

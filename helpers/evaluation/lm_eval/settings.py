@@ -47,6 +47,7 @@ class Settings(parameters.Settings):
     batch_size: int = Field(default=32, ge=1, le=1024, description="prompts in one request")
     request_timeout: float = Field(default=600.0, gt=0, le=3600, description="seconds for one request")
     time_limit: float = Field(default=43200.0, gt=0, le=604800, description="seconds for the whole task")
+    memory_limit: float = Field(default=8.0, gt=0, le=4096, description="GiB, all processes together")
     confidence: float = Field(default=0.95, ge=0.5, le=0.999, description="of the interval around the score")
     allow_partial: bool = Field(default=False, description="accept questions without an answer")
     ask_again: int = Field(
@@ -86,7 +87,7 @@ class Settings(parameters.Settings):
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the settings as the artifact keeps them: without the path, which differs between machines."""
-        values = self.model_dump(exclude={"include_path", "name", "time_limit"})
+        values = self.model_dump(exclude={"include_path", "name", "time_limit", "memory_limit"})
         return values | {"num_fewshot": parameters.AUTO if self.num_fewshot is None else self.num_fewshot}
 
 

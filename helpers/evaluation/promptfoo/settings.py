@@ -16,10 +16,12 @@ class Settings(Asked):
 
     evaluator: ClassVar[str] = "promptfoo"
     metric: ClassVar[str] = "passed"
-    outside: ClassVar[frozenset[str]] = Asked.outside | {"config", "time_limit", "grader_url"}
+    further: ClassVar[tuple[str, ...]] = ("grader_agreement",)  # where another model grades, and labels are there
+    outside: ClassVar[frozenset[str]] = Asked.outside | {"config", "time_limit", "memory_limit", "grader_url"}
 
     config: Path | None = Field(default=None, description="a promptfooconfig.yaml; its folder holds what it names")
     time_limit: float = Field(default=3600.0, gt=0, le=86400, description="seconds for the whole suite")
+    memory_limit: float = Field(default=8.0, gt=0, le=4096, description="GiB, all processes together")
     grader_url: str = Field(
         default="",
         pattern=r"^(https?://\S+)?$",

@@ -20,7 +20,7 @@ LM_EVAL = ("lm_eval", "datasets", "transformers", "tokenizers")
 NOT_OF_THE_SWEEP = {"name", "prompts", "workers"}
 NOT_OF_THE_EVALUATION = {
     "name", "task", "include_path", "num_concurrent", "batch_size", "request_timeout", "confidence", "allow_partial",
-    "time_limit", "ask_again",
+    "time_limit", "memory_limit", "ask_again",
 }  # fmt: skip
 
 
