@@ -166,9 +166,11 @@ class Watched:
             "RequestsFail", f"{self._http_errors()} > {limit} or {engine} > {limit}", hold, "notify", "critical",
             f"{{{{ $value | humanizePercentage }}}} of the requests fail, {limit:.0%} may",
         )  # fmt: skip
+        patient = self._queue_limit()
+        queued = self._within("request_queue_time_seconds", patient, self.pace.window)
         yield Alert(
-            "QueueGrows", f"{signals['queue_seconds:p95'].expr} > {self._queue_limit()} and {enough}", hold, "notify",
-            "warning", "95% of the requests wait up to {{ $value | humanizeDuration }} before they are computed",
+            "QueueGrows", f"1 - {queued} > {1 - SHARE:.2g} and {enough}", hold, "notify",
+            "warning", f"{{{{ $value | humanizePercentage }}}} of the requests wait longer than {patient * 1000:g} ms for others, 5% may",
         )  # fmt: skip
         waiting = f"sum({_series('num_requests_waiting', self.engine)}) > 0"
         yield Alert(
@@ -231,7 +233,8 @@ class Watched:
         return float(known or ERROR_LIMIT)
 
     def _queue_limit(self) -> float:
-        return self._limits().get("ttft", 2 * QUEUE_LIMIT) / 2
+        """Return half of the SLO on the first token, which deploy_model makes an edge too."""
+        return round(self._limits().get("ttft", 2 * QUEUE_LIMIT) / 2, 6)
 
     def _rate(self, name: str, more: str = "") -> str:
         return f"sum(rate({_series(name, self.engine, more)}[{self.pace.window}]))"
@@ -248,8 +251,11 @@ class Watched:
 
     def _attained(self, key: str, window: str) -> str:
         """Return the share within the SLO, exact because the SLO is an edge; nothing where no bucket has that edge."""
-        family, edge = OBJECTIVES[key][1], f'le="{self._limits()[key]}"'
-        within = f"sum(rate({_series(f'{family}_bucket', self.engine, edge)}[{window}]))"
+        return self._within(OBJECTIVES[key][1], self._limits()[key], window)
+
+    def _within(self, family: str, edge: float, window: str) -> str:
+        upper = f'le="{edge}"'
+        within = f"sum(rate({_series(f'{family}_bucket', self.engine, upper)}[{window}]))"
         return f"({within} / (sum(rate({_series(f'{family}_count', self.engine)}[{window}])) > 0))"
 
     def _kv_cache(self) -> str:

@@ -40,7 +40,12 @@ def parse(limits: str) -> dict[str, list[float]]:
 
 def arguments(limits: str) -> list[str]:
     """Return vLLM's argument that puts each limit on an edge, nothing without limits."""
-    given = {FAMILIES[name]: _edges(values) for name, values in parse(limits).items()}
+    found = parse(limits)
+    if (
+        "ttft" in found
+    ):  # waiting in the queue, which has the edges of whole requests, is part of the first token's time
+        found["e2e"] = [*found.get("e2e", []), *found["ttft"]]
+    given = {FAMILIES[name]: _edges(values) for name, values in found.items()}
     return [f"{OPTION}={json.dumps(given, separators=(',', ':'))}"] if given else []
 
 

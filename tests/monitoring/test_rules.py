@@ -72,7 +72,8 @@ def gauge(metric, value):
     return {f"vllm:{metric}{{{HERE_LABELS}}}": f"{value}x60"}
 
 
-QUEUED = {f'vllm:request_queue_time_seconds_bucket{{{HERE_LABELS},le="{edge}"}}': "0+60x60" for edge in ("1.0", "+Inf")}
+QUEUE = f"vllm:request_queue_time_seconds_{{}}{{{{{HERE_LABELS}{{}}}}}}"
+QUEUED = {QUEUE.format("bucket", ',le="0.05"'): "0+54x60", QUEUE.format("count", ""): "0+60x60"}
 CASES = {
     "all is well": (requests(HERE_LABELS) | up(1), ()),
     "a tenth of the requests is late": (requests(HERE_LABELS, within=54) | up(1), ("TTFTMissesSLO",)),
