@@ -170,7 +170,7 @@ class Watched:
         queued = self._within("request_queue_time_seconds", patient, self.pace.window)
         yield Alert(
             "QueueGrows", f"1 - {queued} > {1 - SHARE:.2g} and {enough}", hold, "notify",
-            "warning", f"{{{{ $value | humanizePercentage }}}} of the requests wait longer than {patient * 1000:g} ms for others, 5% may",
+            "warning", f"{{{{ $value | humanizePercentage }}}} of the requests wait longer than {patient * 1000:g} ms",
         )  # fmt: skip
         waiting = f"sum({_series('num_requests_waiting', self.engine)}) > 0"
         yield Alert(
