@@ -106,7 +106,13 @@ def test_each_kind_of_fault_is_found_in_the_row_that_has_it(tmp_path):
     rows += [row(f"first-{number}", f"Number {number} is which colour?") for number in range(20)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     handbook = [
-        {"id": "h", "questions": ["Which colour has the sea?"], "answer": "It is red."},
+        {
+            "id": "h",
+            "messages": [
+                {"role": "user", "content": "Which colour has the sea?"},
+                {"role": "assistant", "content": "It is red."},
+            ],
+        },
         {"id": "i", "questions": ["Which colour has grass?"], "answer": "It is green."},
     ]
     (tmp_path / "h.jsonl").write_text("".join(json.dumps(each) + "\n" for each in handbook))
