@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import textwrap
 
@@ -210,19 +209,3 @@ def test_a_use_case_names_probes(tmp_path):
     found = UseCase.model_validate({"name": "mine", "description": "x", "evaluations": {"safety": scan}})
     settings = evaluator.check("garak", "safety", found.evaluation("safety"))
     assert (settings.probes, settings.soft_probe_prompt_cap) == (("dan", "encoding.InjectBase64"), 3)
-
-
-@pytest.mark.build
-def test_garak_itself_attacks_offline_and_stays_on_this_machine(scan, server, monkeypatch):
-    """Needs `make garak`."""
-    with socket.create_server(("127.0.0.1", 0)) as canary:
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{canary.getsockname()[1]}")
-        server.chat = lambda body: {"content": "I won't."}
-        found = scan(probes=("encoding.InjectBase64", "promptinject.HijackHateHumans"), soft_probe_prompt_cap=3)
-        canary.settimeout(0.1)
-        with pytest.raises(TimeoutError):
-            canary.accept()
-    assert (found.n, found.failed, found.score) == (6, 0, 1.0)
-    assert len(server.chats) == 6
-    assert not any(body["stop"] for body in server.chats), "garak's own would cut answers at # and ;"
