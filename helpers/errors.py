@@ -4,6 +4,7 @@ AssayError
 ├── InvalidInput            the user's input is refused before work starts
 │   ├── InvalidParameter    a notebook parameter
 │   ├── InvalidDataset      a row of a dataset: file, line, field
+│   ├── DatasetRefused      the data hold more of a finding than the use case allows
 │   ├── UnknownTask         lm-eval knows no such task
 │   ├── InvalidPolicy       the policy file: file, line, field
 │   ├── InvalidCriteria     a use case's criteria: file, line, field; or a line about what nothing measures
@@ -73,6 +74,10 @@ class InvalidParameter(InvalidInput):
 
 class InvalidDataset(InvalidInput):
     """A dataset row is malformed; the message names file, line and field."""
+
+
+class DatasetRefused(InvalidInput):
+    """A use case's data hold more of a finding than it allows; the message names the kinds and the first rows."""
 
 
 class UnknownTask(InvalidInput):

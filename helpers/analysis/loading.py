@@ -42,10 +42,17 @@ class Filter(parameters.Settings):
         return measured and (not wanted or attached.name in wanted)
 
 
-def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder: Path | None = None) -> Comparison:
+def compare_all(
+    registry: Registry,
+    settings: Filter,
+    criteria: Criteria,
+    folder: Path | None = None,
+    seen_before: Collection[str] = (),
+) -> Comparison:
     """Compare the newest matching record of each version that was asked the same.
 
     What this run was asked decides, and of its own version the record that it logged, which lies in `folder`.
+    `seen_before` are questions without which the scores are told, too.
     Left out and named are retired versions, and, where the administrator says whose signatures count, what nobody
     trusted has signed. Raises NotFound where there is none, InvalidCriteria where the criteria are about what was not
     measured.
@@ -71,7 +78,7 @@ def compare_all(registry: Registry, settings: Filter, criteria: Criteria, folder
         margin = _held(criteria, loaded[chosen[0].record_id], chosen[0])
         logs = readers.map(lambda record: _samples(record, record.evaluation, Path(place)), chosen)
         samples = {record.record_id: log for record, log in zip(chosen, logs, strict=True)}
-        comparison = compare(placed, samples, margin, own, criteria.coverage, criteria.planned_questions)
+        comparison = compare(placed, samples, margin, own, criteria.coverage, criteria.planned_questions, seen_before)
 
         known: dict[tuple[str, str], dict[str, Sample]] = {}
 

@@ -6,6 +6,8 @@ from .base import Parameter as Parameter
 from .base import Probability as Probability
 from .base import now as now
 from .base import write_atomic as write_atomic
+from .dataset import Dataset as Dataset
+from .dataset import Finding as Finding
 from .deployment import Endpoint as Endpoint
 from .deployment import Hardware as Hardware
 from .deployment import Selection as Selection

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )  # fmt: skip
 
+from helpers.artifacts.dataset import Kind
 from helpers.artifacts.names import SHORT, ShortName
 from helpers.datasets.files import digest, files
 from helpers.errors import InvalidDataset, InvalidParameter
@@ -76,8 +77,14 @@ def _folder(value: str, info: ValidationInfo) -> str:
     return _there(value, info, folder=True)
 
 
+def _any(value: str, info: ValidationInfo) -> str:
+    here = (info.context or {}).get("folder")
+    return _there(value, info, folder=here is not None and placed(here, value).is_dir())
+
+
 File = Annotated[str, AfterValidator(_file)]
 Folder = Annotated[str, AfterValidator(_folder)]
+Place = Annotated[str, AfterValidator(_any)]
 
 
 class Part(BaseModel):
@@ -252,6 +259,22 @@ def _known(values: Any) -> Any:
 AnyEvaluation = Annotated[LmEval | OwnData | Suite | Garak, Field(discriminator="evaluator"), BeforeValidator(_known)]
 
 
+class Explore(Part):
+    """What explore_dataset looks at beside workloads and evaluations, and what may not be in the data."""
+
+    questions: list[Place] = Field(default=[], description="of tasks whose own code reads them")
+    examples: list[Place] = Field(default=[], description="worked examples that stand before a question")
+    documents: list[Place] = Field(default=[], description="what models are trained on, or look answers up in")
+    at_most: dict[Kind, Annotated[int, Field(ge=0)]] = Field(
+        default={}, description="rows with a finding of a kind; more end the stage"
+    )
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file and folder that it names, from the use case's folder."""
+        return (*self.questions, *self.examples, *self.documents)
+
+
 class UseCase(Part):
     """What there is to measure: workloads for load tests, evaluations for answers, each under a name of its own."""
 
@@ -260,6 +283,7 @@ class UseCase(Part):
     slo: Objective | None = None
     workloads: dict[Name, Workload] = Field(default_factory=dict)
     evaluations: dict[Name, AnyEvaluation] = Field(default_factory=dict)
+    explore: Explore = Explore()
     criteria: File | None = None
 
     _folder: Path = PrivateAttr(default=Path())
@@ -297,6 +321,7 @@ class UseCase(Part):
         """Everything on this machine that the file names, with the file itself."""
         named = [FILE, self.criteria, *(each.prompts for each in self.workloads.values())]
         named += [path for each in self.evaluations.values() for path in each.paths]
+        named += self.explore.paths
         return tuple(dict.fromkeys(placed(self.folder, name) for name in named if name and not name.startswith(STORED)))
 
     def digests(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from helpers.artifacts import Evaluation, Metric, NotMeasured
 from helpers.statistics import Paired, share_above
@@ -60,6 +61,8 @@ def summary(evaluation: Evaluation | NotMeasured) -> str:
             f"The questions come in {evaluation.clusters} clusters and say as much as "
             f"{evaluation.n / evaluation.design_effect:.0f} independent ones."
         )
+    if grader := evaluation.detail.get("grader"):
+        lines.append(_grader(grader))
     if evaluation.evaluator == "garak":
         lines.append(
             f"An answer is judged by its first {evaluation.settings['max_tokens']} tokens or what its probe says. "
@@ -88,6 +91,18 @@ def _pairs(table: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
         interval = f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         flips = f"{row['only_first']} higher by the first and {row['only_second']} by the second"
         yield f"{what}: {interval} on {n} rows, {flips}, p = {row['p_value']:.2g}"
+
+
+def _grader(table: Mapping[str, Any]) -> str:
+    """Return how far the model that graded a suite can be trusted."""
+    model, n = table["model"], table.get("n")
+    if not n:
+        return f"{model} graded, and nobody has checked it: put answers with labels beside the suite (labelled.jsonl)."
+    kappa = "none, for both say one thing only" if table["kappa"] is None else f"{table['kappa']:.2f}"
+    text = f"{model} graded; it agrees with {table['agreed']} of {n} labels ({table['low']:.3f} to {table['high']:.3f})"
+    text += f", Cohen's kappa {kappa}"
+    text += f"; it differs on {', '.join(table['differs'])}" if table["differs"] else ""
+    return text + (f"; {table['failed']} of {n + table['failed']} got no verdict" if table["failed"] else "") + "."
 
 
 def _shots(evaluation: Evaluation) -> str:

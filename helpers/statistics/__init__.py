@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from helpers.statistics.agreement import cohen_kappa
 from helpers.statistics.clusters import design_effect, effect_of
 from helpers.statistics.difference import difference_interval
 from helpers.statistics.looks import Looks, last_of
@@ -17,6 +18,7 @@ __all__ = [
     "Verdict",
     "above_chance",
     "adjusted",
+    "cohen_kappa",
     "compare",
     "design_effect",
     "detectable",

@@ -23,6 +23,8 @@ ORDER = {
     "ai-engineer": f"registry_lookup deploy_model {MEASURING} log_results remove_deployment compare_models",
     "regression": f"registry_lookup deploy_model {MEASURING} log_results remove_deployment regression_gate",
     "remove-expired": "remove_deployment",
+    "watch": "watch_endpoint",
+    "fine-tune": "explore_dataset",
 }
 # What the cluster must hold for a node to start: secret and key, as the platform's data connection names them.
 STORE = {
@@ -42,6 +44,8 @@ SECRETS = {
     **dict.fromkeys(DEFAULT, STORE | PUBLIC_KEY | MEASURERS),
     "log_results": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
     "compare_models": STORE | MEASURERS,
+    "watch_endpoint": STORE | PUBLIC_KEY | MEASURERS,
+    "explore_dataset": STORE | MEASURERS,  # data that are named as s3://…, and the answers of measured versions
     "regression_gate": STORE | PUBLIC_KEY | MEASURERS,
 }
 SIGNS = {("model-ops", "log_results"): {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")}}  # the approval

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import comb
-from statsmodels.stats import contingency_tables, multitest, proportion, weightstats
+from statsmodels.stats import contingency_tables, inter_rater, multitest, proportion, weightstats
 
 from helpers.statistics import (
     Estimate,
     adjusted,
+    cohen_kappa,
     compare,
     difference_interval,
     lead,
@@ -131,3 +132,14 @@ def test_equivalent_is_what_two_one_sided_score_tests_say(table, margin):
     above, below = score(first, second, n, -margin), score(first, second, n, margin)
     two = stats.norm.sf(above) < 0.05 and stats.norm.cdf(below) < 0.05
     assert (compare(*answers(*table), margin=margin).verdict == "equivalent") == two
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=50))
+def test_kappa_is_statsmodels_and_none_where_nothing_can_differ(pairs):
+    first, second = zip(*pairs, strict=True)
+    found = cohen_kappa(first, second)
+    if len({*first, *second}) == 1:
+        assert found is None
+    else:
+        table = inter_rater.to_table(list(pairs))[0]
+        assert found == pytest.approx(inter_rater.cohens_kappa(table, return_results=False), abs=1e-9)

@@ -1,5 +1,6 @@
 from .comparing import compare as compare
 from .contract import MOST as MOST
+from .contract import Apart as Apart
 from .contract import Category as Category
 from .contract import Comparison as Comparison
 from .contract import Flip as Flip

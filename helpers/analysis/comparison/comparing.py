@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from helpers.analysis.comparison.contract import Category, Comparison, Pair, Standing
+from helpers.analysis.comparison.contract import MOST, Apart, Category, Comparison, Pair, Score, Standing
 from helpers.analysis.comparison.differing import differing
 from helpers.analysis.comparison.grouping import asked_so_far, choose, looks
-from helpers.analysis.comparison.pairing import all_pairs
+from helpers.analysis.comparison.pairing import Seen, all_pairs
 from helpers.analysis.comparison.speed import sessions, speed
 from helpers.analysis.comparison.verdict import overall, standing_verdict
 from helpers.artifacts import Record, Sample
@@ -28,12 +28,14 @@ def compare(
     own: str = "",
     coverage: float = COVERAGE,
     planned: int = 0,
+    seen_before: Collection[str] = (),
 ) -> Comparison:
     """Compare the records that `choose` takes; `samples` gives each one's samples, or the log of them, by record id.
 
     Differences in accuracy of less than `margin` do not matter to the reader. `own` is the record of this run, if any,
     `coverage` the share of its questions that a version has to have answered, `planned` how many questions there are
-    going to be, where versions are compared each time that some were added.
+    going to be, where versions are compared each time that some were added. `seen_before` are the questions (by their
+    labels) that a model may know from its training: the comparison says what it would be without them.
 
     Every other record is listed in `not_compared` with the reason.
     Raises NotFound where there is no record, ArtifactMissing where a samples log is.
@@ -63,9 +65,24 @@ def compare(
         standings=tuple(standings),
         pairs=pairs,
         flips=tuple(differing([row.label for row in standings], answers)),
+        without=_without(standings[:MOST], answers, {*seen_before}, margin, seen) if seen_before else None,
         verdict=overall(standings, pairs),
         not_compared=tuple(notes),
     )
+
+
+def _without(
+    standings: Sequence[Standing], answers: Mapping[str, Answers], left_out: set[str], margin: float, seen: Seen
+) -> Apart | None:
+    """Return the scores and differences without some questions, None where nothing or everything would go."""
+    kept = {row.label: {key: each for key, each in answers[row.label].items() if each.label not in left_out}
+            for row in standings}  # fmt: skip
+    gone = {each.label for row in standings for each in answers[row.label].values()} & left_out
+    if not gone or not all(kept.values()):
+        return None
+    parts = [(row, _category("", [*kept[row.label].values()], row.interval.confidence)) for row in standings]
+    scores = tuple(Score(label=row.label, score=part.score, n=part.n, interval=part.interval) for row, part in parts)
+    return Apart(questions=tuple(sorted(gone)), scores=scores, pairs=all_pairs(standings, kept, margin, seen))
 
 
 def _together(rows: Sequence[Standing]) -> list[Standing]:

@@ -173,6 +173,23 @@ class Flip(Contract):
     correct: dict[str, bool]
 
 
+class Score(Contract):
+    """One version's score on some of the questions."""
+
+    label: str
+    score: Probability
+    n: int
+    interval: Interval
+
+
+class Apart(Contract):
+    """The comparison without some questions: those that share words with what a model may have been trained on."""
+
+    questions: tuple[str, ...] = Field(description="that are left out, as the data call them")
+    scores: tuple[Score, ...] = Field(description="in the order of the standings")
+    pairs: tuple[Pair, ...]
+
+
 class Comparison(Artifact):
     """Versions side by side, with the uncertainty of every difference."""
 
@@ -185,6 +202,7 @@ class Comparison(Artifact):
     other_flips: dict[str, tuple[Flip, ...]] = Field(
         default={}, description="of each evaluation beside the one by which versions are ranked"
     )
+    without: Apart | None = Field(default=None, description="None where no question is known to be left out")
     verdict: str
     not_compared: tuple[str, ...] = ()
     reviews: dict[str, str] = Field(default={}, description="when each approval is to be looked at again, by label")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from helpers.artifacts import Endpoint, Evaluation, now
+from helpers.artifacts import Endpoint, Evaluation, Metric, now
 from helpers.artifacts.canonical import digest
 from helpers.errors import EvaluationFailed, NotMeasurable
 from helpers.evaluation import scored
-from helpers.evaluation.files import named
+from helpers.evaluation.files import Files, named
+from helpers.evaluation.promptfoo.grading import agreement, labelled
 from helpers.evaluation.promptfoo.rows import TOOL, Row, as_samples, graded
-from helpers.evaluation.promptfoo.running import run
+from helpers.evaluation.promptfoo.running import judged, run
 from helpers.evaluation.promptfoo.settings import Settings
 from helpers.evaluation.promptfoo.suite import content
 from helpers.evaluation.promptfoo.tool import versions
@@ -43,6 +45,7 @@ def evaluate(
         raise NotMeasurable(f"{endpoint.model} would grade itself", do="Name another model (GRADER_MODEL)")
     read, started, names = content(settings), now(), named(settings.name, settings.evaluator)
     found = versions()
+    grader, others = _checked(settings, folder, names, show)
     rows = run(settings, endpoint, folder, names, show=show, guard=guard or partial.Unguarded())
     try:
         rows.sort(key=lambda row: (row["testIdx"], row["promptIdx"]))  # promptfoo writes who is done first
@@ -65,9 +68,24 @@ def evaluate(
         versions=found,
         whole=len(samples) + bool(settings.limit and len(rows) >= settings.limit),  # who stops there knows no more
         seconds=sum(row.get("latencyMs") or 0 for row in rows) / 1000,
-        detail={"assertions": kinds},
+        others=others,
+        detail={"assertions": kinds} | ({"grader": grader} if grader else {}),
         report=names.results,
     )
+
+
+def _checked(
+    settings: Settings, folder: Path, names: Files, show: Callable[[str], object]
+) -> tuple[dict[str, Any], list[Metric]]:
+    """Return how far the grader agrees with people's labels, before it judges anything else; nothing without one."""
+    assert settings.config is not None
+    if not settings.grader_model:
+        return {}, []
+    table: dict[str, Any] = {"model": settings.grader_model}
+    if not (sample := labelled(settings.config)):
+        return table, []
+    counts, metric = agreement(sample, judged(settings, sample, folder, names, show), settings.confidence)
+    return table | counts, [metric]
 
 
 def _kinds(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

@@ -37,8 +37,8 @@ def graded(row: Row) -> Iterator[Mapping[str, Any]]:
 
 
 def _sample(key: str, rows: Sequence[Row], metric: str) -> Sample:
-    row, counted = rows[0], [row for row in rows if _status(row)[0] == "answered"]
-    status, why = _status(counted[0] if counted else row)
+    row, counted = rows[0], [row for row in rows if status(row)[0] == "answered"]
+    found, why = status(counted[0] if counted else row)
     shown, test = (counted or rows)[0], row["testCase"]
     figures = {metric: [float(each[FIELD[metric]]) for each in counted], ASSERTIONS: [_share(each) for each in counted]}
     return Sample(
@@ -50,7 +50,7 @@ def _sample(key: str, rows: Sequence[Row], metric: str) -> Sample:
         expected="; ".join(str(each.get("value", each["type"])) for each in test.get("assert") or ()),
         output=_text(shown),
         scores={name: sum(values) / len(values) for name, values in figures.items() if values},
-        status=status,
+        status=found,
         why=why,
         latency_seconds=(shown.get("latencyMs") or 0) / 1000 or None,
         reusable=False,
@@ -68,7 +68,7 @@ def _text(row: Row) -> str:
     return "" if output is None else str(output)
 
 
-def _status(row: Row) -> tuple[Status, str]:
+def status(row: Row) -> tuple[Status, str]:
     """Return what became of one answer; one that no grader could judge is none."""
     if row.get("failureReason") == ERROR:
         return "failed", str(row.get("error") or "the request failed")[:200]

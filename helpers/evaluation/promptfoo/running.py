@@ -1,4 +1,7 @@
-"""Run a suite as it is, but for its provider: that is the endpoint, reached through a process that adds the key."""
+"""Run a suite as it is, but for its provider: that is the endpoint, reached through a process that adds the key.
+
+The grader, another model, is reached in the same way.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +23,7 @@ from helpers.evaluation.files import Files
 from helpers.evaluation.following import SHOWN_LINES, follow
 from helpers.evaluation.forwarding import Way, forwarded
 from helpers.evaluation.place import Place
+from helpers.evaluation.promptfoo.grading import Labelled, suite
 from helpers.evaluation.promptfoo.rows import TOOL, Row
 from helpers.evaluation.promptfoo.settings import Settings
 from helpers.evaluation.promptfoo.tool import tool
@@ -51,40 +56,79 @@ def run(
     Raises EvaluationFailed where it ends badly or leaves no report, ServerChanged and NotFound.
     """
     assert settings.config is not None
-    found, config = tool(), settings.config.resolve()
+    config = settings.config.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(access(endpoint.auth))
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-suite-"))
         model = stack.enter_context(forwarded(endpoint.url, endpoint_key()))
-        key = os.environ.get(GRADER_KEY, "").strip()
-        grader = stack.enter_context(forwarded(settings.grader_url, key)) if settings.grader_model else None
+        grader = stack.enter_context(_graded(settings)) if settings.grader_model else None
         place = Place.made(Path(temporary).resolve())
         (folder / partial.FOLDER).mkdir(exist_ok=True)
         confirming = Confirming(guard, place.fresh, folder, names)
         confirming.look()
         ways = {MODEL: model} | ({GRADER: grader} if grader else {})
-        command = [*found.command, "eval", "-c", str(config), "-o", str(place.left / names.results), *QUIET]
-        command += ["-j", str(settings.num_concurrent)]
+        command = _command(config, place.left / names.results, settings)
         command += ["-r", _provider(place, "model", endpoint.model, model, MODEL, _options(settings))]
-        if grader:
-            options = {"max_tokens": GRADER_TOKENS, "temperature": 0}
-            command += ["--grader", _provider(place, "grader", settings.grader_model, grader, GRADER, options)]
+        command += _grader(settings, place, grader) if grader else []
         command += ["--filter-first-n", str(settings.limit)] if settings.limit else []
-        ports = [urlsplit(way.url).port or 0 for way in ways.values()]
-        place.handed.write_text("{}", "utf-8")
-        said: list[str] = []
-        try:
-            follow(
-                place.walled(command, [config.parent, *found.reads], show, ports, settings.memory_limit),
-                _environment(settings, place, ways), folder / names.log, said.append, confirming.now_and_then,
-                limit=settings.time_limit, most=settings.memory_limit, cwd=place.left, tool=TOOL,
-            )  # fmt: skip
-        except EvaluationFailed:
-            show("\n".join(said[-SHOWN_LINES:]))
-            raise
+        _follow(command, config.parent, settings, place, ways, folder / names.log, show, confirming.now_and_then)
         confirming.look()
         return _taken(place.left / names.results, folder / names.results, folder / names.log)
+
+
+def judged(
+    settings: Settings, sample: Sequence[Labelled], folder: Path, names: Files, show: Callable[[str], object]
+) -> list[Row]:
+    """Let the grader judge labelled answers, as it judges those of a suite, and return promptfoo's results.
+
+    Raises EvaluationFailed as `run`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="assay-labels-") as temporary, _graded(settings) as grader:
+        place = Place.made(Path(temporary).resolve())
+        config, left = place.scratch / "labelled.json", place.left / "judged.json"
+        config.write_text(json.dumps(suite(sample)), "utf-8")
+        command = [*_command(config, left, settings), *_grader(settings, place, grader)]
+        _follow(command, config.parent, settings, place, {GRADER: grader}, folder / names.log, show)
+        return _taken(left, None, folder / names.log)
+
+
+def _command(config: Path, left: Path, settings: Settings) -> list[str]:
+    return [*tool().command, "eval", "-c", str(config), "-o", str(left), *QUIET, "-j", str(settings.num_concurrent)]
+
+
+def _graded(settings: Settings) -> AbstractContextManager[Way]:
+    return forwarded(settings.grader_url, os.environ.get(GRADER_KEY, "").strip())
+
+
+def _grader(settings: Settings, place: Place, way: Way) -> list[str]:
+    options = {"max_tokens": GRADER_TOKENS, "temperature": 0}
+    return ["--grader", _provider(place, "grader", settings.grader_model, way, GRADER, options)]
+
+
+def _follow(
+    command: list[str],
+    reads: Path,
+    settings: Settings,
+    place: Place,
+    ways: Mapping[str, Way],
+    log: Path,
+    show: Callable[[str], object],
+    now_and_then: Callable[[], object] = lambda: None,
+) -> None:
+    """Run promptfoo behind its wall; what it says is shown where it fails only."""
+    place.handed.write_text("{}", "utf-8")
+    ports, said = [urlsplit(way.url).port or 0 for way in ways.values()], list[str]()
+    try:
+        follow(
+            place.walled(command, [reads, *tool().reads], show, ports, settings.memory_limit),
+            _environment(settings, place, ways), log, said.append, now_and_then,
+            limit=settings.time_limit, most=settings.memory_limit, cwd=place.left, tool=TOOL,
+        )  # fmt: skip
+    except EvaluationFailed:
+        show("\n".join(said[-SHOWN_LINES:]))
+        raise
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -120,7 +164,7 @@ def _environment(settings: Settings, place: Place, ways: Mapping[str, Way]) -> d
     return allowed | own | {name: way.token for name, way in ways.items()}
 
 
-def _taken(left: Path, kept: Path, log: Path) -> list[Row]:
+def _taken(left: Path, kept: Path | None, log: Path) -> list[Row]:
     content = sandbox.read_left(left) or b""
     try:
         rows: list[Row] = json.loads(content)["results"]["results"]
@@ -131,5 +175,6 @@ def _taken(left: Path, kept: Path, log: Path) -> list[Row]:
             f"{TOOL} ended without an error and left no whole report: {error}",
             do=f"See {log}; a suite without tests, or whose code ends the process, has none",
         ) from error
-    write_atomic(kept, content)
+    if kept:
+        write_atomic(kept, content)
     return rows

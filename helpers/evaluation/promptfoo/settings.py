@@ -16,6 +16,7 @@ class Settings(Asked):
 
     evaluator: ClassVar[str] = "promptfoo"
     metric: ClassVar[str] = "passed"
+    further: ClassVar[tuple[str, ...]] = ("grader_agreement",)  # where another model grades, and labels are there
     outside: ClassVar[frozenset[str]] = Asked.outside | {"config", "time_limit", "memory_limit", "grader_url"}
 
     config: Path | None = Field(default=None, description="a promptfooconfig.yaml; its folder holds what it names")

@@ -11,6 +11,7 @@ from typing import Any
 
 from helpers.datasets.files import digest, files
 from helpers.errors import InvalidDataset
+from helpers.evaluation.promptfoo.grading import labelled
 from helpers.evaluation.promptfoo.settings import Settings
 
 # A model reads the answer and says whether it is right.
@@ -36,6 +37,7 @@ def content(settings: Settings) -> dict[str, str]:
         raise InvalidDataset(f"{config} is no promptfooconfig.yaml", do="Name the suite's configuration, YAML or JSON")
     if told := list(dict.fromkeys(_Reading(config, graded=bool(settings.grader_model)).faults())):
         raise InvalidDataset("; ".join(told[:MOST_TOLD]), do="Correct the suite")
+    labelled(config)
     return {path.relative_to(config.parent).as_posix(): digest(path) for path in sorted(files(config.parent))}
 
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from helpers import datasets
 from helpers.artifacts import Endpoint, Evaluation, Metric, Sample, now
-from helpers.artifacts.canonical import canonical
+from helpers.artifacts.canonical import canonical, digest
 from helpers.errors import InvalidDataset
+from helpers.evaluation import told
 from helpers.evaluation.conversing import Body, Conversation, converse
 from helpers.evaluation.files import named
 from helpers.evaluation.reply import Reply
@@ -22,19 +23,18 @@ from helpers.evaluation.tool_calling.probing import probe, request
 from helpers.evaluation.tool_calling.rows import ToolRow, read_rows, sources
 from helpers.evaluation.tool_calling.settings import Settings
 from helpers.runtime.partial import Guard
-from helpers.statistics import mean_of_scores
+from helpers.statistics import compare, mean_of_scores
 
 CALLED, STRICT, SILENT = Settings.metric, "strict_right", "silent_right"  # scores of a row
 METHOD = "1"  # raise it when the matching changes: what was scored before is then measured again
 
 
 def content(settings: Settings) -> Mapping[str, str]:
-    """Return the digest of the rows, and of the answers beside BFCL's. Raises InvalidDataset, with file and line."""
+    """Return the digest of the rows, and of what stands beside BFCL's. Raises InvalidDataset, with file and line."""
     rows = _rows(settings)
     if not any(row.expected for row in rows):
         raise InvalidDataset(f"None of the first {len(rows)} rows of {settings.data} expects a call", do="Raise LIMIT")
-    return {path.name if place == 0 else f"answers/{path.name}": datasets.digest(path)
-            for place, path in enumerate(sources(_file(settings)))}  # fmt: skip
+    return {name: datasets.digest(path) for name, path in sources(_file(settings)).items()}
 
 
 def versions() -> Mapping[str, str]:
@@ -72,15 +72,22 @@ def evaluate(
     return measurement(
         samples, settings, endpoint, folder, names,
         tier="tools",
-        dataset_digest=datasets.digest(_file(settings)),
+        dataset_digest=_digest(settings),
         started=started,
         versions=versions(),
         whole=len(read_rows(_file(settings))),
         seconds=asked.seconds,
         reasons=asked.reasons,
         others=list(_others(rows, answers, list(again.values()), settings.confidence)),
-        detail=_tables(rows, answers, list(again.values())),
+        detail=_tables(rows, answers, list(again.values()))
+        | {told.PAIRED: _paired(rows, answers, again, settings.confidence)},
     )  # fmt: skip
+
+
+def _digest(settings: Settings) -> str:
+    """Return the digest of the data: the file's own where there is only one."""
+    found = {name: datasets.digest(path) for name, path in sources(_file(settings)).items()}
+    return digest(found) if len(found) > 1 else datasets.digest(_file(settings))
 
 
 class _Answer(NamedTuple):
@@ -183,6 +190,21 @@ def _others(
             interval = mean_of_scores(scores, confidence, [])
             value = sum(scores) / len(scores)
             yield Metric(name=name, value=value, n=len(scores), kind="proportion", interval=interval)
+
+
+def _paired(
+    rows: Sequence[ToolRow], free: Sequence[_Answer], strict: Mapping[str, _Answer], confidence: float
+) -> dict[str, Any]:
+    """Return the test of strict calls against free ones, on the rows that were answered both ways."""
+    both = [
+        (strict[row.id].right, answer.right)
+        for row, answer in zip(rows, free, strict=True)
+        if row.id in strict and None not in (strict[row.id].right, answer.right)
+    ]
+    if not both:
+        return {}
+    bound, unbound = ([float(pair[way] or 0) for pair in both] for way in (0, 1))
+    return {f"{STRICT} against {CALLED}": told.paired(compare(bound, unbound, confidence))}
 
 
 def _tables(rows: Sequence[ToolRow], free: Sequence[_Answer], strict: Sequence[_Answer]) -> dict[str, Any]:

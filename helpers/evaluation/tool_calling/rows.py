@@ -1,4 +1,4 @@
-"""The rows: one's own file, or BFCL's, whose answers stand beside its questions."""
+"""The rows: one's own file, or BFCL's, whose answers and whose rows without a call stand beside its questions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from jsonschema import SchemaError
@@ -17,7 +18,7 @@ from helpers.datasets.lines import Faults, Row, Text, load, objects, parse
 from helpers.errors import InvalidDataset
 from helpers.evaluation.tool_calling.schemas import callable_name, translated
 
-BFCL, ANSWERS = re.compile(r"BFCL_v\d+_(?P<category>\w+)\.json"), "possible_answer"
+BFCL, ANSWERS = re.compile(r"(?P<version>BFCL_v\d+)_(?P<category>\w+)\.json"), "possible_answer"
 NOT_READ = ("java", "multi_turn", "memory", "web_search", "relevance_", "format_sensitivity")  # other languages, agents
 Category = Literal["simple", "multiple", "parallel", "irrelevance", "missing_information"]
 SILENT = ("irrelevance", "missing_information")  # expect no call
@@ -138,26 +139,50 @@ class OwnRow(ToolRow):
 def read_rows(path: Path) -> list[ToolRow]:
     """Return all rows. Raises InvalidDataset with file, line and field of all that is wrong."""
     found = BFCL.fullmatch(path.name)
-    rows: list[ToolRow] = _bfcl(path, found["category"]) if found else [*load(path, OwnRow, "prompt")]
+    rows: list[ToolRow] = _with_silent(path, found["category"]) if found else [*load(path, OwnRow, "prompt")]
     if not any(row.expected for row in rows):
         raise InvalidDataset(f"{path}: no row expects a call, so nothing can be right", do="Add such rows")
     return rows
 
 
-def sources(path: Path) -> list[Path]:
-    """Return the files that hold the rows and their answers."""
-    answers = path.parent / ANSWERS / path.name
-    return [path, answers] if BFCL.fullmatch(path.name) and answers.is_file() else [path]
+def sources(path: Path) -> dict[str, Path]:
+    """Return the files that hold the rows, by name: with BFCL's answers, and its rows that no function serves."""
+    beside = {f"answers/{path.name}": path.parent / ANSWERS / path.name}
+    if silent := _silent(path):
+        beside[silent.name] = silent
+    return {path.name: path} | {name: each for name, each in beside.items() if each.is_file()}
+
+
+def _silent(path: Path) -> Path | None:
+    """Return the file of BFCL's rows that no function serves; those beside live calls are live ones."""
+    found = BFCL.fullmatch(path.name)
+    if not found:
+        return None
+    live = "live_" if found["category"].startswith("live_") else ""
+    return path.with_name(f"{found['version']}_{live}irrelevance.json")
+
+
+def _with_silent(path: Path, category: str) -> list[ToolRow]:
+    """Return BFCL's rows, evenly mixed with those that expect no call where they lie beside: the first n are a sample.
+
+    Those alone are refused: silence would be all that is measured.
+    """
+    calling, silent = _bfcl(path, category), _silent(path)
+    beside = _read(silent, "irrelevance") if silent and silent.is_file() else []
+    placed = [((place + 0.5) / len(rows), row) for rows in (calling, beside) for place, row in enumerate(rows)]
+    return [row for _, row in sorted(placed, key=lambda each: each[0])]
 
 
 def _bfcl(path: Path, category: str) -> list[ToolRow]:
-    """Read BFCL's form. Its irrelevance data alone expects no call: silence would be all that it measures."""
     if any(part in category for part in NOT_READ) or category.startswith(SILENT):
         raise InvalidDataset(
             f"{path} holds BFCL's {category}, which is not asked here", do="Name simple_python, multiple or parallel"
         )
-    kind = next((name for name in ("parallel", "multiple") if name in category), "simple")
-    faults, answers = Faults(path), _answers(path)
+    return _read(path, next((name for name in ("parallel", "multiple") if name in category), "simple"), _answers(path))
+
+
+def _read(path: Path, kind: str, answers: Mapping[str, Any] = MappingProxyType({})) -> list[ToolRow]:
+    faults = Faults(path)
     rows = [parse(number, _own(values, kind, answers), ToolRow, faults) for number, values in objects(path, faults)]
     faults.tell()
     return [row for row in rows if row]

@@ -14,7 +14,7 @@ from helpers.artifacts import Record
 from helpers.datasets.criteria import kind
 from helpers.reporting.page.rendering import render
 from helpers.reporting.page.table import Table, folded
-from helpers.reporting.page.tables import candidates, costs, differing, flips, more
+from helpers.reporting.page.tables import candidates, costs, differing, flips, more, without
 from helpers.reporting.plots import comparison as plots
 from helpers.reporting.plots.decision import at
 
@@ -164,8 +164,8 @@ def _waits(found: Found, title: str, lead: str) -> Section:
 
 
 def _categories(found: Found, title: str, lead: str) -> Section:
-    figure = plots.categories(found.comparison, found.decision.shown)
-    return Section(title, lead, figure, f"Accuracy by category of {found.names}")
+    figure, table = plots.categories(found.comparison, found.decision.shown), without(found.comparison)
+    return Section(title, lead, figure, f"Accuracy by category of {found.names}", table)
 
 
 def _flips(found: Found, title: str, lead: str) -> Section:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from helpers.analysis.comparison import Comparison, Flip, Standing
+from helpers.analysis.comparison import MOST, Comparison, Flip, Standing
 from helpers.analysis.recommendation import Decision, Option
+from helpers.artifacts import Interval
 from helpers.reporting.page.table import Table
 from helpers.reporting.plots.decision import at, decision_table
 from helpers.reporting.plots.flips import COLUMNS
@@ -103,3 +104,29 @@ def _answer(flip: Flip, label: str) -> str:
 
 def _right(comparison: Comparison, one: str, other: str) -> list[Flip]:
     return [flip for flip in comparison.flips if flip.correct[one] and not flip.correct[other]]
+
+
+def without(comparison: Comparison) -> Table | None:
+    """Scores and differences with and without the questions whose wording a model may know; None without any."""
+    found = comparison.without
+    if found is None:
+        return None
+    rows = [
+        [part.label, _with_bounds(row.accuracy, row.interval, ".3f"), _with_bounds(part.score, part.interval, ".3f")]
+        for row, part in zip(comparison.standings, found.scores, strict=False)
+    ]
+    whole = {(pair.first, pair.second): pair.paired for pair in comparison.pairs}
+    rows += [
+        [f"{pair.first} against {pair.second}", *(_with_bounds(each.difference, each.interval, "+.3f")
+         for each in (whole[pair.first, pair.second], pair.paired))]
+        for pair in found.pairs
+    ]  # fmt: skip
+    count = len(found.questions)
+    caption = f"With and without the {count} questions that share a run of words with documents of the use case"
+    note = f"A model that was trained on them may know these by their wording: {', '.join(found.questions[:MOST])}"
+    more = f" and {count - MOST} more; all are in comparison.json." if count > MOST else "."
+    return Table(caption, ["version", "all questions", "without them"], rows, note + more)
+
+
+def _with_bounds(value: float, interval: Interval, form: str) -> str:
+    return f"{value:{form}} ({interval.low:{form}} to {interval.high:{form}})"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
@@ -44,6 +46,22 @@ def test_every_prompt_has_two_instructions_that_are_given_whole():
             assert (rule.get_instruction_args() or {}) == given, row["id"]
 
 
+SCORED = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+sys.addaudithook(lambda event, _: event.startswith(("socket.connect", "socket.getaddrinfo")) and sys.exit(3))
+from following import followed
+print(followed(json.loads(sys.argv[2]), ["Hello"])["instruction_strict"])
+"""
+
+
+def test_no_name_is_looked_up_to_judge_an_answer():
+    """A proxy would not see it: NLTK looks a server up and then refuses to ask it through one."""
+    given = [str(FOLDER), json.dumps(ROWS["logs-1"])]
+    done = subprocess.run([sys.executable, "-c", SCORED, *given], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "0.5\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "text", "strict", "loose"),
     [
@@ -76,7 +94,9 @@ def test_what_is_cut_off_or_empty_counts_apart(server, endpoint, measure, settin
     found = measure(
         settings(task="ops_instructions", include_path=FOLDER.parent, allow_partial=True), endpoint(tokenizer="")
     )
-    by_id = {each.label: each.status for each in read_samples(tmp_path / "artifacts" / KNOWLEDGE.samples, "prompt_strict")}
+    by_id = {
+        each.label: each.status for each in read_samples(tmp_path / "artifacts" / KNOWLEDGE.samples, "prompt_strict")
+    }
     assert (by_id["logs-1"], by_id["dns-1"], by_id["logs-2"]) == ("truncated", "empty", "answered")
     assert (found.metric, found.n) == ("prompt_strict", 58)
     figures = {metric.name: metric for metric in found.metrics}

@@ -14,6 +14,7 @@ from helpers.evaluation.files import named
 from helpers.evaluation.promptfoo import Settings, evaluate, running, tool
 from helpers.evaluation.promptfoo.rows import as_samples
 from helpers.evaluation.samples import read_samples
+from helpers.evaluation.told import summary
 from helpers.runtime.workspace import ROOT
 
 FACTS = ROOT / "tests" / "facts" / "results" / "promptfoo-0.121.20"
@@ -117,7 +118,9 @@ def test_the_child_asks_through_a_process_that_adds_the_key(suite, stand_in, ser
 
 def test_another_model_grades_and_never_the_one_that_is_measured(suite, stand_in, server, endpoint, tmp_path):
     by = {"grader_url": "http://127.0.0.1:9", "grader_model": "judge"}
-    evaluate(suite(**by), endpoint(), tmp_path / "artifacts")
+    found = evaluate(suite(**by), endpoint(), tmp_path / "artifacts")
+    assert found.detail["grader"] == {"model": "judge"}
+    assert "nobody has checked it" in summary(found)
     assert "--grader" in told(tmp_path / "artifacts")["arguments"]
     with pytest.raises(NotMeasurable, match="would grade itself"):
         evaluate(suite(grader_url=f"{server.url}/", grader_model="scripted"), endpoint(), tmp_path / "artifacts")

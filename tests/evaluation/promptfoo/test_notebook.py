@@ -7,8 +7,11 @@ import json
 import pytest
 
 from helpers.artifacts import Evaluation
+from helpers.errors import EvaluationFailed
 from helpers.evaluation.promptfoo import Settings, evaluate, tool
 from helpers.evaluation.samples import read_samples
+from helpers.evaluation.told import summary
+from helpers.reporting.plots.evaluation import passed_by_kind
 from helpers.runtime.workspace import ROOT
 from tests.plugins.kernels import execute
 
@@ -106,6 +109,12 @@ def test_another_model_judges_and_where_it_gives_no_verdict_there_is_none(folder
     server.chat = both
     assert (ROOT / ".tools" / "promptfoo").exists(), "promptfoo is missing: run make .tools/promptfoo"
     tool.versions.cache_clear()
+    labels = {"polite a": "pass", "polite b": "fail", "rude a": "fail", "rude b": "fail", "odd": "pass"}
+    rows = [
+        {"id": text, "category": "tone", "prompt": "Greet", "output": text, "rubric": "is friendly", "label": label}
+        for text, label in labels.items()
+    ]
+    (folder / "labelled.jsonl").write_text("\n".join(map(json.dumps, rows)))
     rubric = [{"type": "llm-rubric", "value": "is friendly"}]
     tests = [{"vars": {"q": word}, "assert": rubric} for word in ("polite", "rude", "odd")]
     own = {"defaultTest": {"options": {"provider": "openai:gpt-4"}}}
@@ -119,3 +128,21 @@ def test_another_model_judges_and_where_it_gives_no_verdict_there_is_none(folder
     }  # fmt: skip
     assert (samples["polite"].score, samples["rude"].score) == (1, 0)
     assert {body["model"] for body in server.chats} == {"scripted", "judge"}
+    grader = found.detail["grader"]
+    assert (grader["model"], grader["agreed"], grader["n"], grader["failed"]) == ("judge", 3, 4, 1)
+    assert grader["kappa"] == pytest.approx(0.5)
+    assert grader["differs"] == ["polite b"]
+    assert grader["verdicts"] == {"fail, grader fail": 2, "fail, grader pass": 1, "pass, grader pass": 1}
+    [agreement] = [metric for metric in found.others if metric.name == "grader_agreement"]
+    assert (agreement.value, agreement.n) == (0.75, 4)
+    assert agreement.interval.low < 0.75 < agreement.interval.high
+    assert "agrees with 3 of 4 labels" in summary(found)
+    assert any(
+        "grader" in label.get_text() for label in passed_by_kind(found, folder / "artifacts").axes[0].get_yticklabels()
+    )
+    server.chat = lambda body: both(body) if body["model"] == "scripted" else {"content": "?"}
+    (folder / "labelled.jsonl").write_text(json.dumps(rows[0]))
+    server.chats.clear()
+    with pytest.raises(EvaluationFailed, match="no verdict on any of 1 labelled answers"):
+        evaluate(settings, endpoint(), folder / "artifacts")
+    assert not [body for body in server.chats if body["model"] == "scripted"], "before the suite is asked"

@@ -96,6 +96,15 @@ def test_what_cannot_run_here_is_refused_by_file_and_line(suite, tmp_path, tests
     assert said in str(caught.value)
 
 
+def test_a_labelled_answer_that_is_none_is_named_by_line_and_field(suite):
+    given = suite("- vars: {q: a}\n")
+    row = {"id": "a", "category": "c", "prompt": "p", "output": "o", "rubric": "r", "label": "pass"}
+    rows = [row, row | {"id": "b", "output": "{{ x }}"}, row | {"id": "c", "rubric": "s", "label": "good"}]
+    given.config.with_name("labelled.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InvalidDataset, match=r"line 2, field output: .*; line 3, field label"):
+        content(given)
+
+
 def test_what_a_suite_says_of_its_own_provider_and_grader_is_no_fault(suite):
     by = {"defaultTest": {"options": {"provider": "openai:gpt-4"}}, "targets": ["openai:gpt-4"]}
     assert content(suite("- vars: {q: a}\n  assert: [{type: equals, value: b}]\n", **by))

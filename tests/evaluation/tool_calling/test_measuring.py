@@ -118,6 +118,9 @@ def test_each_error_is_counted_by_its_kind_and_way(evaluate):
     result = evaluate(chat)
     assert figures(result) == {"called_right": (0.0, 4), "strict_right": (1.0, 4), "silent_right": (0.0, 2)}
     free = {Error(kind): row["auto"] for kind, row in result.detail["errors"].items() if "auto" in row}
+    [pair] = result.detail[told.PAIRED].values()
+    assert (pair["only_first"], pair["only_second"], pair["difference"]) == (4, 0, 1.0)
+    assert "strict_right against called_right: +1.000" in told.summary(result)
     once = dict.fromkeys((Error.NO_JSON, Error.IN_TEXT, Error.TYPE, Error.VALUE), 1)
     assert free == once | {Error.NOT_WANTED: 2}
     assert result.detail["categories"]["simple"] == {"auto_n": 3, "auto_right": 0, "strict_n": 3, "strict_right": 3}

@@ -95,7 +95,20 @@ def test_bfcls_files_are_read_as_they_are_with_the_answers_beside(tmp_path):
     assert [schema["type"], schema["properties"]["radius"]["type"]] == ["object", "number"]
     assert schema["properties"]["type"] == {}, "any is a schema without a type, and a property called type stays"
     assert schema["properties"]["at"] == {"type": "array", "items": {"type": "number"}}
-    assert sources(path) == [path, answers]
+    assert sources(path) == {path.name: path, f"answers/{path.name}": answers}
+
+
+def test_bfcls_rows_that_no_function_serves_are_asked_with_its_calls(tmp_path):
+    calls = [BFCL | {"id": f"simple_python_{number}"} for number in range(4)]
+    path = written(tmp_path, *calls, name="BFCL_v4_simple_python.json")
+    written(tmp_path, *[TRUTH | {"id": each["id"]} for each in calls], name=f"possible_answer/{path.name}")
+    silent = written(tmp_path, *[BFCL | {"id": f"irrelevance_{n}"} for n in range(2)], name="BFCL_v4_irrelevance.json")
+    written(tmp_path, BFCL | {"id": "live_irrelevance_0"}, name="BFCL_v4_live_irrelevance.json")
+    rows = read_rows(path)
+    assert Counter(row.category for row in rows) == {"simple": 4, "irrelevance": 2}
+    assert {row.category for row in rows[:3]} == {"simple", "irrelevance"}, "the first rows are a sample of both"
+    assert not any(row.expected for row in rows if row.category == "irrelevance")
+    assert sources(path)[silent.name] == silent
 
 
 @pytest.mark.parametrize("category", ["simple_java", "multi_turn_base", "irrelevance", "live_irrelevance"])
