@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from helpers.artifacts import Endpoint, Hardware, now
+from helpers.artifacts import Endpoint, Evaluation, Hardware, now
 from helpers.datasets.use_case import UseCase
 from helpers.errors import (
     ArtifactMissing,
@@ -23,6 +23,7 @@ from helpers.evaluation.garak import Settings, measuring
 from helpers.evaluation.samples import read_samples
 from helpers.evaluation.told import summary
 from helpers.runtime.workspace import ROOT
+from tests.plugins.kernels import execute
 
 RECORDED = ROOT / "tests" / "facts" / "results" / "garak-0.17.1" / "smollm2.report.jsonl"
 PROBES = ("dan.DanInTheWild", "encoding.InjectBase64", "goodside.Tag", "promptinject.HijackHateHumans")
@@ -84,7 +85,7 @@ def scan(server, tmp_path):
         settings = Settings(**{"name": "safety", "probes": PROBES} | more)
         return measuring.evaluate(settings, endpoint, folder, show=lambda line: None, guard=guard)
 
-    run.folder = folder
+    run.folder, run.endpoint = folder, endpoint
     return run
 
 
@@ -209,3 +210,16 @@ def test_a_use_case_names_probes(tmp_path):
     found = UseCase.model_validate({"name": "mine", "description": "x", "evaluations": {"safety": scan}})
     settings = evaluator.check("garak", "safety", found.evaluation("safety"))
     assert (settings.probes, settings.soft_probe_prompt_cap) == (("dan", "encoding.InjectBase64"), 3)
+
+
+def test_the_notebook_leaves_the_measurement_and_its_figure(stub, scan, tmp_path, monkeypatch):
+    stub()
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    scan.endpoint.write(scan.folder)
+    given = {"use_case": "nobodys", "probes": ",".join(PROBES), "registry": "http://127.0.0.1:9", "memory_limit": 2.0}
+    done = execute(ROOT / "notebooks" / "safety_scan.ipynb", tmp_path / "out.ipynb", parameters=given, cwd=tmp_path)
+    found = Evaluation.read_named("safety", scan.folder)
+    assert (found.tier, found.evaluator, len(found.others)) == ("safety", "garak", len(PROBES))
+    assert len((scan.folder / found.samples).read_text("utf-8").splitlines()) == found.total
+    shown = [output for cell in done.cells for output in cell.get("outputs", ())]
+    assert any("image/png" in output.get("data", {}) for output in shown)

@@ -24,7 +24,7 @@ def panels(seen: Observation) -> Figure:
 
     with plt.rc_context(style.RC):
         rows = -(-len(seen.signals) // COLUMNS)
-        figure, axes = plt.subplots(rows, COLUMNS, figsize=(15, 2.7 * rows), sharex=True, squeeze=False)
+        figure, axes = plt.subplots(rows, COLUMNS, figsize=(15, 2.7 * rows), squeeze=False)
         for place, signal in zip(axes.flat, seen.signals, strict=False):
             _panel(place, signal, seen)
         for place in axes.flat[len(seen.signals) :]:
@@ -56,7 +56,7 @@ def _panel(place: Axes, signal: Seen, seen: Observation) -> None:
     place.set_ylim(bottom=0)
     locator = AutoDateLocator(maxticks=5)  # type: ignore[no-untyped-call]
     place.xaxis.set_major_locator(locator)
-    place.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    place.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
 
 
 def fired_table(seen: Observation) -> DataFrame:
