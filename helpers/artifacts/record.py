@@ -58,6 +58,7 @@ class Record(Artifact):
     git_commit: str
     account: str = Field(default="", description="who wrote it: a pod's service account, or a user's name")
     started_by: str = Field(default="", description="who submitted the run, where somebody said so")
+    trigger: str = Field(default="", description="what started the run, where nobody did: an alert, since when")
     versions: dict[str, str]
     settings: dict[str, Parameter]
     raw: dict[str, str] = Field(description="raw file -> its URI in the store")

@@ -50,6 +50,11 @@ class Tuned(Artifact):
         """Name and version as messages show them."""
         return f"{self.name} {self.version}"
 
+    @property
+    def source(self) -> str:
+        """The signed description in the store, as SOURCE takes it: any run may read that one."""
+        return f"{self.uri.rpartition('/')[0].removeprefix('file://')}/{self.filename}"
+
     def facts(self) -> dict[str, str]:
         """Return its origin as provenance, bill of materials and registry hold it."""
         settings = " ".join(f"{name}={value}" for name, value in sorted(self.recipe.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from helpers.storage import check_form
 
 # Where parameters alone say what is measured: a catalog workload is scaled for small models, and has to be quick.
 SCALED, QUICK = {"scale": 0.125}, {"slo_ttft_ms": 500}
+OBJECTIVES = ("ttft", "itl", "e2e")
+LONGEST = 3_600_000  # ms, of a limit
 
 
 def find_use_case(value: str, folder: Path = FOLDER) -> UseCase | None:
@@ -77,6 +80,24 @@ def workload(use_case: str, name: str, **given: Any) -> dict[str, Any]:
     if str(settings.get("prompts", "")).startswith(STORED):
         settings["prompts"] = located("PROMPTS", settings["prompts"])
     return settings
+
+
+def limits(use_case: str, **given: Any) -> str:
+    """Return every limit that a load test may be held to as `ttft:500,itl:50`, in ms, "" where there is none.
+
+    What is no limit is left out: the load test refuses it.
+    """
+    found = find_use_case(use_case)
+    named = [found.workload(name) for name in found.workloads] if found else [QUICK]
+    said = {f"{key}:{limit:g}": None for each in (*named, _own(given)) for key in OBJECTIVES
+            if (limit := _limit(each.get(f"slo_{key}_ms")))}  # fmt: skip
+    return ",".join(said)
+
+
+def _limit(value: Any) -> float:
+    with suppress(TypeError, ValueError):
+        return limit if 0 < (limit := float(value)) <= LONGEST else 0
+    return 0
 
 
 def evaluation(use_case: str, name: str, **given: Any) -> dict[str, Any]:

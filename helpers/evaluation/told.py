@@ -102,7 +102,7 @@ def _grader(table: Mapping[str, Any]) -> str:
     text = f"{model} graded; it agrees with {table['agreed']} of {n} labels ({table['low']:.3f} to {table['high']:.3f})"
     text += f", Cohen's kappa {kappa}"
     text += f"; it differs on {', '.join(table['differs'])}" if table["differs"] else ""
-    return text + (f"; {table['failed']} are without a verdict" if table["failed"] else "") + "."
+    return text + (f"; {table['failed']} of {n + table['failed']} got no verdict" if table["failed"] else "") + "."
 
 
 def _shots(evaluation: Evaluation) -> str:

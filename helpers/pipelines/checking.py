@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers import datasets, load_test
+from helpers.analysis import wording
 from helpers.artifacts import measurements_in
+from helpers.datasets.arrival import bounded
 from helpers.datasets.questions import CHOICES
 from helpers.datasets.stated import find_use_case
 from helpers.errors import Forbidden, StoreFailed, StoreUnreachable
@@ -22,6 +24,7 @@ from helpers.runtime.workspace import ROOT
 if TYPE_CHECKING:
     from helpers.evaluation.lm_eval.tasks import Task
 
+QUICK = 4 << 20  # bytes of a use case whose texts are compared in a second
 ASSUMED_SECONDS = 2.0  # of one request, where none was measured here
 
 
@@ -31,7 +34,12 @@ def check(pipeline: Pipeline, given: Mapping[str, str]) -> list[str]:
     values = pipeline.parameters | dict(given) | data.values
     told = [*_told(pipeline, data, values | dict(given)), *data.notes]
     with data.beside(), suppress(StoreFailed, StoreUnreachable, Forbidden):  # which the notes say already
-        told += [*_named(pipeline, data), *_load_tests(pipeline, values), *_evaluations(pipeline, values)]
+        told += [
+            *_named(pipeline, data),
+            *_seen_before(data),
+            *_load_tests(pipeline, values),
+            *_evaluations(pipeline, values),
+        ]
     return told
 
 
@@ -47,6 +55,17 @@ def _named(pipeline: Pipeline, data: Data) -> Iterable[str]:
     found = find_use_case(data.values["USE_CASE"]) if "USE_CASE" in data.values else None
     if found and (more := [name for name in found.names if name not in pipeline.measurements]):
         yield f"not measured, because {pipeline.name} has no node of that name: {', '.join(more)}"
+
+
+def _seen_before(data: Data) -> Iterable[str]:
+    """Yield how many questions of each evaluation share words with documents, where looking takes no time."""
+    value = data.values.get("USE_CASE", "")
+    found = find_use_case(value) if value else None
+    files = [file for path in found.paths for file in bounded(path)] if found else []
+    if found and sum(file.stat().st_size for file in files) <= QUICK:
+        for name, each in found.evaluations.items():
+            if seen := wording.seen_before(value, each.subject):
+                yield f"{len(seen)} questions of {name} share words with documents or examples (explore_dataset: which)"
 
 
 def _load_tests(pipeline: Pipeline, values: Mapping[str, str]) -> Iterable[str]:

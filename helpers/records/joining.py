@@ -35,6 +35,7 @@ def join(
     raw_digests: dict[str, str] | None = None,
     settings: dict[str, Parameter] | None = None,
     parent: str = "",
+    trigger: str = "",
 ) -> Record:
     """Return the record; the same content gets the same id. `parent` is the digest of what it was tuned from.
 
@@ -55,6 +56,7 @@ def join(
         git_commit=git_commit(),
         account=circumstances.account(),
         started_by=circumstances.started_by(),
+        trigger=trigger,
         versions=_versions(endpoint, ordered),
         settings=settings or {},
         raw=raw or {},
@@ -122,6 +124,7 @@ def summary(record: Record) -> dict[str, Parameter]:
             "git_commit": record.git_commit,
             "account": record.account or None,
             "started_by": record.started_by or None,
+            "trigger": record.trigger or None,
             "ended": record.ended.isoformat(timespec="seconds"),
         }
     )

@@ -31,6 +31,11 @@ class Settings(parameters.Asking):
     purpose: Literal["baseline", "use-case"] = "use-case"
     use_case: str = Field(default="ops-assistant", pattern=OWN)
     use_case_files: dict[str, str] = Field(default={}, description="digest of each file of the use case, by its path")
+    trigger: str = Field(
+        default="none",
+        pattern=r"^(none|[A-Za-z]\w{0,80} since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)$",
+        description="which alert started the run, where nobody did",
+    )
     store: Annotated[str, parameters.held_by(storage.check_form)] = "local"
     asked: dict[str, str] = Field(default={}, description="task of each evaluation that the use case names")
     decide_approval: bool = False
@@ -130,6 +135,7 @@ def _join(settings: Settings, folder: Path, rules: Rules | None, registry: Regis
         use_case_files=settings.use_case_files,
         settings={"decide_approval": settings.decide_approval, **(rules.digests if rules else {})},
         parent=_parent(selection, registry),
+        trigger="" if settings.trigger == "none" else settings.trigger,
     )
 
 

@@ -20,7 +20,7 @@ from helpers.runtime import processes
 from helpers.runtime.environment import endpoint_key, without_secrets
 from helpers.runtime.polling import wait_for
 from helpers.runtime.workspace import ROOT, home
-from helpers.serving import arguments, client, diagnosis
+from helpers.serving import arguments, client, diagnosis, histograms, targets
 from helpers.serving.difference import Difference
 from helpers.serving.files import BYTES, fitting, verified_folder
 from helpers.serving.hardware import this_machine, whole_cores
@@ -98,6 +98,8 @@ def build_command(selection: Selection, settings: Settings, folder: Path, port: 
         *("--served-model-name", selection.name, "--host", "127.0.0.1", "--port", str(port)),
         *("--max-model-len", str(settings.max_model_len), "--uvicorn-log-level", "warning"),
         *arguments.with_templates(settings.arguments),
+        # What is counted, and how, changes nothing of what is served: no argument of the endpoint's record.
+        *(histograms.arguments(settings.slo) if settings.slo and histograms.known(python) else ()),
     ]
 
 
@@ -184,6 +186,7 @@ class _Progress:
 
 def _running(selection: Selection, settings: Settings, folder: Path, running: processes.Running) -> Endpoint:
     endpoint = _endpoint(selection, settings, folder, running.handle, client.version(running.url))
+    targets.write(running.handle, running.url, selection)
     fields = {"url": running.url, "startup_seconds": running.startup_seconds, "server": server(running)}
     return endpoint.model_copy(update={**fields, "started": running.started, "expires": running.expires})
 
@@ -223,6 +226,7 @@ def difference(handle: str, known: Server | None) -> Difference | None:
 
 def remove(handle: str) -> str:
     """End the deployment and forget it; say in one sentence what happened."""
+    targets.delete(handle)
     if not (running := processes.find(handle)):
         return f"{handle} is not running"
     processes.end(running)

@@ -42,6 +42,9 @@ class Settings(Place):
     engine_args: str = Field(
         default="", description="further vLLM arguments, separated by blanks; what they may be stands in `arguments`"
     )
+    slo: str = Field(
+        default="", description="limits in ms as ttft:500,itl:50, where vLLM's histograms get an edge; no limit is kept"
+    )
     lifetime_seconds: int = Field(
         default=0,
         ge=0,
@@ -134,6 +137,14 @@ class Settings(Place):
         if "--api-key" in value.replace("_", "-"):
             raise ValueError("a key is a secret and comes from the environment (ENDPOINT_API_KEY)")
         arguments.check(value.split(), {arguments.TEMPLATE: arguments.templates()})
+        return value
+
+    @field_validator("slo")
+    @classmethod
+    def _limits(cls, value: str) -> str:
+        from helpers.serving import histograms
+
+        histograms.parse(value)
         return value
 
     @field_validator("lifetime_seconds", "start_timeout_seconds")

@@ -14,6 +14,7 @@ from tests.benchmarks import (
     lm_eval_speedup,
     node_start_seconds,
     pipeline_overhead,
+    pyramid,
     registry_lookup,
     rerun_speedup,
     truth,
@@ -30,6 +31,7 @@ MEASURED = {
     "lm_eval_speedup": lm_eval_speedup.measure,
     "rerun_speedup": rerun_speedup.measure,
     "pipeline_overhead": pipeline_overhead.measure,
+    "pyramid": pyramid.measure,
     "truth": truth.measure,
     "whole_runs": whole_runs.measure,
 }

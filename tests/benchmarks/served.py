@@ -23,11 +23,11 @@ def sample(name: str) -> Path:
 
 
 @contextmanager
-def served(name: str) -> Iterator[Endpoint]:
+def served(name: str, engine_args: str = "") -> Iterator[Endpoint]:
     """Serve a sample model until the block ends."""
     with tempfile.TemporaryDirectory(prefix="assay-benchmark-") as home:
         os.environ["ASSAY_HOME"] = home
-        endpoint = serving.deploy(select(sample(name), name=name), serve_settings(), Path(home))
+        endpoint = serving.deploy(select(sample(name), name=name), serve_settings(engine_args=engine_args), Path(home))
         try:
             yield endpoint
         finally:

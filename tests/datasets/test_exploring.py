@@ -99,6 +99,8 @@ def test_each_kind_of_fault_is_found_in_the_row_that_has_it(tmp_path):
         row("other-key", "Which colour has the sky on a clear day at noon", 1),
         row("other-options", "Which colour has the sky on a clear day at noon?", 0, ("warm", "cold", "wet", "dry")),
         row("given-away", "Which colour has a green traffic light for people on foot?", 1),
+        row("two-named", "Which is the colour of a leaf in May, red or green?", 1),
+        row("other-schema", "Which colour has the sky on a clear day at noon?", 2, schema={"type": "object"}),
         row("blank-option", "Which colour has snow?", 3, ("red", "green", " ", "white")),
         row("contradicted", "Which colour has the sea?", 2),
         row("agreed", "Which colour has grass?", 1),
@@ -106,7 +108,13 @@ def test_each_kind_of_fault_is_found_in_the_row_that_has_it(tmp_path):
     rows += [row(f"first-{number}", f"Number {number} is which colour?") for number in range(20)]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     handbook = [
-        {"id": "h", "questions": ["Which colour has the sea?"], "answer": "It is red."},
+        {
+            "id": "h",
+            "messages": [
+                {"role": "user", "content": "Which colour has the sea?"},
+                {"role": "assistant", "content": "It is red."},
+            ],
+        },
         {"id": "i", "questions": ["Which colour has grass?"], "answer": "It is green."},
     ]
     (tmp_path / "h.jsonl").write_text("".join(json.dumps(each) + "\n" for each in handbook))
@@ -124,7 +132,7 @@ def test_each_kind_of_fault_is_found_in_the_row_that_has_it(tmp_path):
     assert by_kind["empty"] == ["blank-option"]
     assert [each.where for each in found if each.kind == "contradiction"] == [
         ("q.jsonl:3", "q.jsonl:1"),
-        ("q.jsonl:7", "h.jsonl:1"),
+        ("q.jsonl:9", "h.jsonl:1"),
     ]
     (uneven,) = (each for each in found if each.kind == "position")
     assert uneven.ids == ()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import textwrap
 
 import pytest
 
-from helpers.artifacts import Endpoint, Hardware, now
+from helpers.artifacts import Endpoint, Evaluation, Hardware, now
 from helpers.datasets.use_case import UseCase
 from helpers.errors import (
     ArtifactMissing,
@@ -24,6 +23,7 @@ from helpers.evaluation.garak import Settings, measuring
 from helpers.evaluation.samples import read_samples
 from helpers.evaluation.told import summary
 from helpers.runtime.workspace import ROOT
+from tests.plugins.kernels import execute
 
 RECORDED = ROOT / "tests" / "facts" / "results" / "garak-0.17.1" / "smollm2.report.jsonl"
 PROBES = ("dan.DanInTheWild", "encoding.InjectBase64", "goodside.Tag", "promptinject.HijackHateHumans")
@@ -85,7 +85,7 @@ def scan(server, tmp_path):
         settings = Settings(**{"name": "safety", "probes": PROBES} | more)
         return measuring.evaluate(settings, endpoint, folder, show=lambda line: None, guard=guard)
 
-    run.folder = folder
+    run.folder, run.endpoint = folder, endpoint
     return run
 
 
@@ -212,17 +212,14 @@ def test_a_use_case_names_probes(tmp_path):
     assert (settings.probes, settings.soft_probe_prompt_cap) == (("dan", "encoding.InjectBase64"), 3)
 
 
-@pytest.mark.build
-def test_garak_itself_attacks_offline_and_stays_on_this_machine(scan, server, monkeypatch):
-    """Needs `make garak`."""
-    with socket.create_server(("127.0.0.1", 0)) as canary:
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{canary.getsockname()[1]}")
-        server.chat = lambda body: {"content": "I won't."}
-        found = scan(probes=("encoding.InjectBase64", "promptinject.HijackHateHumans"), soft_probe_prompt_cap=3)
-        canary.settimeout(0.1)
-        with pytest.raises(TimeoutError):
-            canary.accept()
-    assert (found.n, found.failed, found.score) == (6, 0, 1.0)
-    assert len(server.chats) == 6
-    assert not any(body["stop"] for body in server.chats), "garak's own would cut answers at # and ;"
+def test_the_notebook_leaves_the_measurement_and_its_figure(stub, scan, tmp_path, monkeypatch):
+    stub()
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    scan.endpoint.write(scan.folder)
+    given = {"use_case": "nobodys", "probes": ",".join(PROBES), "registry": "http://127.0.0.1:9", "memory_limit": 2.0}
+    done = execute(ROOT / "notebooks" / "safety_scan.ipynb", tmp_path / "out.ipynb", parameters=given, cwd=tmp_path)
+    found = Evaluation.read_named("safety", scan.folder)
+    assert (found.tier, found.evaluator, len(found.others)) == ("safety", "garak", len(PROBES))
+    assert len((scan.folder / found.samples).read_text("utf-8").splitlines()) == found.total
+    shown = [output for cell in done.cells for output in cell.get("outputs", ())]
+    assert any("image/png" in output.get("data", {}) for output in shown)

@@ -36,6 +36,7 @@ def test_what_would_be_measured_is_told_with_an_estimate_from_the_last_measured_
     assert "178 prompts" in line(slow, "chat")
     assert all(word in line(slow, "knowledge") for word in ("ops_assistant", f"{count} questions", str(4 * count)))
     assert {each for each in slow if each not in assumed} == {line(slow, "chat")}
+    assert any(each.startswith("9 questions of knowledge share words with documents") for each in slow)
 
 
 def line(said, name):

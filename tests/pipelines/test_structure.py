@@ -26,6 +26,7 @@ ORDER = {
     "remove-expired": "remove_deployment",
     "fine-tune": f"registry_lookup explore_dataset finetune_model ingest_model deploy_model {USE_CASE} log_results "
     "remove_deployment regression_gate",
+    "watch": "watch_endpoint",
 }
 # What the cluster must hold for a node to start: secret and key, as the platform's data connection names them.
 STORE = {
@@ -46,6 +47,7 @@ SECRETS = {
     "log_results": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
     "compare_models": STORE | MEASURERS,
     "finetune_model": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
+    "watch_endpoint": STORE | PUBLIC_KEY | MEASURERS,
     "explore_dataset": STORE | MEASURERS,  # data that are named as s3://…, and the answers of measured versions
     "regression_gate": STORE | PUBLIC_KEY | MEASURERS,
 }

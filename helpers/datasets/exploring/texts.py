@@ -95,10 +95,16 @@ def _row(row: Mapping[str, Any], place: str, where: str) -> Iterator[Text]:
 
 
 def _passages(row: Mapping[str, Any], place: str, where: str) -> Iterator[Text]:
-    """Yield each text of a document's row; what it asks comes with the answer that it gives."""
+    """Yield each text of a document's row; what it asks comes with the answer, a turn with its reply."""
     identity, category = str(row.get("id") or place), str(row.get("category") or "")
     for field, value in row.items():
-        if field not in ABOUT:
+        if field in CONVERSATIONS and isinstance(value, list):
+            turns = [
+                "\n".join(_strings(turn.get("content", turn.get("value")))) for turn in value if isinstance(turn, dict)
+            ]
+            for turn, reply in zip(turns, [*turns[1:], ""], strict=True):
+                yield Text(identity, where, category, turn, (), reply)
+        elif field not in ABOUT:
             asks = field.rstrip("s") in FIRST
             for passage in _strings(value):
                 yield Text(identity, where, category, passage, (), _right(row, ()) if asks else "")

@@ -54,6 +54,8 @@ NEEDS = (
     Need("Secret", ("get",), name=data_connection.SECRET),
     Need("Deployment", ("get",)),
     Need("Event", ("list",), vital=False, ours=True),
+    Need("PrometheusRule", ALL, vital=False, ours=True),
+    Need("PodMetrics", ("get",), vital=False, ours=True),  # by which Thanos answers an account about the project
 )
 
 

@@ -61,7 +61,7 @@ def facts(record: Record) -> dict[str, str]:
         "git commit": record.git_commit or UNKNOWN,
         "run": record.run or UNKNOWN,
         "written by": record.account or UNKNOWN,
-        "started by": record.started_by or UNKNOWN,
+        "started by": record.started_by or record.trigger or UNKNOWN,
         "raw files": ", ".join(sorted(record.raw.values())) or UNKNOWN,
     }
 

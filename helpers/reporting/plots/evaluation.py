@@ -50,7 +50,7 @@ def passed_by_kind(evaluation: Evaluation | NotMeasured, folder: Path = FOLDER) 
     kinds.sort(key=lambda row: -row.score)
     if n := evaluation.detail.get("grader", {}).get("n"):
         agreed = evaluation.detail["grader"]["agreed"]
-        kinds.append(Row("grader agrees with labels", agreed / n, wilson(agreed, n, confidence), f"n = {n}"))
+        kinds.append(Row("grader, by labels", agreed / n, wilson(agreed, n, confidence), f"n = {n}"))
     return _drawn(evaluation, [*rows, *kinds], (0.5, len(rows) - 0.5))
 
 

@@ -13,6 +13,7 @@ from helpers.artifacts import Selection, run
 from helpers.cluster import Cluster
 from helpers.errors import Forbidden, InvalidDeployment, InvalidParameter
 from helpers.runtime.workspace import ROOT
+from helpers.serving import histograms
 from helpers.serving.amounts import accelerator
 from helpers.serving.kserve.failures import SET_UP, from_template
 from helpers.serving.kserve.model_source import model_source
@@ -88,7 +89,7 @@ def _values(selection: Selection, settings: Settings) -> dict[str, Any]:
         "service_account": settings.service_account or None,
         "tolerations": settings.pod_tolerations or None,
         "command": server_command(selection),
-        "args": engine_arguments(selection, settings),
+        "args": [*engine_arguments(selection, settings), *histograms.arguments(settings.slo)],
         "env": [{"name": name, "value": value} for name, value in (OFFLINE | on_cpu).items()],
         "resources": settings.pod_resources,
         **model_source(selection, settings),

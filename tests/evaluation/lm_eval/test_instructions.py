@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
@@ -42,6 +44,22 @@ def test_every_prompt_has_two_instructions_that_are_given_whole():
             rule.build_description(**given)  # what is not given it draws
             assert set(rule.get_instruction_args_keys()) == set(given), row["id"]
             assert (rule.get_instruction_args() or {}) == given, row["id"]
+
+
+SCORED = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+sys.addaudithook(lambda event, _: event.startswith(("socket.connect", "socket.getaddrinfo")) and sys.exit(3))
+from following import followed
+print(followed(json.loads(sys.argv[2]), ["Hello"])["instruction_strict"])
+"""
+
+
+def test_no_name_is_looked_up_to_judge_an_answer():
+    """A proxy would not see it: NLTK looks a server up and then refuses to ask it through one."""
+    given = [str(FOLDER), json.dumps(ROWS["logs-1"])]
+    done = subprocess.run([sys.executable, "-c", SCORED, *given], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "0.5\n"), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,13 @@
+from .canary import ask as ask
+from .canary import history as history
+from .canary import keep as keep
+from .prometheus import Prometheus as Prometheus
+from .settings import Settings as Settings
+from .triggers import Triggers as Triggers
+from .triggers import hand_on as hand_on
+from .triggers import of_observation as of_observation
+from .triggers import place as place
+from .watching import install as install
+from .watching import newest as newest
+from .watching import observe as observe
+from .watching import watched as watched
