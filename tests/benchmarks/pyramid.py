@@ -31,7 +31,7 @@ from helpers.records import logbook, reuse
 from helpers.registry import connect
 from helpers.runtime.workspace import ROOT
 from tests.benchmarks.served import served
-from tests.plugins.records import a_sweep, about
+from tests.plugins.records import CHAT, a_sweep, about
 from tests.plugins.registry import MEMORY, serving
 
 OPS, MODEL = ROOT / "datasets" / "ops-assistant", "smollm2-135m-instruct"
@@ -100,7 +100,7 @@ def _log(endpoint: Endpoint, folder: Path, address: str) -> None:
     selection = registry.register_candidate(MODEL, "1.0.0", **named)
     for part in (selection, endpoint, about(selection, a_sweep())):
         part.write(folder)
-    (folder / "guidellm.json").write_text("{}")
+    (folder / CHAT.report).write_text("{}")
     logbook.log(logbook.Settings(store=(folder.parent / "store").as_uri()), registry, folder)
 
 

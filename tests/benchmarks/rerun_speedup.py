@@ -12,7 +12,7 @@ from helpers.records import logbook
 from helpers.registry import connect
 from helpers.runtime.workspace import ROOT
 from tests.benchmarks.served import served
-from tests.plugins.records import a_sweep, about
+from tests.plugins.records import CHAT, a_sweep, about
 from tests.plugins.registry import MEMORY, serving
 
 QUESTIONS, WANTED = 160, 30
@@ -72,5 +72,5 @@ def _log(endpoint: Endpoint, folder: Path, address: str) -> None:
     selection = registry.register_candidate("ops-large", "1.0.0", **named)
     for part in (selection, endpoint, about(selection, a_sweep())):
         part.write(folder)
-    (folder / "guidellm.json").write_text("{}")
+    (folder / CHAT.report).write_text("{}")
     logbook.log(logbook.Settings(store=(folder.parent / "store").as_uri()), registry, folder)
