@@ -103,7 +103,7 @@ test-cluster: setup ## both pipelines as their pods run them: compiled, submitte
 	$(PY) -m pytest tests/pipelines/test_cluster_runs.py
 
 .PHONY: test-build
-test-build: setup ## build the images for real, with buildah, as root on Debian
+test-build: setup mlflow ## build the images for real, with buildah, as root on Debian
 	$(PY) -m pytest -m build
 
 .PHONY: lint
@@ -153,6 +153,15 @@ garak: .venv-garak/.ready ## garak's environment, for safety_scan on this machin
 	@test -x .venv-garak/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-garak
 	@sed $(OF_TORCH) $< > .venv-garak/requirements.txt
 	@$(UV) pip sync -q --compile-bytecode $(TORCH) --python .venv-garak/bin/python .venv-garak/requirements.txt
+	@touch $@
+
+# A real MLflow server for the test of the tracking, 830 MB that no stage needs.
+.PHONY: mlflow
+mlflow: .venv-mlflow/.ready ## MLflow's environment, for the test against a real server (830 MB)
+.venv-mlflow/.ready: tests/records/tracking/requirements.txt | $(UV)
+	@echo "setup: MLflow's environment (.venv-mlflow)"
+	@test -x .venv-mlflow/bin/python || $(UV) venv -q --no-python-downloads --python '>=3.11,<3.13' .venv-mlflow
+	@$(UV) pip sync -q --compile-bytecode --python .venv-mlflow/bin/python $<
 	@touch $@
 
 # Tools of Debian's packages, unpacked: no root, no service started.
@@ -217,6 +226,8 @@ lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(HASHED) $(TORCH) --override runtime-images/vllm/overrides.txt \
 		runtime-images/vllm/requirements.in -o runtime-images/vllm/requirements.txt
 	$(ANY_TORCH) runtime-images/vllm/requirements.txt
+
+	$(HASHED) tests/records/tracking/requirements.in -o tests/records/tracking/requirements.txt
 
 .PHONY: licenses
 SHIPPED = $(foreach image,stage guidellm lm-eval promptfoo garak,runtime-images/$(image)/requirements.txt)

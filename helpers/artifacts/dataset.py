@@ -89,7 +89,7 @@ class Dataset(Artifact):
         found = (each for each in self.findings if each.kind == OVERLAP and each.set == name and each.against in known)
         return tuple(dict.fromkeys(row for each in found for row in each.ids))
 
-    def count(self, kind: Kind) -> int:
-        """Return how many rows have a finding of this kind; a finding about a whole set counts as one."""
-        found = [each for each in self.findings if each.kind == kind]
+    def count(self, kind: Kind, name: str = "") -> int:
+        """Return how many rows of one set, or all, have a finding of this kind; one about a whole set counts once."""
+        found = [each for each in self.findings if each.kind == kind and name in ("", each.set)]
         return len({(each.set, row) for each in found for row in each.ids}) + sum(not each.ids for each in found)

@@ -122,6 +122,8 @@ KINDS = {
     "Deployment": Kind("apps", "v1", "deployments"),
     "ImageStream": Kind("image.openshift.io", "v1", "imagestreams"),
     "LMEvalJob": Kind("trustyai.opendatahub.io", "v1alpha1", "lmevaljobs"),
+    "PrometheusRule": Kind("monitoring.coreos.com", "v1", "prometheusrules"),
+    "PodMetrics": Kind("metrics.k8s.io", "v1beta1", "pods"),
     "Workflow": Kind("argoproj.io", "v1alpha1", "workflows"),
     "DataSciencePipelinesApplication": Kind(
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications"

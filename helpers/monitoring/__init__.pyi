@@ -7,6 +7,7 @@ from .triggers import Triggers as Triggers
 from .triggers import hand_on as hand_on
 from .triggers import of_observation as of_observation
 from .triggers import place as place
+from .watching import install as install
 from .watching import newest as newest
 from .watching import observe as observe
 from .watching import watched as watched

@@ -1,8 +1,9 @@
-"""`python -m helpers.monitoring rules RECORD.json …`: Prometheus' rules of records, or a project's PrometheusRule."""
+"""`python -m helpers.monitoring rules|dashboard RECORD.json …`: what Prometheus and Grafana read of a record."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 
 from helpers.analysis.gate.reading import read_record
 from helpers.errors import AssayError
+from helpers.monitoring.dashboard import grafana
 from helpers.monitoring.rules import EARNEST, HERE, Watched, prometheus_rule, prometheus_rules
 from helpers.runtime import interrupts
 
@@ -17,21 +19,25 @@ from helpers.runtime import interrupts
 def main() -> int:
     """Run one of the commands and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m helpers.monitoring", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    rules = commands.add_parser("rules", help="print the rules of records")
-    rules.add_argument("records", nargs="+", type=Path, metavar="RECORD.json")
-    rules.add_argument("--project", default="", help="print PrometheusRules for this project of a cluster")
-    rules.add_argument("--served", default="", help="the InferenceService, where it is not called as Assay calls it")
-    rules.add_argument("--fast", action="store_true", help="windows of a minute, to try a rule out")
+    parser.add_argument("what", choices=("rules", "dashboard"), help="a dashboard is Grafana's")
+    parser.add_argument("records", nargs="+", type=Path, metavar="RECORD.json")
+    parser.add_argument("--project", default="", help="of a cluster: rules are PrometheusRules then")
+    parser.add_argument("--served", default="", help="the InferenceService, where it is not called as Assay calls it")
+    parser.add_argument("--fast", action="store_true", help="windows of a minute, to try a rule out")
     arguments = parser.parse_args()
+    project, pace = arguments.project, HERE if arguments.fast else EARNEST
     try:
         found = [read_record(path) for path in arguments.records]
-        pace = HERE if arguments.fast else EARNEST
-        if not arguments.project:
-            print(yaml.safe_dump(prometheus_rules([Watched.here(each, pace) for each in found]), sort_keys=False))
-            return 0
-        on = [Watched.on_cluster(each, arguments.project, arguments.served, pace) for each in found]
-        print(yaml.safe_dump_all([prometheus_rule(each, arguments.project) for each in on], sort_keys=False))
+        on = [
+            Watched.on_cluster(each, project, arguments.served, pace) if project else Watched.here(each, pace)
+            for each in found
+        ]
+        if arguments.what == "dashboard":
+            print("\n".join(json.dumps(grafana(each), indent=2) for each in on))
+        elif project:
+            print(yaml.safe_dump_all([prometheus_rule(each, project) for each in on], sort_keys=False))
+        else:
+            print(yaml.safe_dump(prometheus_rules(on), sort_keys=False))
     except AssayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -291,11 +291,12 @@ def prometheus_rules(watched: list[Watched]) -> dict[str, Any]:
 
 def prometheus_rule(watched: Watched, namespace: str) -> dict[str, Any]:
     """Return the PrometheusRule of a project. The platform makes the ServiceMonitor of an InferenceService itself."""
+    version = watched.record.selection.model_copy(update={"run": ""})  # the next record's rules take this one's place
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {
-            "name": f"assay-{service_name(watched.record.selection)}",
+            "name": f"assay-{service_name(version)}",
             "namespace": namespace,
             "labels": {"app.kubernetes.io/part-of": "assay"},
         },

@@ -9,13 +9,15 @@ from itertools import pairwise
 
 from helpers.artifacts import Record, now
 from helpers.artifacts.observation import Fired, Observation, Seen
+from helpers.cluster import connect
 from helpers.errors import NotFound
 from helpers.monitoring.prometheus import Points, Prometheus
-from helpers.monitoring.rules import EARNEST, HERE, Alert, Pace, Signal, Watched
+from helpers.monitoring.rules import EARNEST, HERE, Alert, Pace, Signal, Watched, prometheus_rule
 from helpers.monitoring.settings import Settings
 from helpers.records import reading
 from helpers.registry import Registry
 from helpers.runtime.account import in_pod, namespace
+from helpers.serving.kserve.failures import SET_UP
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 VALUE = re.compile(r"\{\{ \$value \| (\w+) \}\}")
@@ -46,6 +48,26 @@ def watched(settings: Settings, record: Record) -> Watched:
     if in_pod() or settings.served_as:
         return Watched.on_cluster(record, namespace(), settings.served_as, pace)
     return Watched.here(record, pace)
+
+
+def install(watched: Watched) -> str:
+    """Keep the project's PrometheusRule as the newest record has it; say what was done. On one machine nothing is."""
+    if not in_pod():
+        return "make monitor loads the rules here"
+    cluster, name = connect(), watched.record.selection.label
+    wanted = prometheus_rule(watched, cluster.namespace)
+    if not cluster.allowed("create", "PrometheusRule"):
+        return f"This account may not write PrometheusRules in {cluster.namespace}: apply {SET_UP}"
+    try:
+        known = cluster.get("PrometheusRule", wanted["metadata"]["name"])
+    except NotFound:
+        return "The cluster has no PrometheusRules: without user workload monitoring only this node looks"
+    if known and known["spec"] == wanted["spec"]:
+        return f"The rules of {name} stand in {cluster.namespace}"
+    if known:
+        cluster.delete("PrometheusRule", wanted["metadata"]["name"])
+    cluster.create(wanted)
+    return f"The rules of {name} are new in {cluster.namespace}"
 
 
 def observe(settings: Settings, watched: Watched, prometheus: Prometheus, at: datetime | None = None) -> Observation:

@@ -14,12 +14,17 @@ from helpers.pipelines.outputs import DEFAULT
 from helpers.pipelines.pod.files import EXIT_TASK
 from helpers.pipelines.pod.reasons import RETRIES
 from helpers.runtime import keys
+from helpers.runtime.environment import MLFLOW_TOKEN, NOTIFY_URLS
 from helpers.serving.client import KEY, SECRET
 
 # A fault of the surroundings, such as a store that is away, has mostly passed after a minute or three.
 RETRY = {"maxRetryCount": 2, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "3600s"}
 DEPLOY, REMOVE = "deploy_model", "remove_deployment"
 ASKING = {"registry_lookup", DEPLOY, *DEFAULT}  # send requests to an endpoint
+TELLING = {  # Secret: the stages that use it, and its keys
+    "assay-mlflow": ({"log_results"}, ("MLFLOW_TRACKING_URI", MLFLOW_TOKEN, "MLFLOW_WORKSPACE")),
+    "assay-notify": ({"log_results", "compare_models", "regression_gate"}, (NOTIFY_URLS,)),
+}
 HANDLER, EXIT = "exit-handler-1", "remove-at-exit"  # tasks of the root
 TENTH = re.compile(r'"\$(\d{2,})"')  # Elyra's "$10" is, for a shell, the second value and a nought
 
@@ -33,6 +38,7 @@ def finish(path: Path, variables: Mapping[str, str], given: Mapping[str, str]) -
     if given.get("TARGET") == "existing":
         _give_the_key(kubernetes)
     _tell_the_role(kubernetes)
+    _let_them_tell(kubernetes)
     _handle_the_end(spec, kubernetes)
     variables = {RETRIES: str(RETRY["maxRetryCount"]), **variables}
     for executor in spec["deploymentSpec"]["executors"].values():
@@ -137,6 +143,17 @@ def _tell_the_role(kubernetes: Mapping[str, Any]) -> None:
         secrets = executor.get("secretAsEnv", [])
         if any(each["envVar"] == keys.MODEL_OPS.private for secret in secrets for each in secret["keyToEnv"]):
             secrets.append({"secretName": keys.MODEL_OPS.secret, "optional": True, "keyToEnv": [pair]})
+
+
+def _let_them_tell(kubernetes: Mapping[str, Any]) -> None:
+    """Give the nodes that tell MLflow or a chat channel what opens those, where the Secrets are there."""
+    for executor in kubernetes.values():
+        for secret, (stages, names) in TELLING.items():
+            if _notebook(executor) in stages:
+                given = [{"secretKey": name, "envVar": name} for name in names]
+                executor.setdefault("secretAsEnv", []).append(
+                    {"secretName": secret, "optional": True, "keyToEnv": given}
+                )
 
 
 def _notebook(platform: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from helpers.artifacts import write_atomic
 from helpers.errors import AssayError, InvalidInput, NotFound, SignatureInvalid
 from helpers.ingestion.policy import load_policy
 from helpers.records import card as cards
+from helpers.records import reading, tracking
 from helpers.registry import AttachedRecord, Decision, Registry, Version, connect, housekeeping
 from helpers.registry.history import RETIRED
 from helpers.registry.judging import do_sign
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         command(name, _decide, told, "model", "version")
     command("retire", _retire, RETIRE, "model", "version")
     command("withdraw", _withdraw, "withdraw a wrong record: no stage reads it any more", "record")
+    command("track", _track, "tell the MLflow server at MLFLOW_TRACKING_URI of a record", "record")
     command("delete", _delete, "archive a model or version and delete its files; delete a run; end a server", more="+")
     command("restore", _restore, "bring a version back that was archived", "model", "version")
     command("export", _export, "copy a version with its records, a record or a run into a folder", more="+")
@@ -299,6 +302,17 @@ def _withdraw(registry: Registry, arguments: argparse.Namespace) -> Iterable[str
     yield f"record {record.record_id} of {record.name} {record.version} is withdrawn; it stays to be read by people"
     if record.summary.get("purpose") == "baseline" and version.properties.get("approval") == "approved":
         yield f"{version.name} {version.version} stays approved: reject it, or measure its baseline again"
+
+
+def _track(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:
+    settings = tracking.Settings(
+        uri=os.environ.get("MLFLOW_TRACKING_URI", ""), experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME", "")
+    )
+    if not settings.uri:
+        raise InvalidInput("MLFLOW_TRACKING_URI names no server", do="Set it to the MLflow server's address")
+    if not (attached := housekeeping.of_record(registry, arguments.record)):
+        raise NotFound(f"There is no record {arguments.record!r}", do="See python -m helpers.registry list records")
+    yield tracking.track(settings, reading.read(attached))
 
 
 def _delete(registry: Registry, arguments: argparse.Namespace) -> Iterable[str]:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 ENDPOINT_KEY = "ENDPOINT_API_KEY"
 GRADER_KEY = "GRADER_API_KEY"  # of another model, which grades what the endpoint's model answers
+MLFLOW_TOKEN = "MLFLOW_TRACKING_TOKEN"
+NOTIFY_URLS = "NOTIFY_URLS"  # of chat channels: who has one may write there
 SECRETS = (
     "AWS_", "STORE_AWS_", "SOURCE_AWS_", "REGISTRY_", "SIGNING_", "SIGSTORE_", "HF_TOKEN", "HUGGING_FACE_",
-    "OPENAI_API_KEY", ENDPOINT_KEY, GRADER_KEY,
+    "OPENAI_API_KEY", "MEASURING_KEY", MLFLOW_TOKEN, NOTIFY_URLS, ENDPOINT_KEY, GRADER_KEY,
 )  # fmt: skip
 KEY = re.compile(r"(Bearer\s+)\S+|\bsk-[\w-]{8,}")
 _held: list[str] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -132,3 +134,26 @@ def test_on_a_cluster_the_same_rules_see_either_name_of_the_series(prefix, tmp_p
     in_promtool(tmp_path, found["spec"], late, at="40m", step="1m", promql_expr_test=firing("TTFTMissesSLO"))
     other = requests('namespace="theirs",model_name="served"', prefix, within=0, of=600)
     in_promtool(tmp_path, found["spec"], other, at="40m", step="1m", promql_expr_test=firing("EndpointGone"))
+
+
+def test_the_command_writes_rules_for_a_project_and_a_dashboard_whose_questions_promql_understands(tmp_path):
+    (tmp_path / "record.json").write_text(RECORD.model_dump_json())
+
+    def command(what, *words):
+        line = [sys.executable, "-m", "helpers.monitoring", what, str(tmp_path / "record.json"), *words]
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    on_cluster = Watched.on_cluster(RECORD, "mine", "served")
+    told = yaml.safe_load(command("rules", "--project", "mine", "--served", "served"))
+    assert told == prometheus_rule(on_cluster, "mine")
+    panels = json.loads(command("dashboard", "--project", "mine", "--served", "served"))["panels"]
+    assert [panel["title"] for panel in panels] == [signal.title for signal in on_cluster.signals]
+    lines = {target["legendFormat"]: target["expr"] for target in panels[0]["targets"]}
+    assert (lines["SLO or limit"], lines["measured"]) == ("vector(0.1)", f"vector({on_cluster.signals[0].baseline})")
+    asked = [{"record": "x:y", "expr": target["expr"]} for panel in panels for target in panel["targets"]]
+    for number, each in enumerate(asked):
+        each["labels"] = {"number": str(number)}
+    (tmp_path / "asked.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": asked}]}))
+    promtool("check", "rules", str(tmp_path / "asked.yml"))

@@ -56,7 +56,15 @@ WORDS = {
 }  # fmt: skip
 # Files that only the run finds: those of a stage that is run by itself.
 FOUND = {"DATA", "CONFIG", "ATTACHED_RESULTS"}
-ANY = {"GRADER_MODEL", "SYSTEM_INSTRUCTION", "MODELS", "BASELINE_NAME", "BASELINE_VERSION", *FOUND}
+ANY = {
+    "MLFLOW_EXPERIMENT_NAME",
+    "GRADER_MODEL",
+    "SYSTEM_INSTRUCTION",
+    "MODELS",
+    "BASELINE_NAME",
+    "BASELINE_VERSION",
+    *FOUND,
+}
 GOOD = {
     "MODEL_NAME": {"nonsense", "1e999", "nan"},
     **{each: {"nonsense", "1e999", "nan", "x" * 300, "a b"} for each in WORDS},

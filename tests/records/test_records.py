@@ -124,6 +124,9 @@ def test_a_record_knows_who_wrote_it_and_who_started_the_run(monkeypatch):
     monkeypatch.delenv("ASSAY_STARTED_BY")
     assert joined().record_id != told.record_id, "the id covers who measured too"
     assert "started_by" not in summary(joined())
+    why = "TTFTMissesSLO since 2026-12-01T09:30:00Z"
+    assert summary(joined(trigger=why))["trigger"] == joined(trigger=why).trigger == why
+    assert "trigger" not in summary(joined())
 
 
 def test_the_summary_is_flat_and_complete():

@@ -18,6 +18,7 @@ from helpers.artifacts import Selection
 from helpers.artifacts.run import label
 from helpers.errors import InvalidParameter
 from helpers.runtime.workspace import ROOT
+from helpers.serving.kserve import check_and_serve
 from helpers.serving.kserve.names import DIGEST, EXPIRES, RUN, SPECIFICATION, registry_label, service_name
 from helpers.serving.kserve.rendering import inference_service, serving_runtime
 from tests.serving.conftest import settings
@@ -160,6 +161,24 @@ def test_arguments_of_the_engine():
     assert given[2:] == ["--pipeline-parallel-size=4", "--seed", "1"]
     assert {"name": "VLLM_CPU_KVCACHE_SPACE", "value": "3"} in model(resources=CPU, kv_cache_gib=3)["env"]
     assert "VLLM_CPU_KVCACHE_SPACE" not in {item["name"] for item in model()["env"]}
+
+
+def test_an_slo_is_an_edge_where_the_images_vllm_takes_edges(tmp_path, monkeypatch):
+    given, *_ = [word for word in model(slo="ttft:300,itl:40")["args"] if word.startswith(check_and_serve.EDGES)]
+    edges = json.loads(given.partition("=")[2])
+    assert 0.3 in edges["time_to_first_token"]
+    assert 0.04 in edges["inter_token_latency"]
+    assert 0.15 in edges["request_latency"]  # which the queue has: half of the SLO on the first token
+    monkeypatch.syspath_prepend(str(tmp_path))
+    engine = tmp_path / "vllm" / "engine"
+    engine.mkdir(parents=True)
+    (tmp_path / "vllm" / "__init__.py").write_text("raise RuntimeError('only looked at')")
+    commands = []
+    monkeypatch.setattr(check_and_serve.os, "execvp", lambda _, command: commands.append(command))
+    for source in ("--seed", f"--seed {check_and_serve.EDGES}"):
+        (engine / "arg_utils.py").write_text(source)
+        check_and_serve.main(check_and_serve.digest_of(tmp_path), str(tmp_path), "python", given, "--seed=1")
+    assert commands == [("python", "--seed=1"), ("python", given, "--seed=1")]
 
 
 def test_a_device_of_the_network_is_no_gpu():

@@ -69,7 +69,7 @@ def near_duplicates(texts: Texts, others: Texts | None, least: float) -> Iterato
             ids=(mine.id,),
             where=(mine.where, theirs.where),
             number=round(index, 3),
-            what=f"almost the same stands at {theirs.where}: {_quoted(theirs.text.split())}",
+            what=f"a text like it stands at {theirs.where}: {_quoted(theirs.text.split())}",
         )
 
 

@@ -110,10 +110,10 @@ def told(dataset: Dataset) -> str:
     """Return what was found in each set, and what could not be looked at, line by line."""
     lines = []
     for each in dataset.sets:
-        kinds = {found.kind: len(dataset.rows(found.kind, each.name)) for found in dataset.findings
-                 if found.set == each.name}  # fmt: skip
-        held = ", ".join(f"{kind} {count or 1}" for kind, count in kinds.items())
-        lines.append(f"{each.name}: {each.rows} {each.role}" + (f"; {held}" if held else ""))
+        kinds = dict.fromkeys(found.kind for found in dataset.findings if found.set == each.name)
+        held = ", ".join(f"{kind} {dataset.count(kind, each.name)}" for kind in kinds)
+        role = "passages of documents" if each.role == "documents" else each.role
+        lines.append(f"{each.name}: {each.rows} {role}" + (f"; {held}" if held else ""))
     return "\n".join([*lines, *(f"{what} is not known: {why}" for what, why in dataset.absent.items())])
 
 

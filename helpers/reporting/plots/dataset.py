@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from helpers.artifacts import Dataset, Finding
-from helpers.artifacts.dataset import TextSet
+from helpers.artifacts.dataset import Kind, TextSet
 from helpers.reporting.plots import style
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from pandas.io.formats.style import Styler
 
-KINDS = {
+KINDS: dict[Kind, str] = {
     "empty": "without text",
     "duplicate": "the same twice",
-    "near_duplicate": "almost the same",
+    "near_duplicate": "like another text",
     "overlap": "a run of words in common",
     "contradiction": "another answer elsewhere",
     "answer_in_question": "answer in the question",
@@ -45,6 +45,7 @@ def lengths(dataset: Dataset) -> Figure:
             _lengths(place, each)
         axes[-1, 0].set_xlabel(f"{dataset.unit} of a text: shortest to longest, dot: median, bar: 95th percentile")
         axes[-1, 0].set_xscale("log")
+        axes[-1, 0].xaxis.set_major_formatter("{x:g}")
     return style.finished(figure)
 
 
@@ -73,7 +74,7 @@ def positions(dataset: Dataset) -> Figure | None:
         figure, axes = pyplot.subplots(1, len(sets), figsize=(10, 2.6), layout="constrained", squeeze=False)
         for place, each in zip(axes[0], sets, strict=True):
             bars = place.bar(range(1, len(each.positions) + 1), each.positions, color=style.COLOURS[0], width=0.6)
-            place.bar_label(bars)
+            place.bar_label(bars, label_type="center", color="white")
             place.axhline(sum(each.positions) / len(each.positions), color=style.GREY, linestyle=":")
             place.set_xticks(range(1, len(each.positions) + 1))
             place.grid(visible=False, axis="x")
@@ -119,7 +120,7 @@ def _indices(axes: Axes, found: Sequence[Finding]) -> None:
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("Jaccard index of runs of three words")
     axes.set_ylabel("rows")
-    axes.set_title(f"{len(found)} rows are almost the same as another text")
+    axes.set_title(f"{len(found)} rows are like another text")
 
 
 def counts_table(dataset: Dataset) -> DataFrame:
@@ -129,9 +130,8 @@ def counts_table(dataset: Dataset) -> DataFrame:
     sets = [each.name for each in dataset.sets if each.role in ("questions", "prompts")]
     rows = []
     for kind, words in KINDS.items():
-        own = [each for each in dataset.findings if each.kind == kind]
-        cells = {name: sum(max(len(each.ids), 1) for each in own if each.set == name) for name in sets}
-        rows.append({"finding": kind, "which is": words, **cells, "allowed": dataset.at_most.get(kind, "any number")})  # type: ignore[call-overload]
+        cells = {name: dataset.count(kind, name) for name in sets}
+        rows.append({"finding": kind, "meaning": words, **cells, "allowed": dataset.at_most.get(kind, "any number")})
     return DataFrame(rows).set_index("finding")
 
 

@@ -49,6 +49,8 @@ RESOURCES = [
     Resource("image.openshift.io", "v1", "imagestreams", "ImageStream", custom=True),
     Resource("trustyai.opendatahub.io", "v1alpha1", "lmevaljobs", "LMEvalJob", custom=True),
     Resource("argoproj.io", "v1alpha1", "workflows", "Workflow", custom=True),
+    Resource("monitoring.coreos.com", "v1", "prometheusrules", "PrometheusRule", custom=True),
+    Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics"),
     Resource(
         "datasciencepipelinesapplications.opendatahub.io", "v1", "datasciencepipelinesapplications",
         "DataSciencePipelinesApplication", custom=True,

@@ -1,0 +1,2 @@
+from .settings import Settings as Settings
+from .telling import track as track
