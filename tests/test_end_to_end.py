@@ -1,4 +1,4 @@
-"""What `make run` leaves behind: the whole path with two real models, real vLLM, GuideLLM, lm-eval and registry."""
+"""What `make run` leaves behind: a real model, tuned for real, real vLLM, GuideLLM, lm-eval and registry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 
 import psutil
 import pytest
@@ -16,16 +17,19 @@ import pytest
 from helpers.analysis.gate import Judgement
 from helpers.analysis.recommendation import Decision
 from helpers.artifacts import Record
-from helpers.local.pipelines import Pipeline
+from helpers.pipelines import Pipeline
+from helpers.pipelines import outputs as node_outputs
 from helpers.registry import connect
 from helpers.runtime.polling import wait_for
 from helpers.runtime.workspace import ROOT
 from tests.plugins.kernels import execute as execute_notebook
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3000)]
-MODELS = ("smollm2-135m-instruct", "ops-large")
+MODELS = ("smollm2-135m-instruct", "smollm2-135m-instruct-ops-assistant")
 # No speed is asserted: each load may end early, and on a busy machine a first token may take as long as it likes.
 BRIEF = ("MIN_REQUESTS=10", "MAX_CONCURRENCY=4", "REPEATS=1", "SLO_TTFT_MS=600000")
+RUNS = {"model-ops": 2, "ai-engineer": 2, "fine-tune": 1}
+QUICK = ("EPOCHS=1",)  # half of what the shipped recipe takes
 
 
 UNHURRIED = """
@@ -69,7 +73,7 @@ def finished(tmp_path_factory):
     """One whole run: (its folder, what it printed, its home)."""
     folder = tmp_path_factory.mktemp("end-to-end")
     home = new_home(folder)
-    command = [*unhurried(folder), "--runs", folder / "runs", "--name", "one", *BRIEF]
+    command = [*unhurried(folder), "--runs", folder / "runs", "--name", "one", *BRIEF, *QUICK]
     done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=2700)
     try:
         assert done.returncode == 0, done.stdout + done.stderr
@@ -86,19 +90,22 @@ def at_home(finished, monkeypatch):
     monkeypatch.setenv("ASSAY_HOME", str(finished[2]))
 
 
+def read_json(path):
+    return json.loads(path.read_text())
+
+
 def artifacts(run, pipeline, model):
     return run / f"{pipeline}-{model}" / "notebooks" / "artifacts"
 
 
 def test_every_stage_is_told_in_one_line_with_its_time(finished):
     run, printed, _ = finished
-    for pipeline in ("model-ops", "ai-engineer"):
-        for stage in Pipeline(pipeline).wanted({}).stages:
-            lines = re.findall(rf"^  {stage} +\S.* \d+\.\d s$", printed, re.MULTILINE)
-            assert len(lines) == len(MODELS) * (
-                1 if stage in ("ingest_model", "registry_lookup", "compare_models") else 2
-            )
-    assert "ops-large 1.0.0" in printed
+    runs = Counter(
+        stage for name, times in RUNS.items() for stage in [*dict.fromkeys(Pipeline(name).wanted({}).stages)] * times
+    )
+    for stage, times in runs.items():
+        assert len(re.findall(rf"^  {stage} +\S.* \d+\.\d s$", printed, re.MULTILINE)) == times, stage
+    assert f"{MODELS[1]} 1.0.0" in printed
     assert (run.parent / "latest").resolve() == run
 
 
@@ -122,14 +129,19 @@ def test_the_summary_has_what_a_reader_needs(finished):
     assert summary["decision"] in printed
 
 
-def test_the_model_that_knows_the_subject_is_taken(finished):
+@pytest.mark.usefixtures("at_home")
+def test_the_tuned_model_is_held_against_its_parent(finished):
     run, _, _ = finished
-    summary = json.loads((run / "summary.json").read_text())
-    real, trained = summary["models"]
-    assert real["accuracy"]["high"] < trained["accuracy"]["low"]
-    assert trained["accuracy"]["low"] > 0.6
-    assert summary["verdict"].startswith("ops-large 1.0.0 is more accurate than smollm2-135m-instruct 1.0.0 ")
-    assert Decision.read(artifacts(run, "ai-engineer", MODELS[-1])).recommended == "ops-large 1.0.0"
+    folder = run / f"fine-tune-{MODELS[0]}" / "notebooks" / "artifacts"
+    parent, tuned = (Record.read(artifacts(run, "ai-engineer", model)) for model in MODELS)
+    assert (tuned.parent, parent.parent) == (parent.selection.digest, "")
+    assert tuned.selection.digest == read_json(folder / "tuned.json")["digest"]
+    judgement = Judgement.model_validate_json((folder / "gate.json").read_bytes())
+    assert judgement.baseline.startswith(f"{MODELS[0]} 1.0.0 ")
+    checks = {check.name: check.state for check in judgement.checks}
+    assert {"knowledge.acc by tuning", "retention.acc by tuning"} <= checks.keys()
+    assert checks["knowledge.acc by tuning"] != "fail", "one epoch is enough to lose nothing"
+    assert Decision.read(artifacts(run, "ai-engineer", MODELS[1])).sentence
 
 
 def test_every_declared_output_notebook_page_and_log_is_there(finished):
@@ -139,7 +151,8 @@ def test_every_declared_output_notebook_page_and_log_is_there(finished):
             folder = run / f"{pipeline}-{model}"
             for node in Pipeline(pipeline).wanted({}).primary["nodes"]:
                 parameters = node["app_data"]["component_parameters"]
-                stage = node["app_data"]["label"]
+                own = {item["env_var"]: item["value"] for item in parameters["env_vars"]}
+                stage = node_outputs.executed(node["app_data"]["label"], own)
                 for output in parameters["outputs"]:
                     found = list((folder / "notebooks").glob(output))
                     assert found, output
@@ -152,7 +165,7 @@ def test_every_declared_output_notebook_page_and_log_is_there(finished):
 
 def test_the_notebooks_figures_are_in_the_pages(finished):
     run, _, _ = finished
-    notebooks = run / "ai-engineer-ops-large" / "notebooks"
+    notebooks = run / f"ai-engineer-{MODELS[1]}" / "notebooks"
     for stage, figures in (("guidellm_sweep", 3), ("lm_eval_task", 1), ("compare_models", 3)):
         cells = json.loads((notebooks / f"{stage}.ipynb").read_text())["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", ())]
@@ -163,7 +176,7 @@ def test_the_notebooks_figures_are_in_the_pages(finished):
 @pytest.mark.usefixtures("at_home")
 def test_the_registry_shows_baseline_use_case_and_approval(finished):
     run, _, _ = finished
-    record = Record.read(artifacts(run, "model-ops", "ops-large"))
+    record = Record.read(artifacts(run, "model-ops", MODELS[1]))
     registry = connect(record.selection.registry)
     versions = {version.name: version.properties for version in registry.versions()}
     assert set(versions) == set(MODELS)
@@ -177,7 +190,7 @@ def test_the_registry_shows_baseline_use_case_and_approval(finished):
 
 def test_the_second_pipeline_asks_no_question_again_and_measures_its_own_prompts(finished):
     run, _, _ = finished
-    for model in MODELS:
+    for model in MODELS[:1]:
         first, second = (Record.read(artifacts(run, pipeline, model)) for pipeline in ("model-ops", "ai-engineer"))
         taken = {"taken_from": first.record_id, "run": second.run}
         assert second.evaluation == first.evaluation.model_copy(update=taken)
@@ -197,13 +210,14 @@ def test_the_regression_pipeline_measures_nothing_anew_and_stops_where_the_model
     command = [sys.executable, "-m", "helpers.local.run_pipeline", "regression", "--runs", folder, *given]
     done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=900)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(rf"failed in regression_gate: .*{MODELS[0]} 1.0.0 .* is worse than {MODELS[1]} 1.0.0", done.stderr)
+    assert "failed in regression_gate: " in done.stderr
     (folder,) = (path for path in folder.iterdir() if not path.is_symlink())
     earlier = Record.read(artifacts(run, "ai-engineer", MODELS[0]))
     record = Record.read(folder / "notebooks" / "artifacts")
     assert record.record_id == earlier.record_id
     checks = {check.name: check.state for check in Judgement.read(folder / "notebooks" / "artifacts").checks}
-    assert (checks["coverage"], checks["knowledge.acc"]) == ("pass", "fail")
+    assert checks["coverage"] == "pass"
+    assert checks["knowledge.acc"] in ("inconclusive", "fail"), "one epoch of tuning may be too little to be sure of"
     assert not processes_of(home, "vllm")
 
 
@@ -226,7 +240,6 @@ def test_logging_the_same_results_again_changes_nothing(finished, tmp_path):
 def test_ctrl_c_ends_the_run_and_everything_it_started(tmp_path):
     home = new_home(tmp_path)
     command = [sys.executable, "-m", "helpers.local.run", "--runs", tmp_path / "runs", "--name", "cut"]
-    command += ["--models", MODELS[1]]
     run = subprocess.Popen(
         command, cwd=ROOT, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -241,4 +254,4 @@ def test_ctrl_c_ends_the_run_and_everything_it_started(tmp_path):
     assert run.returncode == 130, errors
     assert "interrupted in deploy_model; kept in " in errors
     assert not processes_of(home)
-    assert (artifacts(tmp_path / "runs" / "cut", "model-ops", MODELS[1]) / "selection.json").is_file()
+    assert (artifacts(tmp_path / "runs" / "cut", "model-ops", MODELS[0]) / "selection.json").is_file()

@@ -75,13 +75,13 @@ def main() -> int:
 def check(words: dict[str, str]) -> None:
     """Raise InvalidParameter with every fault of the values."""
     faults = [f"{name} is no parameter of make run: {DO_OWN}" for name in sorted(FIXED & words.keys())]
-    known = {name for pipeline in PIPELINES for name in _names(Pipeline(pipeline))}
+    wanted = [Pipeline(name) for name in PIPELINES if name != "fine-tune" or _tunes(words)]
+    known = {name for pipeline in wanted for name in _names(pipeline)}
     try:
         Pipeline("ai-engineer").known({name: value for name, value in words.items() if name not in known})
     except InvalidParameter as error:
         faults.append(f"{error.what} ({error.do})")
-    for name in PIPELINES:
-        pipeline = Pipeline(name)
+    for pipeline in wanted:
         try:
             check_values(pipeline, _own(pipeline, words), stage_variables(pipeline))
         except InvalidParameter as error:

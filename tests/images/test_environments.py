@@ -29,6 +29,7 @@ NOT_IN = {
     "lm-eval": {"gguf"},
     "garak": {*LM_EVAL, "gguf"},
     "promptfoo": {*LM_EVAL, "tokenizers"} | SAMPLES,
+    "train": {*LM_EVAL, "gguf"},
 }
 
 
@@ -176,7 +177,7 @@ def test_an_image_has_all_that_its_stages_may_import_later(image_environment, na
     assert missing(image_environment(name), tmp_path, modules) == NOT_IN[name]
 
 
-@pytest.mark.parametrize(("name", "tool"), [("guidellm", "guidellm"), ("lm-eval", "lm_eval")])
+@pytest.mark.parametrize(("name", "tool"), [("guidellm", "guidellm"), ("lm-eval", "lm_eval"), ("train", "trl")])
 def test_the_tools_command_starts(image_environment, name, tool, tmp_path):
     image = image_environment(name)
     assert "usage" in run(image, tmp_path, image.bin / tool, "--help").lower()

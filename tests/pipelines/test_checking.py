@@ -150,7 +150,9 @@ def test_a_whole_run_measures_the_samples_on_the_use_case_and_leaves_the_baselin
     monkeypatch.setattr(run, "check_values", lambda pipeline, words, _: seen.update({pipeline.name: words}))
     words = {"USE_CASE": str(mine), "METRIC": "f1", "LIMIT": "5", "KV_CACHE_GIB": "2"}
     run.check(words)
-    assert seen == {"model-ops": {"KV_CACHE_GIB": "2"}, "ai-engineer": words}
+    assert seen == {"model-ops": {"KV_CACHE_GIB": "2"}, "ai-engineer": words}, "there is nothing to tune on"
+    run.check({"EPOCHS": "1"})
+    assert seen == {"model-ops": {}, "ai-engineer": {}, "fine-tune": {"EPOCHS": "1"}}
     for wrong in ({"SOURCE": "/x"}, {"MODEL_NAME": "x"}, {"MODL": "x"}):
         with pytest.raises(InvalidParameter, match=next(iter(wrong))):
             run.check(wrong)

@@ -428,12 +428,12 @@ def test_images_that_are_not_offered_or_not_built(ready, check, tmp_path):
     ready.change("ImageStream", "lm-eval", {"status": {"tags": []}})
     code, said = check()
     assert code == 1
-    offered, garak, guidellm, lm_eval, promptfoo, stage = said["images"]
+    offered, garak, guidellm, lm_eval, promptfoo, stage, train = said["images"]
     assert offered.startswith(f"note Elyra does not offer {INSIDE}/evaluation/stage:0.1.0. ")
     assert guidellm.startswith("fix There is no image stream guidellm in evaluation. ")
     assert lm_eval.startswith(f"fix {INSIDE}/evaluation/lm-eval:0.1.0 is not built. See how the build went: ")
     assert garak.startswith("note There is no image stream garak in evaluation. ")
-    assert stage[:2] == promptfoo[:2] == "ok"
+    assert stage[:2] == promptfoo[:2] == train[:2] == "ok"
 
 
 def test_images_that_the_cluster_built_are_named_by_digest_and_found(ready, check, tmp_path):
