@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.analysis.gate.baseline import standing
-from helpers.registry import AttachedRecord, Verdict
+from helpers.analysis.gate.baseline import find_baseline, standing
+from helpers.errors import NotFound
+from helpers.registry import AttachedRecord, Verdict, connect
+from tests.plugins.records import a_record
 
 RECORDS = [AttachedRecord("ops", "1.0", "1", name, f"file:///{name}", {}) for name in "abc"]
 
@@ -35,3 +37,15 @@ def test_it_is_what_passed_last_or_was_accepted_since(verdicts, expected):
 
 def test_without_records_there_is_none():
     assert standing([], [Verdict("a", "pass")]) is None
+
+
+def test_a_tuned_candidate_is_held_against_its_parent(registry_server):
+    registry = connect("local")
+    known = {"uri": "file:///x", "size_bytes": 1, "license": "mit"}
+    for place, name in enumerate(("granite", "granite-ops")):
+        registry.register_candidate(name, "2.0", digest=f"sha256:{place:064}", **known)
+    candidate = a_record("granite-ops", parent=f"sha256:{0:064}")
+    with pytest.raises(NotFound, match=r"granite 2\.0 for ops-assistant"):
+        find_baseline(registry, candidate)
+    with pytest.raises(NotFound, match="no version"):
+        find_baseline(registry, candidate.model_copy(update={"parent": f"sha256:{9:064}"}))

@@ -211,3 +211,34 @@ def test_scores_between_right_and_wrong_are_held_against_each_other_too(tmp_path
     baseline = write("baseline", 0.0)
     assert main([write("same", 0.01), baseline]) == 0
     assert main([write("worse", 0.1), baseline]) == 1
+
+
+def tuned_from(path, parent):
+    """Make the record in a file one of a version that was tuned from that of another file."""
+    record = Record.model_validate_json(Path(path).read_bytes())
+    digest = Record.model_validate_json(Path(parent).read_bytes()).selection.digest
+    Path(path).write_text(record.model_copy(update={"parent": digest}).sealed().model_dump_json())
+
+
+@pytest.mark.parametrize(
+    ("gain", "wrong", "code"),
+    [(0.02, range(0), 0), (0.02, range(100), 1), (0.02, range(70), 2), (-0.05, range(100), 0), (-0.05, range(200), 1)],
+    ids=["gained", "nothing gained", "perhaps gained", "kept", "forgot"],
+)
+def test_tuning_has_to_gain_or_may_lose_what_the_criteria_say(gain, wrong, code, written, tmp_path):
+    parent, tuned = written("parent", range(100), STEADY), written("tuned", wrong, STEADY)
+    criteria = tmp_path / "criteria.yaml"
+    criteria.write_text(f"knowledge.acc: {{gain: {gain}}}\nchat.ttft_p95_ms: {{tolerance: 10%}}\n")
+    against = [tuned, parent, "--criteria", str(criteria)]
+    assert main(against) == 0, "it was not tuned, so that nothing is asked of it"
+    tuned_from(tuned, parent)
+    assert main(against) == code
+
+
+def test_what_a_tuned_version_was_not_measured_by_is_open(written, tmp_path, capsys):
+    parent, tuned = written("parent", range(100), STEADY), written("tuned", range(20), STEADY)
+    tuned_from(tuned, parent)
+    criteria = tmp_path / "criteria.yaml"
+    criteria.write_text("retention.acc: {gain: -0.1}\nchat.ttft_p95_ms: {tolerance: 10%}\n")
+    assert main([tuned, parent, "--criteria", str(criteria)]) == 2
+    assert "| retention.acc by tuning | less than 0.1 lost |" in capsys.readouterr().out

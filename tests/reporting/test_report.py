@@ -14,6 +14,8 @@ from helpers.analysis.comparison.requests import first_tokens
 from helpers.analysis.recommendation import Needs, decide, load_prices
 from helpers.artifacts import Record
 from helpers.reporting.page import Provenance, Sections, Table, folded, write_report
+from helpers.reporting.page.provenance import facts
+from helpers.reporting.page.sections import _lineage
 from tests.plugins.criteria import asked
 from tests.plugins.models import PRICES
 from tests.plugins.records import CHAT, CHAT_REPEATS, a_record, a_sweep, renamed, some_samples
@@ -259,3 +261,12 @@ def test_the_provenance_of_a_record_names_where_it_lies(tmp_path):
     record, uri = stored(a_record(samples=log), log, tmp_path)
     assert uri in Page(Provenance([record])._repr_html_()).text
     assert record.raw[Record.filename] == uri
+
+
+def test_a_tuned_version_names_its_parent(tmp_path):
+    parent = a_record("granite", samples=(log := some_samples(0.5)))
+    tuned = a_record("granite-ops", samples=log, parent=parent.selection.digest)
+    assert [*_lineage([parent, tuned])] == ["granite-ops 1.0 was tuned from granite 1.0."]
+    assert [*_lineage([tuned])] == [f"granite-ops 1.0 was tuned from {parent.selection.digest}."]
+    assert facts(tuned)["tuned from"] == parent.selection.digest
+    assert "tuned from" not in facts(parent)

@@ -46,6 +46,7 @@ def facts(record: Record) -> dict[str, str]:
         "taken over from": ", ".join(sorted(taken)) or "nothing",
         "operating point": sweep.operating_point.reason,
         "model's digest": selection.digest or UNKNOWN,
+        **({"tuned from": record.parent} if record.parent else {}),
         "verified before serving": (endpoint.verified_by or "every byte") if endpoint.digest_verified else "not",
         "model's files": f"{selection.uri} ({selection.size_bytes:,} bytes, licence {selection.license})",
         "use case": _listed(record.use_case_files) if record.use_case_files else record.use_case,

@@ -128,8 +128,16 @@ def _quality(found: Found, title: str, lead: str) -> Section:
             "All figures of each version at its operating point",
             more(comparison, decision),
         ),
-        [comparison.verdict],
+        [comparison.verdict, *_lineage(found.records)],
     )
+
+
+def _lineage(records: Sequence[Record]) -> Iterator[str]:
+    """Yield for each tuned version from which one it was tuned."""
+    known = {record.selection.digest: record.label for record in records}
+    for record in records:
+        if record.parent:
+            yield f"{record.label} was tuned from {known.get(record.parent, record.parent)}."
 
 
 def _measurements(found: Found, title: str, lead: str) -> Section:
