@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from helpers.artifacts import Dataset
-from helpers.datasets import exploring
+from helpers.datasets import exploring, load_use_case
 from helpers.datasets.exploring.finding import findings
 from helpers.datasets.exploring.similarity import alike, grams, runs
 from helpers.datasets.exploring.texts import Texts, read
@@ -201,6 +201,7 @@ def test_a_new_use_case_is_explored_with_documents_of_prose_and_what_is_wrong_in
     found = explored(folder, run_words=6)
     (shared,) = (each for each in found.findings if each.kind == "overlap")
     assert (shared.ids, shared.where) == ((first["id"],), ("questions.jsonl:1", "pages/time.md:5"))
+    assert "pages/time.md" in load_use_case(folder).digests(), "it travels with the use case"
     with pytest.raises(DatasetRefused):
         exploring.enforce(found)
     good = file.read_text()
