@@ -8,6 +8,7 @@ from pathlib import Path
 
 from helpers.analysis.recommendation import Decision
 from helpers.artifacts import Record
+from helpers.artifacts.observation import Observation
 from helpers.errors import AssayError
 from helpers.local import pipelines, stack
 from helpers.pipelines import Pipeline, names
@@ -46,6 +47,10 @@ def headline(artifacts: Path) -> str:
     """Return what the pipeline was run for: the recommendation, or whether the model is approved."""
     if (artifacts / Decision.filename).is_file():
         return Decision.read(artifacts).sentence
+    if (artifacts / Observation.filename).is_file():
+        seen = Observation.read(artifacts)
+        fired = ", ".join(dict.fromkeys(each.alert for each in seen.fired)) or "nothing"
+        return f"{seen.label} was watched: {fired} fired"
     if not (artifacts / Record.filename).is_file():
         return "done"
     record = Record.read(artifacts)

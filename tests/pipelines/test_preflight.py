@@ -330,7 +330,12 @@ FAILURES = [
         "none that they look for. Let them (`oc apply -n evaluation -k runtime-images/",
     ),
     (other_runtime_and_no_right, "KServe", "SERVING_RUNTIME=mine"),
-    (projects_role_missing, "permissions", "create, delete servingruntimes.serving.kserve.io, nor list events. Ask"),
+    (
+        projects_role_missing,
+        "permissions",
+        "create, delete servingruntimes.serving.kserve.io, nor list events, nor get, create, delete "
+        "prometheusrules.monitoring.coreos.com, nor get pods.metrics.k8s.io. Ask",
+    ),
     (operators_role_lacks_pods, "permissions", "may not list pods. The pipeline server's operator writes the Role"),
     (no_runtime_secret, "runtime's secret", "There is no Secret pipelines"),
     (runtime_secret_with_other_keys, "runtime's secret", "lacks AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"),
@@ -513,20 +518,21 @@ def test_the_shipped_role_is_what_the_pipelines_lack_and_no_more():
             if rules.allow(RUNNER, verb, BY_KIND[kind].group, BY_KIND[kind].plural + slash + part, "any", NAMESPACE)
         }
 
-    assert {need.kind for need in NEEDS if need.ours} == {"ServingRuntime", "Event"}
+    assert {need.kind for need in NEEDS if need.ours} == {"ServingRuntime", "Event", "PrometheusRule", "PodMetrics"}
     role = next(item for item in shipped_rbac() if item["metadata"]["name"] == "assay-pipeline")
     given = {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
     assert len(allowed(shipped_rbac())) == sum(len(need.verbs) for need in NEEDS)
     assert allowed(shipped_rbac()) - allowed([]) == given
 
 
-def test_every_verb_that_serving_uses_is_asked_for_and_no_other():
+def test_every_verb_that_serving_and_watching_use_is_asked_for_and_no_other():
     """Nodes are only looked at where that is allowed."""
-    files = sorted((ROOT / "helpers" / "serving").rglob("*.py"))
+    files = [path for room in ("serving", "monitoring") for path in sorted((ROOT / "helpers" / room).rglob("*.py"))]
     text = "\n".join(path.read_text() for path in files)
     calls = re.findall(r"cluster\.(\w+)\(\s*\"(\w+)\"", text)
     calls += [("list", kind) for kind in re.findall(r"\._all\(\"(\w+)\"", text)]
     used = {(kind, verb) for verb, kind in calls if verb in ("get", "list", "patch", "delete")}
-    created = {(kind, "create") for kind in ("InferenceService", "ServingRuntime")}
+    created = {(kind, "create") for kind in ("InferenceService", "ServingRuntime", "PrometheusRule")}
+    asked_by_others = {("Pod/log", "get"), ("PodMetrics", "get")}  # in the path of a URL, and by Thanos
     asked = {(need.kind, verb) for need in NEEDS for verb in need.verbs}
-    assert used | created | {("Pod/log", "get")} == asked | {("Node", "get"), ("Node", "list")}
+    assert used | created | asked_by_others == asked | {("Node", "get"), ("Node", "list")}

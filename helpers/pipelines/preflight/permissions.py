@@ -40,6 +40,7 @@ class Need(NamedTuple):
     vital: bool = True
     name: str = ""
     ours: bool = False
+    nodes: bool = False  # of a pipeline only, and not a workbench
 
 
 ALL = ("get", "list", "create", "delete")
@@ -54,8 +55,9 @@ NEEDS = (
     Need("Secret", ("get",), name=data_connection.SECRET),
     Need("Deployment", ("get",)),
     Need("Event", ("list",), vital=False, ours=True),
-    Need("PrometheusRule", ALL, vital=False, ours=True),
-    Need("PodMetrics", ("get",), vital=False, ours=True),  # by which Thanos answers an account about the project
+    Need("PrometheusRule", ("get", "create", "delete"), vital=False, ours=True, nodes=True),
+    # By which Thanos answers an account about the project.
+    Need("PodMetrics", ("get",), vital=False, ours=True, nodes=True),
 )
 
 
@@ -74,7 +76,7 @@ def permissions(project: Project) -> Iterator[Line]:
         yield from list(_of_pipelines(project, f"system:serviceaccount:{project.namespace}:{RUNNER}", RUNNER))
     except Forbidden:
         yield note(f"What {RUNNER} may do cannot be seen by {project.account}", DO_ASK)
-    if missing := _missing(project, ""):
+    if missing := {need: verbs for need, verbs in _missing(project, "").items() if not need.nodes}:
         yield note(f"{project.account} may not {_listed(missing)}", binding(project.account, project.namespace))
     else:
         yield ok(f"{project.account} may deploy, watch over and remove models")

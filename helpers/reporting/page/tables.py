@@ -107,7 +107,7 @@ def _right(comparison: Comparison, one: str, other: str) -> list[Flip]:
 
 
 def without(comparison: Comparison) -> Table | None:
-    """Scores and differences with and without the questions whose wording a model may know; None without any."""
+    """Scores with and without the questions whose wording a model may know, and how far the best leads; or None."""
     found = comparison.without
     if found is None:
         return None
@@ -119,10 +119,12 @@ def without(comparison: Comparison) -> Table | None:
     rows += [
         [f"{pair.first} against {pair.second}", *(_with_bounds(each.difference, each.interval, "+.3f")
          for each in (whole[pair.first, pair.second], pair.paired))]
-        for pair in found.pairs
+        for pair in found.pairs if pair.first == comparison.standings[0].label
     ]  # fmt: skip
     count = len(found.questions)
-    caption = f"With and without the {count} questions that share a run of words with documents of the use case"
+    caption = (
+        f"With and without the {count} questions that share a run of words with the use case's documents or examples"
+    )
     note = f"A model that was trained on them may know these by their wording: {', '.join(found.questions[:MOST])}"
     more = f" and {count - MOST} more; all are in comparison.json." if count > MOST else "."
     return Table(caption, ["version", "all questions", "without them"], rows, note + more)

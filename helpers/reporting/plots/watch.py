@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 COLUMNS = 3
+MOST_TIMES = 12  # that stand below a control chart
 SHOWN = {"s": (1000, "ms"), "share": (100, "%")}  # factor and unit of a panel
 
 
@@ -74,23 +75,26 @@ def control_chart(looks: Sequence[Observation]) -> Figure | None:
     found = [(each.ended, each.canary) for each in looks if each.canary]
     if not found:
         return None
-    times, canaries = [when for when, _ in found], [canary for _, canary in found]
+    last = found[-1][1]
     with plt.rc_context(style.RC):
         figure, axes = plt.subplots(figsize=(10, 3.5))
-        scores = [100 * each.score for each in canaries]
-        axes.plot(times, scores, color=style.COLOURS[0], marker="o", label="asked now")  # type: ignore[arg-type]
-        out = [(when, 100 * each.score) for when, each in found if each.outside]
-        axes.plot(
-            *(zip(*out, strict=True) if out else ((), ())), "o", color=style.BAD, markersize=11, label="look at it"
-        )
-        lines = (("expected", "the record", "-"), ("low", "control limits", "--"), ("high", "", "--"))
-        for value, label, line in lines:
-            drawn = [100 * getattr(each, value) for each in canaries]
-            axes.plot(times, drawn, color=style.GREY, linestyle=line, label=label or None, drawstyle="steps-mid")  # type: ignore[arg-type]
-        axes.set_title(f"{canaries[-1].answered} questions of {canaries[-1].evaluation}: share right (%)")
+        for place, (_, look) in enumerate(found):
+            for value, label, line in (
+                (look.expected, "the record", "-"), (look.low, "control limits", "--"), (look.high, "", "--")
+            ):  # fmt: skip
+                shown = label if place == 0 and label else "_nolegend_"
+                axes.hlines(100 * value, place - 0.5, place + 0.5, color=style.GREY, linestyle=line, label=shown)
+        axes.plot([100 * look.score for _, look in found], color=style.COLOURS[0], marker="o", label="asked now")
+        outside = [(place, 100 * look.score) for place, (_, look) in enumerate(found) if look.outside]
+        for place, score in outside:
+            axes.plot(place, score, "o", color=style.BAD, markersize=11)
+            axes.annotate("look", (place, score), xytext=(0, -18), textcoords="offset points", ha="center")
+        step = -(-len(found) // MOST_TIMES)
+        axes.set_xticks(range(0, len(found), step), [f"{when:%d %b\n%H:%M}" for when, _ in found][::step])
+        axes.set_xlim(-0.6, len(found) - 0.4)
         axes.set_ylim(0, 100)
-        axes.legend(loc="lower left", ncols=4)
-        figure.autofmt_xdate()
+        axes.set_title(f"{last.answered} questions of {last.evaluation}: share right (%)")
+        axes.legend(loc="upper left", ncols=3)
         figure.tight_layout()
         plt.close(figure)
         return figure
