@@ -216,7 +216,7 @@ OF_GARAK := importlib-metadata|transformers
 lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(HASHED) $(TORCH) --custom-compile-command "make lock" --extra workbench --extra test pyproject.toml -o requirements.txt
 	$(ANY_TORCH) requirements.txt
-	for image in stage guidellm lm-eval promptfoo; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
+	for image in stage guidellm lm-eval promptfoo train; do $(LOCK) $(TORCH) --no-emit-package assay-helpers \
 		runtime-images/$$image/requirements.in -o runtime-images/$$image/requirements.txt; done
 	sed -nE '/^($(OF_GARAK))==/d;s/^([a-z0-9._-]+==[^ ;]+).*/\1/p' requirements.txt > runtime-images/garak/constraints.txt
 	$(HASHED) -c runtime-images/garak/constraints.txt $(TORCH) --no-emit-package assay-helpers \
@@ -230,7 +230,7 @@ lock: ## write all locks anew from pyproject.toml and requirements.in
 	$(HASHED) tests/records/tracking/requirements.in -o tests/records/tracking/requirements.txt
 
 .PHONY: licenses
-SHIPPED = $(foreach image,stage guidellm lm-eval promptfoo garak,runtime-images/$(image)/requirements.txt)
+SHIPPED = $(foreach image,stage guidellm lm-eval promptfoo garak train,runtime-images/$(image)/requirements.txt)
 licenses: setup ## the licence of every Python package that the runtime images hold, as CSV
 	@$(UV) tool run -q pip-licenses==5.5.5 --python $(PY) --from mixed --format csv --with-urls --with-system \
 		--packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' $(SHIPPED) runtime-images/builder/elyra.txt | sort -u)

@@ -14,7 +14,8 @@ HELPERS = ROOT / "helpers"
 # From the ground up: a room imports only from itself and from rooms before it.
 ROOMS = (
     "errors", "artifacts", "runtime", "storage", "statistics", "cluster", "datasets", "registry", "ingestion",
-    "serving", "load_test", "evaluation", "records", "analysis", "reporting", "monitoring", "pipelines", "local",
+    "serving", "load_test", "evaluation", "records", "analysis", "reporting", "tuning", "monitoring",
+    "pipelines", "local",
 )  # fmt: skip
 MOST_MODULES = 15  # that importing one room's settings may load
 

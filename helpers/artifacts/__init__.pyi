@@ -30,4 +30,5 @@ from .speed import LoadTest as LoadTest
 from .speed import OperatingPoint as OperatingPoint
 from .speed import Percentiles as Percentiles
 from .speed import PrefixCache as PrefixCache
+from .tuned import Tuned as Tuned
 from .unwanted import NotMeasured as NotMeasured

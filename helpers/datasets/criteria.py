@@ -111,6 +111,12 @@ class Criterion(Contract):
     tolerance: Annotated[float | None, BeforeValidator(_tolerance)] = Field(
         default=None, description="what may be lost against a baseline: of a score absolute, else a share"
     )
+    gain: float | None = Field(
+        default=None,
+        gt=-1,
+        lt=1,
+        description="what a tuned version must have gained over its parent; below 0: may lose",
+    )
     margin: float = Field(default=0.0, ge=0, lt=1, description="smaller differences between versions do not matter")
     weight: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="in the ranking")
 
@@ -119,7 +125,7 @@ class Criterion(Contract):
     def _a_line(cls, given: Any) -> Any:
         name, said = given if isinstance(given, tuple) else ("", given)
         if not isinstance(said, dict) or not said:
-            raise ValueError(_of_the_gate(name, said) or "write {must: …, tolerance: …, margin: …, weight: …}")
+            raise ValueError(_of_the_gate(name, said) or "write {must: …, tolerance: …, gain: …, margin: …, weight: …}")
         if isinstance(given, tuple) and "name" in said:
             raise ValueError("the line's name stands before the colon")
         return {**said, "name": name} if isinstance(given, tuple) else said
@@ -139,7 +145,7 @@ class Criterion(Contract):
             raise ValueError(f"a load test has {close[0]}")
         return name
 
-    @field_validator("must", "tolerance", "margin")
+    @field_validator("must", "tolerance", "gain", "margin")
     @classmethod
     def _that_can_be_asked_of_it(cls, value: Any, info: ValidationInfo) -> Any:
         name = info.data.get("name", "")
@@ -147,6 +153,8 @@ class Criterion(Contract):
             raise ValueError("a cost can only have a weight: it comes from the price table, not from a measurement")
         if info.field_name == "margin" and kind(name) == "load_test":
             raise ValueError("a load test has none: it is compared by the noise between its repeats")
+        if info.field_name == "gain" and value is not None and kind(name) == "load_test":
+            raise ValueError("tuning changes no speed: only a score can gain")
         return value
 
     @property
@@ -158,6 +166,11 @@ class Criterion(Contract):
     def metric(self) -> str:
         """The metric's name alone."""
         return self.name.partition(".")[2]
+
+    @property
+    def only_of_tuned(self) -> bool:
+        """Whether it asks something of tuned versions alone."""
+        return self.gain is not None and not self.must and self.tolerance is None and not self.weight
 
     @property
     def kind(self) -> Kind:
@@ -230,6 +243,11 @@ class Criteria(Contract):
         found = tuple(line for line in self.lines if line.tolerance is not None)
         return found or self._refuse("tolerance", f"{QUALITY}: {{tolerance: 0.02}}")
 
+    @property
+    def gains(self) -> tuple[Criterion, ...]:
+        """The lines that say what tuning must gain."""
+        return tuple(line for line in self.lines if line.gain is not None)
+
     def margin(self, measurement: str) -> float:
         """Return what difference in an evaluation's score would not change a choice."""
         found = [line.margin for line in self.lines if line.kind == "evaluation" and line.measurement == measurement]
@@ -249,8 +267,8 @@ class Criteria(Contract):
         """Refuse the lines that are about nothing that was measured, all at once. Raises InvalidCriteria."""
         if self._default:
             return
-        wrong = [line.name for line in self.lines if line.kind != "cost" and line.name not in measured]
-        if wrong:
+        asked = [line.name for line in self.lines if line.kind != "cost" and not line.only_of_tuned]
+        if wrong := [name for name in asked if name not in measured]:
             told = "; ".join(f"{self.place(name)}: nothing measures {name}" for name in wrong)
             close = dict.fromkeys(each for name in wrong for each in get_close_matches(name, measured, 1, 0.5))
             meant = f" (did you mean {', '.join(close)}?)" if close else ""

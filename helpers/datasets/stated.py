@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import FOLDER
+from helpers.artifacts.measurement import EVALUATION
 from helpers.datasets.arrival import LABEL, USE_CASES, located, remote
 from helpers.datasets.criteria import DEFAULT
 from helpers.datasets.use_case import FILE, STORED, LmEval, UseCase, confined, load_use_case, placed
@@ -102,13 +103,16 @@ def _limit(value: Any) -> float:
 def evaluation(use_case: str, name: str, **given: Any) -> dict[str, Any]:
     """Return an evaluator's settings: what is given and not `auto`, and for the rest what the use case says of `name`.
 
-    A task that is given and is another one takes only the folder from the use case. Raises as `workload` does.
+    A task that is given and is another one takes only the folder from the use case. Where neither names what to ask,
+    `unwanted` says so. Raises as `workload` does.
     """
     own, found = _own(given), find_use_case(use_case)
-    if found is None and "task" not in own:
+    if found is None and "task" not in own and name == EVALUATION:
         raise _unsaid(use_case, "TASK is not given")
+    if "task" not in own and not (found and name in found.evaluations):
+        return _unwanted(found, use_case, name)
     said: dict[str, Any] = {}
-    if found and (name in found.evaluations or "task" not in own):
+    if found and name in found.evaluations:
         said = found.evaluation(name)
         if not isinstance(found.evaluations[name], LmEval):
             raise _another(found, name, "lm_eval")
@@ -132,12 +136,32 @@ def asked(use_case: str, name: str, evaluator: str, **given: Any) -> dict[str, A
             raise _another(found, name, evaluator)
         said = found.evaluation(name)
     elif not own.keys() & {"data", "config", "probes"}:
-        where = found.file if found else f"USE_CASE={use_case}"
-        return {"unwanted": f"{where} names no evaluation {name}"}
+        return _unwanted(found, use_case, name)
     settings = said | own
     if str(settings.get("data", "")).startswith(STORED):
         check_form(settings["data"])
         settings["data"] = located("DATA", settings["data"])
+    return settings
+
+
+def _unwanted(found: UseCase | None, use_case: str, name: str) -> dict[str, Any]:
+    where = found.file if found else f"USE_CASE={use_case}"
+    return {"unwanted": f"{where} names no evaluation {name}"}
+
+
+def training(use_case: str, **given: Any) -> dict[str, Any]:
+    """Return the settings of finetune_model, given ones before those that the use case says.
+
+    Raises InvalidParameter where neither names the examples, InvalidDataset where the use case is wrong.
+    """
+    own, found = _own(given), find_use_case(use_case)
+    if found is None and "training_data" not in own:
+        raise _unsaid(use_case, "TRAINING_DATA is not given")
+    settings = {**(found.tuning() if found and (found.training or "training_data" not in own) else {}), **own}
+    for name in ("training_data", "replay"):
+        if str(settings.get(name, "")).startswith(STORED):
+            check_form(settings[name])
+            settings[name] = located(name.upper(), settings[name])
     return settings
 
 

@@ -259,6 +259,27 @@ def _known(values: Any) -> Any:
 AnyEvaluation = Annotated[LmEval | OwnData | Suite | Garak, Field(discriminator="evaluator"), BeforeValidator(_known)]
 
 
+class Training(Part):
+    """What finetune_model tunes a model on, by the names of its settings, whose bounds hold here too."""
+
+    _named: ClassVar[dict[str, str]] = {"data": "training_data", "batch_size": "train_batch_size"}
+
+    data: File = Field(description="conversations, JSON lines")
+    replay: File | None = Field(default=None, description="prompts whose answers by the parent are learned too")
+    epochs: int | None = None
+    learning_rate: float | None = None
+    rank: int | None = None
+    batch_size: int | None = None
+    turns: int | None = None
+    max_length: int | None = None
+    seed: int | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that are given, by the stage's names."""
+        given = self.model_dump(exclude_none=True)
+        return {self._named.get(name, name): value for name, value in given.items()}
+
+
 class Explore(Part):
     """What explore_dataset looks at beside workloads and evaluations, and what may not be in the data."""
 
@@ -285,6 +306,7 @@ class UseCase(Part):
     evaluations: dict[Name, AnyEvaluation] = Field(default_factory=dict)
     explore: Explore = Explore()
     criteria: File | None = None
+    training: Training | None = None
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -321,6 +343,7 @@ class UseCase(Part):
         """Everything on this machine that the file names, with the file itself."""
         named = [FILE, self.criteria, *(each.prompts for each in self.workloads.values())]
         named += [path for each in self.evaluations.values() for path in each.paths]
+        named += [self.training.data, self.training.replay] if self.training else []
         named += self.explore.paths
         return tuple(dict.fromkeys(placed(self.folder, name) for name in named if name and not name.startswith(STORED)))
 
@@ -337,6 +360,15 @@ class UseCase(Part):
         """Return the evaluator's settings, paths from here. Raises InvalidDataset for another name."""
         found = self._named(self.evaluations, "evaluation", name)
         return self._placed(found.settings(), found.places)
+
+    def tuning(self) -> dict[str, Any]:
+        """Return the settings of finetune_model, paths from here. Raises InvalidDataset where there are none."""
+        if not self.training:
+            raise InvalidDataset(
+                f"{self.file}: there is no training",
+                do="Add training: {data: examples.jsonl}, as datasets/README.md says",
+            )
+        return self._placed(self.training.settings(), ("training_data", "replay"))
 
     def _named(self, among: Mapping[str, Any], kind: str, name: str) -> Any:
         if name not in among:

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from helpers import storage
-from helpers.artifacts import Selection, now, run
+from helpers.artifacts import Selection, Tuned, now, run
 from helpers.artifacts.names import OWN
-from helpers.errors import InvalidInput
+from helpers.errors import InvalidInput, NotApproved
 from helpers.ingestion.digests import digest_of
 from helpers.ingestion.findings import Inspection, ordered, refuse
 from helpers.ingestion.inspection import inspect
@@ -27,10 +27,12 @@ from helpers.ingestion.sealing import Package, seal
 from helpers.ingestion.sealing.signing import signer_name
 from helpers.ingestion.sizes import parameter_count, size_bytes
 from helpers.ingestion.sources import Fetched, check_form, fetch
+from helpers.ingestion.sources.tuned import is_tuned, read
 from helpers.registry import Registry
 from helpers.runtime import circumstances, parameters
 from helpers.runtime.workspace import home
 
+FIRST = "1.0.0"  # version
 SNAPSHOT = re.compile(r"/models--[^/]+--([^/]+)/snapshots/[^/]+$")  # as the hub's cache names its folders
 ARCHIVE = re.compile(r"(\.tar(\.\w+)?|\.tgz|\.zip)$")
 
@@ -42,7 +44,9 @@ class Settings(parameters.Settings):
         min_length=1, description="folder, sample://, hf://, s3:// or oci://"
     )
     model_name: str = Field(default="", pattern=rf"^$|{OWN}", description="the source's last word where empty")
-    model_version: str = Field(default="1.0.0", pattern=OWN)
+    model_version: str = Field(
+        default="", pattern=rf"^$|{OWN}", description="1.0.0 where empty, or what finetune_model chose"
+    )
     model_store: Annotated[str, parameters.held_by(lambda uri: storage.check_form(uri, storage.IMAGES))] = Field(
         default="local", description="local, file:///folder, s3://bucket/prefix or oci://host/repository"
     )
@@ -50,15 +54,25 @@ class Settings(parameters.Settings):
 
     @model_validator(mode="after")
     def _named(self) -> Settings:
-        if not self.name:
+        if not is_tuned(self.source) and not self.name:
             raise ValueError(f"SOURCE={self.source} has no name in it: set MODEL_NAME")
         return self
 
     @property
+    def tuned(self) -> Tuned | None:
+        """What finetune_model left, where that is the source."""
+        return read(self.source) if is_tuned(self.source) else None
+
+    @property
+    def version(self) -> str:
+        """The version in the registry."""
+        return self.model_version or (self.tuned.version if self.tuned else FIRST)
+
+    @property
     def name(self) -> str:
         """The name in the registry."""
-        if self.model_name:
-            return self.model_name
+        if self.model_name or self.tuned:
+            return self.model_name or (self.tuned.name if self.tuned else "")
         path = SNAPSHOT.sub(r"/\1", self.source.rstrip("/")).rpartition("/")[2]
         last = ARCHIVE.sub("", path.partition("@")[0].partition(":")[0])
         return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:63]
@@ -107,6 +121,7 @@ def admit(arrival: Arrival, registry: Registry) -> Selection:
         refuse(arrival.inspection)
         settings, fetched = arrival.settings, arrival.fetched
         _check_version(settings, digest_of(fetched.sums), registry)
+        _check_parent(settings, registry)
         facts = _facts(arrival)
         known = {"size_bytes": size_bytes(fetched.folder), "parameters": parameter_count(fetched.folder)}
         store = storage.resolve(settings.model_store)
@@ -114,7 +129,7 @@ def admit(arrival: Arrival, registry: Registry) -> Selection:
         package = seal(fetched.folder, fetched.sums, facts, arrival.policy, stored)
         uri = publish(package, store)
         return registry.register_candidate(
-            settings.name, settings.model_version, uri=uri, digest=package.digest, license=facts["license"],
+            settings.name, settings.version, uri=uri, digest=package.digest, license=facts["license"],
             source=fetched.origin, provenance=_provenance(package, facts), **known,
         )  # fmt: skip
 
@@ -126,19 +141,33 @@ def ingest(settings: Settings, registry: Registry) -> Selection:
 
 def _check_version(settings: Settings, digest: str, registry: Registry) -> None:
     for version in registry.versions():
-        if (version.name, version.version) != (settings.name, settings.model_version):
+        if (version.name, version.version) != (settings.name, settings.version):
             continue
         if (known := version.properties.get("digest")) != digest:
             raise InvalidInput(
-                f"{settings.name} {settings.model_version} is registered with digest {known}, not {digest}",
+                f"{settings.name} {settings.version} is registered with digest {known}, not {digest}",
                 do="Give MODEL_VERSION a new value",
             )
+
+
+def _check_parent(settings: Settings, registry: Registry) -> None:
+    """Refuse what was tuned from a version that is not approved here. Raises NotApproved."""
+    tuned = settings.tuned
+    if not tuned:
+        return
+    known = [v for v in registry.judged() if v.properties.get("digest") == tuned.parent.digest]
+    if not any(v.properties.get("approval") == "approved" for v in known):
+        state = known[0].properties.get("approval", "candidate") if known else "not registered here"
+        raise NotApproved(
+            f"{tuned.label} was tuned from {tuned.parent.label}, which is {state}",
+            do="Measure and approve the parent with model-ops first",
+        )
 
 
 def _facts(arrival: Arrival) -> dict[str, str]:
     return {
         "name": arrival.settings.name,
-        "version": arrival.settings.model_version,
+        "version": arrival.settings.version,
         "license": license_name(card_fields(arrival.fetched.folder / CARD)),
         "policy_digest": arrival.inspection.policy_digest,
         "scanners": json.dumps(arrival.inspection.scanners, sort_keys=True),

@@ -26,6 +26,7 @@ class Sources(Contract):
     organizations: tuple[str, ...]
     buckets: tuple[str, ...]
     registries: tuple[str, ...]
+    tuned: bool = Field(default=False, description="what finetune_model made of a version that is approved here")
 
 
 class Files(Contract):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import pickle
@@ -44,7 +45,8 @@ def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "", d
     values = data.of(given) | {name: value for name, value in given.items() if name not in data.renamed}
     own = {name: value for name, value in values.items() if name in pipeline.parameters}
     further = {name: value for name, value in values.items() if name not in own}
-    environment = os.environ | {**local_environment(pipeline.environment(own)), **further}
+    parameters = local_environment(pipeline.environment(own))
+    environment = {name: value for name, value in os.environ.items() if name not in parameters} | further
     pipeline = pipeline.wanted(given)
     title = f"{title or name}: {short(folder)}"
     before = runs.read(folder)
@@ -55,7 +57,7 @@ def run(name: str, folder: Path, given: Mapping[str, str], *, title: str = "", d
         title += f", which goes on with {' and '.join(kept)}"
     print(title, flush=True)
     with runs.begun(folder, name, given, latest=runs.read(folder.parent) is None) as begun:
-        notebooks = _copy_workspace(pipeline, folder)
+        notebooks = _copy_workspace(pipeline, folder, parameters)
         data.copy(notebooks)
         watch = Watch(pipeline.executed, folder)
         file = folder / "pipelines" / pipeline.file.name
@@ -95,12 +97,21 @@ def clean_up(folder: Path) -> None:
         print(f"  {removed}")
 
 
-def _copy_workspace(pipeline: Pipeline, folder: Path) -> Path:
+def _copy_workspace(pipeline: Pipeline, folder: Path, parameters: Mapping[str, str]) -> Path:
+    """Copy the notebooks, and the pipeline with the parameters as variables of the nodes that list them.
+
+    Elyra's local processor knows no parameters; in a pod too a node gets only what it lists.
+    """
     notebooks = copy_inputs(folder)
     for stage in dict.fromkeys(pipeline.stages):
         shutil.copy(ROOT / "notebooks" / f"{stage}.ipynb", notebooks)
     (folder / "pipelines").mkdir(exist_ok=True)
-    (folder / "pipelines" / pipeline.file.name).write_text(json.dumps(pipeline.content, indent=2), "utf-8")
+    content = copy.deepcopy(pipeline.content)
+    for node in content["pipelines"][0]["nodes"]:
+        own = node["app_data"]["component_parameters"]
+        listed = [name for name in own["pipeline_parameters"] if name in parameters]
+        own["env_vars"] += [{"env_var": name, "value": parameters[name]} for name in listed]
+    (folder / "pipelines" / pipeline.file.name).write_text(json.dumps(content, indent=2), "utf-8")
     return notebooks
 
 

@@ -1,4 +1,4 @@
-"""`make run`: two models in, measured, recorded and compared on this machine."""
+"""`make run`: a model in, tuned, and both versions measured, recorded and compared on this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 
 from helpers.analysis.comparison import Comparison
 from helpers.analysis.recommendation import Decision
-from helpers.artifacts import Record, Selection, write_atomic
+from helpers.artifacts import Record, Selection, Tuned, write_atomic
 from helpers.artifacts.speed import figures
+from helpers.datasets.stated import find_use_case
 from helpers.errors import AssayError, InvalidParameter
 from helpers.ingestion.samples import SAMPLES, ensure_samples
 from helpers.local import pipelines, stack
@@ -23,10 +24,15 @@ from helpers.pipelines.values import assigned, check_values, stage_variables
 from helpers.runtime import interrupts, runs
 from helpers.runtime.workspace import ROOT, home
 
-MODELS = ("smollm2-135m-instruct", "ops-large")
+BASE, OTHER = "smollm2-135m-instruct", "ops-large"  # the other stands in where the use case has nothing to tune on
 # Nothing is compared by the baseline: fewer loads and no repeats keep the whole run near 15 minutes on two cores.
-PIPELINES = {"model-ops": {"SWEEP_SIZE": "3", "REPEATS": "0"}, "ai-engineer": {"SWEEP_SIZE": "3"}}
-FIXED = {"SOURCE", "MODEL_NAME"}  # make run brings its own
+PIPELINES = {
+    "model-ops": {"SWEEP_SIZE": "3", "REPEATS": "0"},
+    "ai-engineer": {"SWEEP_SIZE": "3"},
+    # Two sessions on one machine say too little about speed for the gate to be sure; what it says stands in its report.
+    "fine-tune": {"SWEEP_SIZE": "3", "ON_INCONCLUSIVE": "pass"},
+}
+FIXED = {"SOURCE", "MODEL_NAME", "TUNED_NAME", "TUNED_VERSION"}  # make run brings its own
 DO_OWN = "it measures the sample models. For your own `make pipeline PIPELINE=model-ops SOURCE=…`, then ai-engineer"
 OF_THE_USE_CASE = {
     "USE_CASE", "PROMPTS", "TASK", "INCLUDE_PATH", "METRIC", "NUM_FEWSHOT", "FEWSHOT_AS_MULTITURN",
@@ -51,16 +57,14 @@ def main() -> int:
         metavar="NAME=VALUE",
         help="a parameter, for example USE_CASE=mine, or FRESH=true, which measures again what is known",
     )
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=SAMPLES, help="which sample models")
     arguments = parser.parse_intermixed_args()
     words, all_runs = assigned(arguments.words), arguments.runs.resolve()
-    given = {**words, "models": ",".join(arguments.models)}
     started = time.monotonic()
     try:
         check(words)
-        folder: Path = all_runs / arguments.name if arguments.name else runs.place(all_runs, "run", given)
-        with runs.begun(folder, "run", given):
-            run(folder, arguments.models, words)
+        folder: Path = all_runs / arguments.name if arguments.name else runs.place(all_runs, "run", words)
+        with runs.begun(folder, "run", words):
+            run(folder, words)
     except AssayError as error:
         print(f"\n{type(error).__name__}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
@@ -96,18 +100,41 @@ def _own(pipeline: Pipeline, words: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in words.items() if name in _names(pipeline) - others - FIXED}
 
 
-def run(folder: Path, models: tuple[str, ...], words: dict[str, str]) -> None:
-    """Bring the stack up, run both pipelines for each model, and write summary.json. Raises AssayError."""
+def run(folder: Path, words: dict[str, str]) -> None:
+    """Bring the stack up, measure a model, tune it, measure what came of it, and write summary.json. Raises AssayError.
+
+    Where the use case has nothing to tune on, a second sample model takes the tuned one's place.
+    """
+    tunes = _tunes(words)
     with _stage("stack", "the local model registry") as say:
         say(stack.up())
     with _stage("samples", "the sample models"):
-        ensure_samples(home() / "samples", [SAMPLES[model] for model in models])
-    for pipeline, shorter in PIPELINES.items():
-        for model in models:
-            given = {"SOURCE": f"sample://{model}"} if pipeline == "model-ops" else {"MODEL_NAME": model}
-            place, title = folder / f"{pipeline}-{model}", f"{pipeline} {model}"
-            pipelines.run(pipeline, place, {**shorter, **_own(Pipeline(pipeline), words), **given}, title=title)
-    write_atomic(folder / "summary.json", json.dumps(summarise(folder, models), indent=2).encode())
+        ensure_samples(home() / "samples", [SAMPLES[model] for model in (BASE, *(() if tunes else (OTHER,)))])
+    _measure(folder, BASE, f"sample://{BASE}", words)
+    if tunes:
+        notebooks = _run(folder, "fine-tune", BASE, words, MODEL_NAME=BASE)
+        tuned = Tuned.model_validate_json((notebooks / "artifacts" / Tuned.filename).read_bytes())
+        _measure(folder, other := tuned.name, tuned.source, words)
+    else:
+        _measure(folder, other := OTHER, f"sample://{OTHER}", words)
+    write_atomic(folder / "summary.json", json.dumps(summarise(folder, (BASE, other)), indent=2).encode())
+
+
+def _tunes(words: dict[str, str]) -> bool:
+    """Return whether there is something to tune a model on."""
+    found = find_use_case(words.get("USE_CASE", Pipeline("fine-tune").parameters["USE_CASE"]))
+    return bool("TRAINING_DATA" in words or (found and found.training))
+
+
+def _measure(folder: Path, model: str, source: str, words: dict[str, str]) -> None:
+    """Let a model in with its baseline, then measure it on the use case and compare it with what is known."""
+    _run(folder, "model-ops", model, words, SOURCE=source)
+    _run(folder, "ai-engineer", model, words, MODEL_NAME=model)
+
+
+def _run(folder: Path, pipeline: str, model: str, words: dict[str, str], **given: str) -> Path:
+    own = {**PIPELINES[pipeline], **_own(Pipeline(pipeline), words), **given}
+    return pipelines.run(pipeline, folder / f"{pipeline}-{model}", own, title=f"{pipeline} {model}")
 
 
 @contextmanager

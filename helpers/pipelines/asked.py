@@ -55,6 +55,8 @@ def _metrics(node: Node, settings: Iterable[Settings]) -> Iterable[str] | None:
         return BETTER
     for asked in settings:
         if isinstance(asked, lm_eval.Settings):
+            if asked.unwanted:
+                return ()
             with suppress(AssayError, ImportError):  # told with the data; lm-eval is in its own stage's image only
                 return lm_eval.check_task(asked).metrics(asked.metric) or None
         if isinstance(asked, Asked):

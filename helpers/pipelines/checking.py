@@ -97,6 +97,9 @@ def _evaluations(pipeline: Pipeline, values: Mapping[str, str]) -> Iterable[str]
     from helpers.evaluation.lm_eval.tasks import check_task
 
     for name, settings in stage_settings(pipeline, values, lm_eval.Settings):
+        if settings.unwanted:
+            yield f"{name}: not measured, {settings.unwanted}"
+            continue
         told = f"{name}: the task {settings.task}"
         if settings.include_path and settings.include_path.is_dir():
             found = check_task(settings)

@@ -22,7 +22,7 @@ from helpers.serving.client import SECRET as ENDPOINT_SECRET
 FOLDER = ROOT / "pipelines"
 SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 SAYS = {"DATA", "PROBES", "CONFIG"}  # parameters by which a stage is told what to ask, without a use case
-OURS = ("stage", "guidellm", "lm-eval", "promptfoo", "garak")  # images in runtime-images/
+OURS = ("stage", "guidellm", "lm-eval", "promptfoo", "garak", "train")  # images in runtime-images/
 
 
 def names() -> list[str]:
@@ -101,7 +101,10 @@ class Pipeline:
             links = [link for port in node["inputs"] for link in port.get("links", ())]
             for link in links:
                 link["node_id_ref"] = before.get(link["node_id_ref"], link["node_id_ref"])
-            if stage in EVALUATORS and Node(Path(stage), own, ()).name not in found.evaluations and len(links) == 1:
+            name = Node(Path(stage), own, ()).name
+            told = "TASK" in given and "TASK" in node["app_data"]["component_parameters"]["pipeline_parameters"]
+            asks = stage in EVALUATORS or (stage == "lm_eval_task" and not told)
+            if asks and name not in found.evaluations and len(links) == 1:
                 before[node["id"]] = links[0]["node_id_ref"]
             else:
                 nodes.append(node)

@@ -20,7 +20,7 @@ DEFAULT = {  # NAME, where a node sets none
     "safety_scan": "safety",
     "promptfoo_suite": "application",
 }
-EVALUATORS = {  # of the stages beside
+EVALUATORS = {  # of the stages beside lm_eval_task
     "structured_output": "structured_output",
     "tool_calling": "tool_calling",
     "safety_scan": "garak",

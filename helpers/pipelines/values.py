@@ -89,7 +89,8 @@ def stage_settings(pipeline: Pipeline, values: Mapping[str, str], kind: type[S])
     """Yield each node's name of its own (NAME) with the settings of this kind that its notebook would make."""
     for node in pipeline.nodes:
         own = {item["env_var"]: item["value"] for item in node["env_vars"]}
-        here = Node(_notebook(pipeline, node), {**values, **own}, ())
+        unlisted = pipeline.parameters.keys() - node["pipeline_parameters"]
+        here = Node(_notebook(pipeline, node), {n: v for n, v in values.items() if n not in unlisted} | own, ())
         yield from ((here.name, each) for each in _made(here) if isinstance(each, kind))
 
 

@@ -34,9 +34,10 @@ def join(
     raw: dict[str, str] | None = None,
     raw_digests: dict[str, str] | None = None,
     settings: dict[str, Parameter] | None = None,
+    parent: str = "",
     trigger: str = "",
 ) -> Record:
-    """Return the record; the same content gets the same id.
+    """Return the record; the same content gets the same id. `parent` is the digest of what it was tuned from.
 
     Raises DigestMismatch where a file is about another model than the selection, OtherRun where another run wrote it.
     """
@@ -60,6 +61,7 @@ def join(
         settings=settings or {},
         raw=raw or {},
         raw_digests=raw_digests or {},
+        parent=parent,
     ).sealed()
 
 

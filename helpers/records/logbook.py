@@ -53,7 +53,7 @@ def log(settings: Settings, registry: Registry, folder: Path) -> Record:
     signs = keys.can_sign(keys.MEASURING)
     if signs or settings.purpose == "baseline":
         keys.signing_key(keys.MEASURING)  # what nobody signs is no baseline: told before anything is written
-    joined = _join(settings, folder, rules)
+    joined = _join(settings, folder, rules, registry)
     if joined.endpoint.target == "existing" and (rules or settings.purpose == "baseline"):
         raise InvalidInput(
             f"{joined.selection.label} was measured at {joined.endpoint.url}, whose weights are unknown",
@@ -120,12 +120,13 @@ def _partial(record: Record, criteria: Criteria) -> Iterator[str]:
             yield why
 
 
-def _join(settings: Settings, folder: Path, rules: Rules | None) -> Record:
+def _join(settings: Settings, folder: Path, rules: Rules | None, registry: Registry) -> Record:
+    selection = Selection.read(folder)
     measurements, others = read_measurements(folder)
     if others:
         print(f"{', '.join(others)} in {folder}: of another run, and left out.")
     return records.join(
-        Selection.read(folder),
+        selection,
         Endpoint.read(folder),
         measurements,
         raw_digests=_raw_digests(measurements, folder),
@@ -133,8 +134,15 @@ def _join(settings: Settings, folder: Path, rules: Rules | None) -> Record:
         use_case=settings.use_case,
         use_case_files=settings.use_case_files,
         settings={"decide_approval": settings.decide_approval, **(rules.digests if rules else {})},
+        parent=_parent(selection, registry),
         trigger="" if settings.trigger == "none" else settings.trigger,
     )
+
+
+def _parent(selection: Selection, registry: Registry) -> str:
+    """Return the digest of the version that the selected one was tuned from, "" where it was not tuned here."""
+    own = (v for v in registry.versions() if v.model_version_id == selection.model_version_id)
+    return next((str(version.properties.get("parent_digest", "")) for version in own), "")
 
 
 def _raw_digests(measurements: Sequence[AnyMeasurement], folder: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from helpers.artifacts import Endpoint, Evaluation
+from helpers.artifacts import Endpoint, Evaluation, Selection
 from helpers.evaluation import evaluator, garak, lm_eval, promptfoo, structured_output, tool_calling
 from helpers.evaluation.garak import measuring as scanning
 from helpers.evaluation.promptfoo.running import QUIET
@@ -31,7 +31,7 @@ from helpers.records import logbook, reuse
 from helpers.registry import connect
 from helpers.runtime.workspace import ROOT
 from tests.benchmarks.served import served
-from tests.plugins.records import a_sweep, about
+from tests.plugins.records import CHAT, a_sweep, about
 from tests.plugins.registry import MEMORY, serving
 
 OPS, MODEL = ROOT / "datasets" / "ops-assistant", "smollm2-135m-instruct"
@@ -49,9 +49,10 @@ def measure() -> list[dict[str, object]]:
         serving(MEMORY) as server,
         tempfile.TemporaryDirectory(prefix="assay-pyramid-") as folder,
     ):
+        _select(endpoint, Path(folder, "first"), server.address)
         first = {name: _timed(each, endpoint, server.address, Path(folder, "first"))
                  for name, each in tiers(questions).items()}  # fmt: skip
-        _log(endpoint, Path(folder, "first"), server.address)
+        _log(Path(folder, "first"), server.address)
         again = {name: _timed(each, endpoint, server.address, Path(folder, "again"))
                  for name, each in tiers(questions).items()}  # fmt: skip
         taken = [name for name in again if Evaluation.read_named(name, Path(folder, "again")).taken_from]
@@ -93,15 +94,17 @@ def _timed(settings: Any, endpoint: Endpoint, registry: str, folder: Path) -> fl
     return time.perf_counter() - began
 
 
-def _log(endpoint: Endpoint, folder: Path, address: str) -> None:
-    """Record all of it as log_results does."""
-    registry = connect(address)
+def _select(endpoint: Endpoint, folder: Path, address: str) -> None:
+    """Begin a run in the folder: what is measured there is of this selection."""
     named = {"uri": "file:///model", "digest": endpoint.digest, "size_bytes": 1}
-    selection = registry.register_candidate(MODEL, "1.0.0", **named)
-    for part in (selection, endpoint, about(selection, a_sweep())):
-        part.write(folder)
-    (folder / "guidellm.json").write_text("{}")
-    logbook.log(logbook.Settings(store=(folder.parent / "store").as_uri()), registry, folder)
+    connect(address).register_candidate(MODEL, "1.0.0", **named).write(folder)
+
+
+def _log(folder: Path, address: str) -> None:
+    """Record all of it as log_results does."""
+    about(Selection.read(folder), a_sweep()).write(folder)
+    (folder / CHAT.report).write_text("{}")
+    logbook.log(logbook.Settings(store=(folder.parent / "store").as_uri()), connect(address), folder)
 
 
 def _beside(name: str, endpoint: Endpoint, folder: Path) -> tuple[float, float]:

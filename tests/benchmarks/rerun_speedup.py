@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from helpers.artifacts import Endpoint, Evaluation
+from helpers.artifacts import Endpoint, Evaluation, Selection
 from helpers.records import logbook
 from helpers.registry import connect
 from helpers.runtime.workspace import ROOT
 from tests.benchmarks.served import served
-from tests.plugins.records import a_sweep, about
+from tests.plugins.records import CHAT, a_sweep, about
 from tests.plugins.registry import MEMORY, serving
 
 QUESTIONS, WANTED = 160, 30
@@ -41,8 +41,9 @@ def measure() -> list[dict[str, object]]:
     ):
         first, second = Path(folder, "first"), Path(folder, "second")
         _stage(endpoint, Path(folder, "warm-up"), server.address, 20)
+        _select(endpoint, first, server.address)
         fresh = _stage(endpoint, first, server.address)
-        _log(endpoint, first, server.address)
+        _log(first, server.address)
         again = _stage(endpoint, second, server.address)
         taken = Evaluation.read_named("knowledge", second).taken_from
     figure: dict[str, object] = {
@@ -65,12 +66,14 @@ def _stage(endpoint: Endpoint, folder: Path, registry: str, questions: int = QUE
     return float(done.stdout.split()[-1])
 
 
-def _log(endpoint: Endpoint, folder: Path, address: str) -> None:
-    """Record the evaluation as log_results does."""
-    registry = connect(address)
+def _select(endpoint: Endpoint, folder: Path, address: str) -> None:
+    """Begin a run in the folder: what is measured there is of this selection."""
     named = {"uri": "file:///model", "digest": endpoint.digest, "size_bytes": 1}
-    selection = registry.register_candidate("ops-large", "1.0.0", **named)
-    for part in (selection, endpoint, about(selection, a_sweep())):
-        part.write(folder)
-    (folder / "guidellm.json").write_text("{}")
-    logbook.log(logbook.Settings(store=(folder.parent / "store").as_uri()), registry, folder)
+    connect(address).register_candidate("ops-large", "1.0.0", **named).write(folder)
+
+
+def _log(folder: Path, address: str) -> None:
+    """Record the evaluation as log_results does."""
+    about(Selection.read(folder), a_sweep()).write(folder)
+    (folder / CHAT.report).write_text("{}")
+    logbook.log(logbook.Settings(store=(folder.parent / "store").as_uri()), connect(address), folder)

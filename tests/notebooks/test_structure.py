@@ -49,7 +49,7 @@ def test_there_are_these_notebooks():
         *("ingest_model", "registry_lookup", "deploy_model", "guidellm_sweep"),
         *("lm_eval_task", "structured_output", "tool_calling", "safety_scan"),
         *("log_results", "remove_deployment", "compare_models", "regression_gate"),
-        *("promptfoo_suite", "explore_dataset", "watch_endpoint"),
+        *("promptfoo_suite", "explore_dataset", "finetune_model", "watch_endpoint"),
     }
 
 

@@ -18,13 +18,15 @@ from tests.conftest import notebook_files, pipeline_files
 
 every_pipeline = pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
 MEASURING = " ".join(DEFAULT)
+USE_CASE = MEASURING.replace("lm_eval_task", "lm_eval_task lm_eval_task")  # knowledge, and retention
 ORDER = {
     "model-ops": f"ingest_model deploy_model {MEASURING} log_results remove_deployment",
-    "ai-engineer": f"registry_lookup deploy_model {MEASURING} log_results remove_deployment compare_models",
-    "regression": f"registry_lookup deploy_model {MEASURING} log_results remove_deployment regression_gate",
+    "ai-engineer": f"registry_lookup deploy_model {USE_CASE} log_results remove_deployment compare_models",
+    "regression": f"registry_lookup deploy_model {USE_CASE} log_results remove_deployment regression_gate",
     "remove-expired": "remove_deployment",
+    "fine-tune": f"registry_lookup explore_dataset finetune_model ingest_model deploy_model {USE_CASE} log_results "
+    "remove_deployment regression_gate",
     "watch": "watch_endpoint",
-    "fine-tune": "explore_dataset",
 }
 # What the cluster must hold for a node to start: secret and key, as the platform's data connection names them.
 STORE = {
@@ -37,13 +39,14 @@ STORE = {
 PUBLIC_KEY = {"SIGNING_PUBLIC_KEY": ("assay-signing", "SIGNING_PUBLIC_KEY")}
 MEASURERS = {"MEASURING_PUBLIC_KEY": ("assay-measuring", "MEASURING_PUBLIC_KEY")}  # whose results are taken over
 SECRETS = {
-    "ingest_model": STORE | PUBLIC_KEY | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
+    "ingest_model": STORE | PUBLIC_KEY | MEASURERS | {"SIGNING_KEY": ("assay-signing", "SIGNING_KEY")},
     "registry_lookup": STORE | PUBLIC_KEY,  # data that are named as s3://…, and whose approval counts
     "deploy_model": STORE | PUBLIC_KEY,
     # A server that is gone is verified and served again.
     **dict.fromkeys(DEFAULT, STORE | PUBLIC_KEY | MEASURERS),
     "log_results": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
     "compare_models": STORE | MEASURERS,
+    "finetune_model": STORE | PUBLIC_KEY | MEASURERS | {"MEASURING_KEY": ("assay-measuring", "MEASURING_KEY")},
     "watch_endpoint": STORE | PUBLIC_KEY | MEASURERS,
     "explore_dataset": STORE | MEASURERS,  # data that are named as s3://…, and the answers of measured versions
     "regression_gate": STORE | PUBLIC_KEY | MEASURERS,
@@ -146,14 +149,16 @@ def test_an_evaluation_finds_the_same_files_in_every_pipeline():
         return named - {"datasets/baseline/*"}  # which has no data of its own: its task lies in another folder
 
     found = [files for path in pipeline_files() if (files := own(path))]
-    assert len(found) == 3
-    assert found[0] == found[1] == found[2]
+    assert len(found) == 4
+    assert all(files == found[0] for files in found)
 
 
 @every_pipeline
 def test_outputs_are_single_files_with_names_of_their_own(path):
     # A node fetches every output of all nodes before it by its exact name: a wildcard would be fetched literally.
     outputs = [output for _, node in nodes(path) for output in node["outputs"]]
+    if path.stem == "fine-tune":  # the tuned version takes the place of its parent
+        outputs.remove("artifacts/selection.json")
     assert all(re.fullmatch(r"artifacts/\w+(\.\w+)+", output) for output in outputs)
     assert len(outputs) == len(set(outputs))
 
@@ -171,8 +176,10 @@ def test_nodes_get_the_secrets_they_need_and_no_other(path):
 @every_pipeline
 def test_nodes_ask_for_what_they_need_and_are_stopped_at_twice_that(path):
     for _, node in nodes(path):
-        assert 1 <= node["cpu"] <= node["cpu_limit"] <= 4
-        assert 1 <= node["memory"] <= node["memory_limit"] <= 8
+        trains = Path(node["filename"]).stem == "finetune_model"  # a model of 8 billion weights on one GPU
+        assert 1 <= node["cpu"] <= node["cpu_limit"] <= (8 if trains else 4)
+        assert 1 <= node["memory"] <= node["memory_limit"] <= (64 if trains else 8)
+        assert node.get("gpu", 0) == (1 if trains else 0)
         assert (node["cpu_limit"], node["memory_limit"]) == (2 * node["cpu"], 2 * node["memory"])
 
 

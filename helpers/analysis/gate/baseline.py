@@ -15,10 +15,13 @@ from helpers.registry.decisions import GOOD
 def find_baseline(registry: Registry, candidate: Record, name: str = "", version: str = "") -> Record:
     """Return the standing record under the candidate's purpose, use case and task, as `standing` chooses it.
 
+    Where neither `name` nor `version` is given, a tuned candidate is held against the version that it was tuned from.
     Without a `version` it is one of another, approved version of the model `name` (the candidate's own where empty),
     else an earlier one of the candidate's version; where there is none at all, the candidate is noted as the first,
     which later ones are held against. Raises NotFound where there is none, SignatureInvalid.
     """
+    if candidate.parent and not (name or version):
+        name, version = _parent(registry, candidate)
     model = name or candidate.selection.name
     earlier = _earlier(registry.records(model), candidate)
     own = [record for record in earlier if record.model_version_id == candidate.selection.model_version_id]
@@ -43,6 +46,17 @@ def find_baseline(registry: Registry, candidate: Record, name: str = "", version
         registry.add_verdict(candidate.selection.model_version_id, first)
         do += "; without them, later records are held against this one"
     raise NotFound(f"No record of {what}", do=do)
+
+
+def _parent(registry: Registry, candidate: Record) -> tuple[str, str]:
+    """Return name and version of what the candidate was tuned from. Raises NotFound."""
+    known = (v for v in registry.versions() if v.properties.get("digest") == candidate.parent)
+    if found := next(known, None):
+        return found.name, found.version
+    raise NotFound(
+        f"The registry has no version {candidate.parent}, from which {candidate.selection.label} was tuned",
+        do="Set BASELINE_NAME and BASELINE_VERSION",
+    )
 
 
 def standing(records: Sequence[AttachedRecord], verdicts: Sequence[Verdict]) -> AttachedRecord | None:

@@ -34,6 +34,19 @@ def accuracy(name: str, pair: Paired, allowed: float) -> Check:
     return Check(name=name, allowed=f"at most {allowed:g} lost", seen=seen, state=state)
 
 
+def gain(name: str, pair: Paired, wanted: float) -> Check:
+    """Superiority, or below 0 non-inferiority, over what the candidate, which is the first, was tuned from."""
+    bounds = pair.interval
+    seen = f"{pair.difference:+.3f} ({bounds.low:+.3f} to {bounds.high:+.3f}), {pair.n} questions, {pair.flips} flips"
+    state: State = "pass" if bounds.low > wanted else "fail" if bounds.high <= wanted else "inconclusive"
+    return Check(name=f"{name} by tuning", allowed=gaining(wanted), seen=seen, state=state)
+
+
+def gaining(wanted: float) -> str:
+    """Return what tuning has to do for a score."""
+    return f"more than {wanted:g} gained" if wanted >= 0 else f"less than {-wanted:g} lost"
+
+
 def speed(
     name: str, candidate: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]], allowed: float, worse: int
 ) -> Check:

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from helpers.analysis.comparison.common_load import LATENCIES, common_load, over_sessions
 from helpers.analysis.comparison.speed import session, sessions
-from helpers.analysis.gate.checks import Check, State, accuracy, latency, speed
+from helpers.analysis.gate.checks import Check, State, accuracy, gain, gaining, latency, speed
 from helpers.artifacts import Artifact, Evaluation, LoadTest, Record, Sample
 from helpers.datasets.criteria import Criteria, Criterion, better
 from helpers.evaluation.samples import clusters
 from helpers.records.figures import Figure, figures, required
-from helpers.statistics import compare
+from helpers.statistics import Paired, compare
 
 MARKUP = re.compile(r"[&<>|\[\]`*\\]")
 CONFIDENCE = 0.9  # of a two-sided interval, of which one end is looked at
@@ -96,6 +96,8 @@ def judge(
             checks.append(Check(name=line.name, allowed="-", seen=seen, state="inconclusive"))
         else:
             checks.append(_speed(line, _sessions(line, candidate, others), _sessions(line, baseline, others)))
+    if candidate.parent and candidate.parent == baseline.selection.digest:
+        checks += [_gain(line, _of(answers, line.measurement)) for line in criteria.gains]
     return Judgement(
         candidate=_name(candidate), record_id=candidate.record_id, baseline=_name(baseline), checks=tuple(checks)
     )
@@ -150,16 +152,29 @@ def _coverage(evaluation: Evaluation, answers: tuple[Answers, Answers], least: f
 
 
 def _accuracy(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
+    allowed, pair = line.tolerance or 0.0, _paired(line, answers)
+    if isinstance(pair, str):
+        return Check(name=line.name, allowed=f"at most {allowed:g} lost", seen=pair, state="inconclusive")
+    return accuracy(line.name, pair, allowed)
+
+
+def _gain(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
+    wanted, pair = line.gain or 0.0, _paired(line, answers)
+    if isinstance(pair, str):
+        return Check(name=f"{line.name} by tuning", allowed=gaining(wanted), seen=pair, state="inconclusive")
+    return gain(line.name, pair, wanted)
+
+
+def _paired(line: Criterion, answers: tuple[Answers, Answers]) -> Paired | str:
+    """Return the difference on the questions that both answered, or why there is none."""
     mine, theirs = answers
-    common, allowed = _common(answers), line.tolerance or 0.0
-    if not common:
-        return Check(name=line.name, allowed=f"at most {allowed:g} lost", seen="other questions", state="inconclusive")
+    if not (common := _common(answers)):
+        return "other questions"
     try:
         scores = [_score(mine[key], line) for key in common], [_score(theirs[key], line) for key in common]
     except KeyError:
-        seen = "no score of single questions"
-        return Check(name=line.name, allowed=f"at most {allowed:g} lost", seen=seen, state="inconclusive")
-    return accuracy(line.name, compare(*scores, CONFIDENCE, clusters=clusters(mine[key] for key in common)), allowed)
+        return "no score of single questions"
+    return compare(*scores, CONFIDENCE, clusters=clusters(mine[key] for key in common))
 
 
 def _score(sample: Sample, line: Criterion) -> float:

@@ -19,11 +19,12 @@ PAIR = re.compile(r"^\s*[A-Za-z_][A-Za-z0-9_.]*\s*=.+$")
 class Settings(parameters.Settings):
     """Which task, how much of it, and how hard to press the server; raises InvalidParameter when out of bounds."""
 
-    prose = frozenset({"system_instruction"})
+    prose = frozenset({"system_instruction", "unwanted"})
     name: str = Field(default=EVALUATION, pattern=NAME, description="of the measurement and its files")
     task: str = Field(
         default="ops_assistant", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="lm-eval task or group"
     )
+    unwanted: str = Field(default="", description="why nothing is to be asked; empty: it is")
     include_path: Path | None = Field(default=None, description="folder with task YAML; None for lm-eval's own tasks")
     api: Literal["auto", "chat", "completions"] = Field(
         default="auto", description="how the server is asked; auto: chat for generated answers where it has it"
@@ -87,7 +88,7 @@ class Settings(parameters.Settings):
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the settings as the artifact keeps them: without the path, which differs between machines."""
-        values = self.model_dump(exclude={"include_path", "name", "time_limit", "memory_limit"})
+        values = self.model_dump(exclude={"include_path", "name", "time_limit", "memory_limit", "unwanted"})
         return values | {"num_fewshot": parameters.AUTO if self.num_fewshot is None else self.num_fewshot}
 
 

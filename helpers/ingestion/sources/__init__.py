@@ -15,7 +15,10 @@ from helpers.ingestion.sources.quarantine import quarantined
 
 __all__ = ["Fetched", "check_form", "fetch"]
 
-KINDS = "Give a folder, sample://name, hf://org/name@revision, s3://bucket/prefix or oci://registry/repository:tag"
+KINDS = (
+    "Give a folder, sample://name, hf://org/name@revision, s3://bucket/prefix, oci://registry/repository:tag, "
+    "or the tuned.json of finetune_model"
+)
 
 
 @contextmanager
@@ -53,10 +56,12 @@ def _receive(plan: Plan, folder: Path, facts: dict[str, str]) -> Fetched:
 
 
 def _plan(source: str, policy: Policy) -> Plan:
-    from helpers.ingestion.sources import bucket, folder, hub, registry_image
+    from helpers.ingestion.sources import bucket, folder, hub, registry_image, tuned
 
     check_form(source)
     scheme, separator, rest = source.partition("://")
+    if tuned.is_tuned(source):
+        return tuned.plan(source, policy)
     if not separator:
         return folder.plan(Path(source).expanduser(), policy)
     plans = {"sample": folder.sample, "hf": hub.plan, "s3": bucket.plan, "oci": registry_image.plan}

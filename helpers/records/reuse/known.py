@@ -40,7 +40,7 @@ class Wanted(Generic[Result]):
 
     def named(self, found: Result) -> Result:
         """Return the result under this name, with its files' names."""
-        names = {"report": self.raw.get("report") or self.raw.get("results")}
+        names = {"report": self.raw.get("report") or self.raw.get("results") or ""}
         names |= {"repeats_report": self.raw["repeats"]} if "repeats" in self.raw else {}
         names |= {"samples": self.raw["samples"]} if "samples" in self.raw else {}
         return found.model_copy(update={**names, "name": self.name, "files": rename(found.files, found.raw, self.raw)})

@@ -11,6 +11,7 @@ from helpers import load_test
 from helpers.artifacts import FOLDER, Endpoint, Evaluation, LoadTest, NotMeasured
 from helpers.evaluation import evaluator, lm_eval
 from helpers.evaluation.asked import Asked
+from helpers.evaluation.lm_eval import results
 from helpers.evaluation.lm_eval.results import ELSEWHERE, score_again
 from helpers.records.reuse import answers, files, identity
 from helpers.records.reuse.archive import Archive
@@ -62,11 +63,15 @@ def evaluate(
     folder: Path = FOLDER,
     say: Say = _say,
     serve: Serve | None = None,
-) -> Evaluation:
+) -> Evaluation | NotMeasured:
     """Return the evaluation of this identity where one is known, else ask what no earlier evaluation has asked.
 
-    `serve` is called only where something is asked, and what it returns is guarded. Raises as `lm_eval.evaluate`.
+    What the use case does not name is not measured. `serve` is called only where something is asked, and what it
+    returns is guarded. Raises as `lm_eval.evaluate`.
     """
+    if settings.unwanted:
+        own_files = results.files(settings.name)
+        return NotMeasured(name=settings.name, why=settings.unwanted, empty=(own_files.results, own_files.samples))
     task = lm_eval.check_task(settings)
     verified = _verified(endpoint, say)
     own = identity.of_evaluation(settings, endpoint, task) if verified else ""

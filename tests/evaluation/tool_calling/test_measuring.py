@@ -13,6 +13,7 @@ from helpers.evaluation.samples import read_answers
 from helpers.evaluation.tool_calling.matching import Error
 from helpers.records.reuse import Settings as Known
 from helpers.records.reuse import measure
+from helpers.records.reuse.known import asked as wanted
 from helpers.reporting.plots.tools import tool_calls
 from helpers.runtime.workspace import ROOT
 from tests.plugins.kernels import execute
@@ -194,6 +195,8 @@ def test_what_was_measured_stands_and_what_is_not_wanted_is_not_measured(
     server.chats.clear()
     again = measure(settings(), verified, known, tmp_path / "artifacts", say=lambda line: None)
     assert (again.identity, again.score, server.chats) == (first.identity, 1.0, [])
+    wanted("tool_calling", "mine", first.identity).named(first).write(tmp_path / "again")
+    assert Evaluation.read_named("mine", tmp_path / "again").report == "", "no tool of its own wrote one"
     nothing = measure(tool_calling.Settings(unwanted="nobody asks"), verified, known, tmp_path / "artifacts")
     assert "nobody asks" in told.summary(nothing)
     assert tool_calls(nothing) is None
