@@ -19,7 +19,7 @@ def seen_before(use_case: str, task: str, folder: Path = FOLDER) -> tuple[str, .
     """
     names = [name for name, asked in tasks(use_case).items() if asked == task]
     found = find_use_case(use_case) if names else None
-    if found is None or not (found.explore.documents or found.explore.examples):
+    if found is None or not (found.explore.documents or found.explore.examples or found.training):
         return ()
     try:
         dataset = Dataset.read(folder)

@@ -162,7 +162,8 @@ def test_what_is_shipped_can_be_measured(name):
     for each in use_case.workloads:
         load_test.Settings(**use_case.workload(each))
     for each in use_case.evaluations:
-        assert check_task(Settings(**use_case.evaluation(each))).questions
+        task = check_task(Settings(**use_case.evaluation(each)))
+        assert all(source.files for source in task.sources.values())
 
 
 def test_the_digest_of_each_file_follows_the_file(written):

@@ -133,6 +133,8 @@ def test_a_load_above_the_slo_starts_a_run_whose_parameters_say_why(watching, st
         output = watching.folder / "watch_endpoint.ipynb"
         execute_notebook(ROOT / "notebooks" / "watch_endpoint.ipynb", output, parameters=given, cwd=watching.folder)
     watching.over.set()
+    for user in users:
+        user.join()
     seen = Observation.read(watching.folder / "artifacts")
     assert (seen.kind, seen.label, seen.digest) == ("observation", "tiny 1", watching.selection.digest)
     known = {each.name: each for each in seen.signals}

@@ -42,7 +42,7 @@ def test_the_artifact_holds_what_texts_and_measured_versions_say(workspace):
     assert len(found.rows("overlap")) == 9
     assert found.rows("doubtful_label") == (ids[0],)
     assert set(found.rows("tells_nothing")) == {ids[0], *ids[4:]}
-    assert found.absent == {}
+    assert not [what for what in found.absent if what.endswith("of knowledge")]
 
 
 def test_more_than_the_use_case_allows_ends_it_after_the_artifact_is_written(workspace):

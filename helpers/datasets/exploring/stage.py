@@ -66,6 +66,8 @@ def gather(settings: Settings, asked: Mapping[str, Sequence[Path]]) -> Gathered:
     named += [(name, "prompts", [_here(found, prompts)]) for name, prompts in sent.items()]
     for role in get_args(Role):
         named += [(Path(name).name, role, [_here(found, name)]) for name in getattr(found.explore, role, ())]
+    learned = [found.training.data, found.training.replay] if found.training else []
+    named += [(Path(name).name, "documents", [_here(found, name)]) for name in learned if name]
     gathered = Gathered(found, [], {})
     for name, role, places in named:
         paths = [file for place in places for file in (files(place) if place.is_dir() else [place])]

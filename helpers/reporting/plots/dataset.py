@@ -86,15 +86,18 @@ def positions(dataset: Dataset) -> Figure | None:
 
 def shared(dataset: Dataset) -> Figure | None:
     """Draw the longest run of words that questions share with other texts, and how alike they are; None without any."""
-    found = {kind: [each for each in dataset.findings if each.kind == kind] for kind in ("overlap", "near_duplicate")}
+    found: dict[str, dict[tuple[str, ...], Finding]] = {"overlap": {}, "near_duplicate": {}}
+    for each in sorted(dataset.findings, key=lambda each: each.number or 0):
+        if each.kind in found:
+            found[each.kind][(each.set, *each.ids)] = each  # of a row that several texts share, the most
     if not any(found.values()):
         return None
     from matplotlib import pyplot
 
     with pyplot.rc_context(style.RC):
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
-        _runs(left, found["overlap"])
-        _indices(right, found["near_duplicate"])
+        _runs(left, list(found["overlap"].values()))
+        _indices(right, list(found["near_duplicate"].values()))
     return style.finished(figure)
 
 

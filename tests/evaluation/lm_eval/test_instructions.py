@@ -9,7 +9,7 @@ import sys
 import pytest
 from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
-from helpers.evaluation.lm_eval import Settings, check_task
+from helpers.evaluation.lm_eval import Settings, check_task, evaluate
 from helpers.evaluation.samples import read_samples
 from helpers.runtime.workspace import ROOT
 from tests.plugins.records import KNOWLEDGE
@@ -32,6 +32,16 @@ def test_the_task_lies_whole_in_its_folder_and_needs_no_network():
     assert task.offline
     assert not task.content.gaps
     assert all(path.is_relative_to(FOLDER) for path in task.files)
+
+
+def test_nothing_that_no_digest_covers_is_used_so_that_the_result_can_be_taken_over(
+    server, endpoint, settings, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(FOLDER)
+    server.chat = lambda body: {"content": "I cannot help."}
+    asked = settings(task="ops_instructions", include_path=FOLDER.parent, limit=4)
+    found = evaluate(asked, endpoint(), tmp_path / "artifacts", show=list)
+    assert (found.n, found.settings.get("used_elsewhere")) == (4, None)
 
 
 def test_every_prompt_has_two_instructions_that_are_given_whole():

@@ -29,6 +29,9 @@ class Watch:
         python = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
         allowed = [*python, os.environ.get("HF_DATASETS_CACHE", ""), str(ROOT / "helpers")]
         self.allowed = (*SYSTEM, *(os.path.realpath(path) + os.sep for path in allowed if path))
+        self.own = (
+            os.path.realpath(os.getcwd()) + os.sep
+        )  # empty where a child begins: what is missing there is nothing
         self.found: dict[str, None] = {}
         if self.code:
             sys.addaudithook(self._hear)
@@ -49,7 +52,8 @@ class Watch:
             return ""
         real = os.path.realpath(os.fsdecode(path))
         covered = real in self.known or real.startswith(self.allowed) or real.endswith(".pyc") or os.path.isdir(real)
-        return "" if covered else real
+        missing = real.startswith(self.own) and not os.path.lexists(real)
+        return "" if covered or missing else real
 
     def _by_task(self) -> bool:
         frame: FrameType | None = sys._getframe(2)
