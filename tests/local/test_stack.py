@@ -95,7 +95,7 @@ def test_an_unknown_pipeline_parameter_is_refused_by_name():
 def test_defaults_of_pipeline_parameters_reach_a_local_run():
     environment = pipelines.Pipeline("model-ops").environment({"MODEL_NAME": "mine"})
     assert environment["MODEL_NAME"] == "mine"
-    assert environment["MODEL_VERSION"] == "1.0.0"
+    assert environment["WARMUP"] == "4"
     assert "" not in environment.values(), "an empty default is the notebook's own"
 
 
