@@ -147,7 +147,14 @@ def test_lab_opens_the_workspace_with_its_runtime_images_and_the_registry(tmp_pa
     try:
         wait_for(lambda: ask("api/status"), what="JupyterLab", do="read its log", timeout=90)
         images = {item["display_name"] for item in ask("elyra/metadata/runtime-images")["runtime-images"]}
-        assert images == {"Assay stage", "Assay GuideLLM", "Assay lm-eval", "Assay garak", "Assay promptfoo"}
+        assert images == {
+            "Assay stage",
+            "Assay GuideLLM",
+            "Assay lm-eval",
+            "Assay garak",
+            "Assay promptfoo",
+            "Assay train",
+        }
         shown = {item["name"] for item in ask("api/contents/pipelines")["content"]}
         assert {"model-ops.pipeline", "ai-engineer.pipeline"} <= shown
         assert connect("local").versions() == []

@@ -70,7 +70,7 @@ def test_alertmanagers_body_starts_one_run_for_a_version_whatever_else_fires(rec
 
 
 def test_prometheus_own_body_says_by_its_end_what_is_over(receiver):
-    later, before = NOW + timedelta(minutes=4), NOW - timedelta(seconds=1)
+    later, before = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (4, -4))
     assert receiver.decisions([alert(status="", ends=before), alert(status="", ends=later)]) == ["resolved", "started"]
 
 

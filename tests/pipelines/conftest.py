@@ -66,3 +66,8 @@ def runtime(write_runtime, pipelines_api, s3_bucket) -> str:
 def built(monkeypatch):
     """The images that the shipped pipelines name are there, as after `make images`."""
     monkeypatch.setattr("helpers.pipelines.image_names.NOWHERE", ".nowhere.invalid")
+
+
+def drawn(pipeline):
+    """The tasks' names, in the order of the canvas: what the nodes are labelled."""
+    return [node["app_data"]["label"].replace(".", "_") for node in pipeline.primary["nodes"]]

@@ -215,7 +215,7 @@ def test_two_load_tests_and_two_evaluations_are_in_one_record_and_compared(finis
     keys = [key for key in finished.pipelines.keys() if key.endswith("artifacts/comparison.json")]  # noqa: SIM118
     comparison = Comparison.model_validate_json(finished.pipelines.get(keys[0]))
     rows = {(row.name, row.metric): row for row in comparison.tiers}
-    assert {name for name, _ in rows} == {"chat", "rag", "knowledge", "examples"}
+    assert {name for name, _ in rows} == {"chat", "rag", "knowledge", "examples", "retention"}
     (cell,) = rows["examples", "acc"].cells
     assert (cell.value is not None, cell.n) == (True, 40)
     # On a busy machine no load may meet the SLO, and then the table names no load; the requests are measured anyway.

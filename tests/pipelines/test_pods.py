@@ -104,7 +104,7 @@ def test_a_failed_nodes_notebook_is_in_the_bucket_with_what_to_do(cluster, s3_bu
     more = dict.fromkeys(("AWS_S3_ENDPOINT", "AWS_DEFAULT_REGION", "AWS_S3_BUCKET"), "not used")
     pods.secrets |= {"assay-store": STORE | more, "assay-signing": {"SIGNING_PUBLIC_KEY": "not used"}}
     run = submitted(cluster, "ai-engineer", "odh_dsp", {"REGISTRY": "local"})
-    assert [task.state for task in run.tasks] == ["FAILED"] + ["SKIPPED"] * 6 + ["SUCCEEDED"]
+    assert [task.state for task in run.tasks] == ["FAILED"] + ["SKIPPED"] * 7 + ["SUCCEEDED"]
     log = run.tasks[0].log.read_text()
     assert "No local registry is known" in log
     uploads = s3_bucket.keys()

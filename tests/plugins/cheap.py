@@ -31,8 +31,8 @@ def fill(version: harness.Compiled, bucket: Bucket, **cells: str) -> None:
     """Give each node that is named one cell, in place of those that it had."""
     folder = _folder(version, version.tasks()[0])
     for stage, source in cells.items():
-        (key,) = [key for key in bucket.keys() if re.match(rf"{folder}/{stage}-.*\.tar\.gz$", key)]  # noqa: SIM118
-        bucket.put(key, _archive(f"{stage}.ipynb", source, bucket.get(key)))
+        for key in [key for key in bucket.keys() if re.match(rf"{folder}/{stage}-.*\.tar\.gz$", key)]:  # noqa: SIM118
+            bucket.put(key, _archive(f"{stage}.ipynb", source, bucket.get(key)))
 
 
 def _folder(version: harness.Compiled, task: harness.Task) -> str:

@@ -69,7 +69,7 @@ def rings(figure):
 
 USERS = {
     "summary": lambda record: summaries(record)["chat"]["ttft_p95_ms"],
-    "shortlist": lambda record: shortlist([registered(record)], Constraints())[0].ttft_p95_ms,
+    "shortlist": lambda record: shortlist([registered(record)], Constraints(), {})[0].ttft_p95_ms,
     "catalog": lambda record: performance_rows(record)[0]["ttft_p95"],
     "comparison": lambda record: compare([record], {record.record_id: some_samples(0.52)}).standings[0].ttft_p95_ms,
     "summary of a run": lambda record: entry_of_the_run(record, "")["operating_point"]["ttft_p95_ms"],

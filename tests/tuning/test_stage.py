@@ -138,7 +138,7 @@ def test_it_comes_in_through_the_gate_with_its_parent(place, tuned):
     assert "seed=20" in known["tuning_recipe"]
     bom = json.loads((verified_folder(selection, load_policy(POLICY)) / "provenance" / "bom.cdx.json").read_text())
     told = {item["name"]: item["value"] for item in bom["metadata"]["component"]["properties"]}
-    assert told["parent_digest"] == place.parent.digest
+    assert told["assay:parent_digest"] == place.parent.digest
     signed = files(place, tuned).parent / Tuned.filename
     assert ingestion.ingest(place.arriving(signed), place.registry) == selection, "from the store, the same version"
 
@@ -147,8 +147,8 @@ def test_other_weights_than_were_noted_stay_out(place, tuned, tmp_path):
     model = shutil.copytree(files(place, tuned), tmp_path / "model")
     (model / "README.md").write_text("---\nlicense: mit\n---\n\n# Another\n")
     (tmp_path / "artifacts").mkdir()
-    tuned.model_copy(update={"uri": model.as_uri()}).write(tmp_path / "artifacts")
     shutil.copy(place.folder / "artifacts" / "selection.json", tmp_path / "artifacts")
+    tuned.model_copy(update={"uri": model.as_uri()}).write(tmp_path / "artifacts")
     with pytest.raises(RefusedModel, match="finetune_model noted"):
         ingestion.ingest(place.arriving(tmp_path / "artifacts" / Tuned.filename), place.registry)
 
