@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 BATCH = 16
 PENALTY = 1.1  # on repetition, which a small model falls into without sampling
-ENDS = (".", "!", "?", "\n")
+WHOLE = re.compile(r"(?<=[^\W\d])[.!?](?=\s|$)|\n")  # the end of a sentence or line; the dot of "2." is none
 
 
 def answers(model: Any, tokenizer: Any, prompts: Sequence[tuple[str, int]]) -> list[str]:
@@ -35,8 +36,14 @@ def answers(model: Any, tokenizer: Any, prompts: Sequence[tuple[str, int]]) -> l
         for ids in written[:, read["input_ids"].shape[1] :].tolist():
             ended = any(token in _ends(model, tokenizer) for token in ids)
             text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-            found.append(text if ended else text[: max(text.rfind(mark) for mark in ENDS) + 1].strip())
+            found.append(text if ended else _whole(text))
     return found
+
+
+def _whole(text: str) -> str:
+    """Return a text up to its last whole sentence or line."""
+    ends = [match.end() for match in WHOLE.finditer(text)]
+    return text[: ends[-1]].strip() if ends else ""
 
 
 def _ends(model: Any, tokenizer: Any) -> set[int]:

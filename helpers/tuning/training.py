@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -76,6 +77,9 @@ def train(
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # Of others' code: names that will change one day, and a progress bar that no notebook here shows.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    warnings.filterwarnings("ignore", message="IProgress not found")
     set_seed(int(recipe["seed"]))
     gpu = has_gpu()
     tokenizer = AutoTokenizer.from_pretrained(parent)

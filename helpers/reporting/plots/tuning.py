@@ -12,12 +12,9 @@ if TYPE_CHECKING:
 
 
 def headline(tuned: Tuned) -> str:
-    """Return what was tuned on what, and how far the loss fell."""
-    text = f"{tuned.label}: {tuned.parent.label} tuned on {tuned.examples:,} examples"
-    if not tuned.losses:
-        return text
-    (_, first), (steps, last) = tuned.losses[0], tuned.losses[-1]
-    return f"{text} in {steps} steps, {tuned.seconds:.0f} s; loss {first:.2f} to {last:.2f}"
+    """Return what was tuned on what, and for how long."""
+    own = f"{tuned.examples:,} examples and {tuned.replayed} of its own answers"
+    return f"{tuned.label} is {tuned.parent.label}, tuned on {own} in {tuned.seconds:.0f} s."
 
 
 def losses(tuned: Tuned) -> Figure:
@@ -32,9 +29,9 @@ def losses(tuned: Tuned) -> Figure:
         for epoch in range(1, epochs):
             place = steps[-1] * epoch / epochs if steps else 0
             axes.axvline(place, color="0.6", linestyle=":")
-            axes.annotate(f"epoch {epoch} ends", (place, max(values)), xytext=(4, 0), textcoords="offset points")
+            axes.annotate(f"epoch {epoch} ends", (place, 0), xytext=(4, 4), textcoords="offset points")
         axes.set_ylim(bottom=0)
         axes.set_xlabel("Step")
         axes.set_ylabel("Loss per learned token")
-        axes.set_title(headline(tuned), loc="left")
+        axes.set_title(f"The loss fell from {values[0]:.2f} to {values[-1]:.2f}" if values else "Too few steps to tell")
     return style.finished(figure)
