@@ -25,15 +25,15 @@ OWN := PIPELINE RUNTIME IMAGES WATCH ARGS NAME PY UV TORCH FIND_LINKS UV_FIND_LI
 GIVEN = $(foreach name,$(filter-out $(OWN),$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(name)="$$$(name)"))
 
 ##@ Use
-# The first time the sample models are made while the serving environment is downloaded.
+# The first time the sample model is made while the serving environment is downloaded.
 .PHONY: run run-samples
-run: .venv/.ready ## the whole evaluation on this machine: two models in, measured, compared
+run: .venv/.ready ## the whole evaluation on this machine: a model in, tuned, measured, compared
 	@test -e .venv-vllm/.ready || $(MAKE) --no-print-directory -j2 run-samples .venv-vllm/.ready
 	@$(MAKE) --no-print-directory -s .venv-vllm/.ready
 	@$(PY) -m helpers.local.run $(GIVEN)
 
 run-samples: .venv/.ready
-	@$(PY) -m helpers.ingestion.samples smollm2-135m-instruct ops-large
+	@$(PY) -m helpers.ingestion.samples smollm2-135m-instruct
 
 .PHONY: pipeline
 pipeline: setup ## one pipeline on this machine: PIPELINE=model-ops SOURCE=folder MODEL_NAME=name
