@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import psutil
 import pytest
@@ -152,7 +153,7 @@ def test_every_declared_output_notebook_page_and_log_is_there(finished):
             for node in Pipeline(pipeline).wanted({}).primary["nodes"]:
                 parameters = node["app_data"]["component_parameters"]
                 own = {item["env_var"]: item["value"] for item in parameters["env_vars"]}
-                stage = node_outputs.executed(node["app_data"]["label"], own)
+                stage = node_outputs.executed(Path(parameters["filename"]).stem, own)
                 for output in parameters["outputs"]:
                     found = list((folder / "notebooks").glob(output))
                     assert found, output

@@ -70,4 +70,4 @@ def built(monkeypatch):
 
 def drawn(pipeline):
     """The tasks' names, in the order of the canvas: what the nodes are labelled."""
-    return [node["app_data"]["label"].replace(".", "_") for node in pipeline.primary["nodes"]]
+    return [node["app_data"]["label"] for node in pipeline.primary["nodes"]]

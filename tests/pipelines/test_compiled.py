@@ -211,7 +211,7 @@ def test_an_endpoints_key_is_an_optional_secret_of_the_nodes_that_ask_it(name, c
         if item["secretName"] == "assay-endpoint"
         and item["keyToEnv"] == [{"secretKey": "ENDPOINT_API_KEY", "envVar": "ENDPOINT_API_KEY"}]
     }
-    assert holders == dict.fromkeys(("registry_lookup", "deploy_model", *DEFAULT, "lm_eval_task_retention"), True)
+    assert holders == dict.fromkeys(("registry_lookup", "deploy_model", *DEFAULT, "lm_eval_task-retention"), True)
     values = found.spec["root"]["inputDefinitions"]["parameters"]
     assert {key: values[key]["defaultValue"] for key in given} == given
     for file in tmp_path.rglob("*"):
