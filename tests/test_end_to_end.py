@@ -142,6 +142,9 @@ def test_the_tuned_model_is_held_against_its_parent(finished):
     checks = {check.name: check.state for check in judgement.checks}
     assert {"knowledge.acc by tuning", "retention.acc by tuning"} <= checks.keys()
     assert checks["knowledge.acc by tuning"] != "fail", "one epoch is enough to lose nothing"
+    told = read_json(run / "summary.json")["gate"]
+    assert told["state"] == judgement.state
+    assert (run / told["report"]).is_file()
     assert Decision.read(artifacts(run, "ai-engineer", MODELS[1])).sentence
 
 

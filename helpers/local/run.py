@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.analysis.comparison import Comparison
+from helpers.analysis.gate import Judgement
 from helpers.analysis.recommendation import Decision
 from helpers.artifacts import Record, Selection, Tuned, write_atomic
 from helpers.artifacts.speed import figures
@@ -117,7 +118,14 @@ def run(folder: Path, words: dict[str, str]) -> None:
         _measure(folder, other := tuned.name, tuned.source, words)
     else:
         _measure(folder, other := OTHER, f"sample://{OTHER}", words)
-    write_atomic(folder / "summary.json", json.dumps(summarise(folder, (BASE, other)), indent=2).encode())
+    summary = summarise(folder, (BASE, other)) | ({"gate": _gate(folder, notebooks)} if tunes else {})
+    write_atomic(folder / "summary.json", json.dumps(summary, indent=2).encode())
+
+
+def _gate(folder: Path, notebooks: Path) -> dict[str, str]:
+    """Return what the gate said of the tuned version, and where its report is."""
+    judged = Judgement.model_validate_json((notebooks / "artifacts" / Judgement.filename).read_bytes())
+    return {"state": judged.state, "report": str((notebooks / "regression_gate.html").relative_to(folder))}
 
 
 def _tunes(words: dict[str, str]) -> bool:
@@ -205,6 +213,8 @@ def _report(folder: Path, seconds: float) -> None:
     ]
     print(f"\n{pd.DataFrame(rows).to_string(index=False, float_format='{:.1f}'.format, na_rep='n/a')}\n")
     print(f"{summary['decision']}\n\n{summary['verdict']}\n")
+    if gate := summary.get("gate"):
+        print(f"gate        {gate['state']}: {pipelines.short(folder / gate['report'])}")
     print(f"comparison  {pipelines.short(folder / summary['comparison'])}")
     print(f"report      {pipelines.short(folder / summary['report'])}")
     print(f"summary     {pipelines.short(folder / 'summary.json')}")

@@ -33,6 +33,9 @@ class Settings(parameters.Settings):
         default="", pattern=r"^(https?://[^\s?#@]+)?$", description="asked the canary questions; empty: as deployed"
     )
     start: Literal["regression", "none"] = Field(default="regression", description="what a rule that fired may start")
+    on_drift: Literal["regression", "fine-tune", "none"] = Field(
+        default="none", description="what canary answers below their limits may start"
+    )
     cool_down_hours: float = Field(default=24, gt=0, le=8760, description="a version is measured once in them")
 
     @property

@@ -24,6 +24,7 @@ from helpers.runtime.workspace import home
 
 FILE = "triggers.jsonl"
 PIPELINES = ("regression", "fine-tune")  # that an alert may ask for; anything else is only written down
+DRIFTED = "QualityDrifted"  # the one alert that is no rule of Prometheus
 COOL_DOWN = 24 * 3600  # seconds in which a version is measured once
 Decision = Literal["started", "exists", "cooling down", "only noted", "resolved"]
 
@@ -130,16 +131,28 @@ def hand_on(decided: Iterable[Trigger], folder: Path) -> list[str]:
     return [f"{line.raised.cause}: {line.decision} {line.run}".rstrip() for line in lines]
 
 
-def of_observation(seen: Observation, record: Record, start: str) -> list[Raised]:
-    """Return what an observation raises; what may not be started is only noted."""
-    about = record.selection
-    return [
+def of_observation(seen: Observation, record: Record, start: str, on_drift: str = "none") -> list[Raised]:
+    """Return what an observation raises; what may not be started is only noted.
+
+    `start` is what a rule may start, `on_drift` what canary answers below their limits may.
+    """
+    named = record.selection
+    about: dict[str, Any] = {"model": named.name, "version": named.version, "use_case": record.use_case}
+    raised = [
         Raised(
-            alert=each.alert, model=about.name, version=about.version, use_case=record.use_case,
-            action=each.action if each.action == start else "notify", summary=each.summary, since=each.since,
+            alert=each.alert, action=each.action if each.action == start else "notify", summary=each.summary,
+            since=each.since, **about,
         )
         for each in seen.fired
     ]  # fmt: skip
+    canary = seen.canary
+    if canary and canary.score < canary.low:
+        told = (
+            f"{canary.evaluation} scores {canary.score:.3f} on questions of which the record has {canary.expected:.3f}"
+        )
+        action = "notify" if on_drift == "none" else on_drift
+        raised.append(Raised(alert=DRIFTED, action=action, summary=told, since=seen.ended, **about))
+    return raised
 
 
 def of_body(body: Any) -> list[Raised]:
