@@ -35,6 +35,10 @@ run: .venv/.ready ## the whole evaluation on this machine: a model in, tuned, me
 run-samples: .venv/.ready
 	@$(PY) -m helpers.ingestion.samples smollm2-135m-instruct
 
+.PHONY: loop
+loop: setup .tools/prometheus ## the whole loop: make run, then serve, watch, overload, and measure again what an alert is about
+	@$(PY) -m helpers.local.loop $(GIVEN)
+
 .PHONY: pipeline
 pipeline: setup ## one pipeline on this machine: PIPELINE=model-ops SOURCE=folder MODEL_NAME=name
 	@$(PY) -m helpers.local.run_pipeline $(PIPELINE) $(GIVEN)

@@ -15,18 +15,19 @@ from helpers.registry.decisions import GOOD
 def find_baseline(registry: Registry, candidate: Record, name: str = "", version: str = "") -> Record:
     """Return the standing record under the candidate's purpose, use case and task, as `standing` chooses it.
 
-    Where neither `name` nor `version` is given, a tuned candidate is held against the version that it was tuned from.
     Without a `version` it is one of another, approved version of the model `name` (the candidate's own where empty),
     else an earlier one of the candidate's version; where there is none at all, the candidate is noted as the first,
-    which later ones are held against. Raises NotFound where there is none, SignatureInvalid.
+    which later ones are held against. Where neither is given, a tuned candidate is held against an earlier record of
+    its own version, and where none of these passed, against its parent. Raises NotFound where there is none,
+    SignatureInvalid.
     """
-    if candidate.parent and not (name or version):
-        name, version = _parent(registry, candidate)
     model = name or candidate.selection.name
     earlier = _earlier(registry.records(model), candidate)
     own = [record for record in earlier if record.model_version_id == candidate.selection.model_version_id]
     if version:
         pools = [[record for record in earlier if record.version == version]]
+    elif candidate.parent and not name:
+        pools = [own, _of_parent(registry, candidate)]
     else:
         pools = [_approved(registry, earlier, candidate), own]
     verdicts = registry.verdicts()
@@ -48,14 +49,16 @@ def find_baseline(registry: Registry, candidate: Record, name: str = "", version
     raise NotFound(f"No record of {what}", do=do)
 
 
-def _parent(registry: Registry, candidate: Record) -> tuple[str, str]:
-    """Return name and version of what the candidate was tuned from. Raises NotFound."""
-    known = (v for v in registry.versions() if v.properties.get("digest") == candidate.parent)
-    if found := next(known, None):
-        return found.name, found.version
+def _of_parent(registry: Registry, candidate: Record) -> list[AttachedRecord]:
+    """Return the records of what the candidate was tuned from, the oldest first. Raises NotFound."""
+    known = {v.model_version_id for v in registry.versions() if v.properties.get("digest") == candidate.parent}
+    found = [each for each in _earlier(registry.records(), candidate) if each.model_version_id in known]
+    if found:
+        return found
     raise NotFound(
-        f"The registry has no version {candidate.parent}, from which {candidate.selection.label} was tuned",
-        do="Set BASELINE_NAME and BASELINE_VERSION",
+        f"The registry has no record for {candidate.use_case} of {candidate.parent}, from which "
+        f"{candidate.selection.label} was tuned",
+        do="Measure the parent by ai-engineer on this use case first, or set BASELINE_NAME and BASELINE_VERSION",
     )
 
 
