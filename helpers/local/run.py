@@ -26,7 +26,7 @@ from helpers.runtime import interrupts, runs
 from helpers.runtime.workspace import ROOT, home
 
 BASE, OTHER = "smollm2-135m-instruct", "ops-large"  # the other stands in where the use case has nothing to tune on
-# Nothing is compared by the baseline: fewer loads and no repeats keep the whole run near 15 minutes on two cores.
+# Nothing is compared by the baseline: fewer loads and no repeats keep the whole run near 16 minutes on two cores.
 PIPELINES = {
     "model-ops": {"SWEEP_SIZE": "3", "REPEATS": "0"},
     "ai-engineer": {"SWEEP_SIZE": "3"},
