@@ -121,8 +121,8 @@ def admit(arrival: Arrival, registry: Registry) -> Selection:
         refuse(arrival.inspection)
         settings, fetched = arrival.settings, arrival.fetched
         _check_version(settings, digest_of(fetched.sums), registry)
-        _check_parent(settings, registry)
         facts = _facts(arrival)
+        _check_parent(settings, facts["license"], registry)
         known = {"size_bytes": size_bytes(fetched.folder), "parameters": parameter_count(fetched.folder)}
         store = storage.resolve(settings.model_store)
         stored = kept(fetched.folder, fetched.sums, store)
@@ -150,17 +150,23 @@ def _check_version(settings: Settings, digest: str, registry: Registry) -> None:
             )
 
 
-def _check_parent(settings: Settings, registry: Registry) -> None:
-    """Refuse what was tuned from a version that is not approved here. Raises NotApproved."""
+def _check_parent(settings: Settings, license: str, registry: Registry) -> None:
+    """Refuse what was tuned from a version that is not approved here, or has another licence. Raises NotApproved."""
     tuned = settings.tuned
     if not tuned:
         return
-    known = [v for v in registry.judged() if v.properties.get("digest") == tuned.parent.digest]
-    if not any(v.properties.get("approval") == "approved" for v in known):
-        state = known[0].properties.get("approval", "candidate") if known else "not registered here"
+    parent = tuned.parent
+    known = {(v.name, v.version, v.properties.get("digest")): v.properties for v in registry.judged()}
+    found = known.get((parent.name, parent.version, parent.digest), {})
+    if (state := found.get("approval", "not registered here")) != "approved":
         raise NotApproved(
-            f"{tuned.label} was tuned from {tuned.parent.label}, which is {state}",
+            f"{tuned.label} was tuned from {parent.label}, which is {state}",
             do="Measure and approve the parent with model-ops first",
+        )
+    if license != found.get("license"):
+        raise NotApproved(
+            f"{tuned.label} has the licence {license}, and its parent {parent.label} {found.get('license')}",
+            do="Run finetune_model with FRESH=true: it writes the parent's licence",
         )
 
 

@@ -100,6 +100,8 @@ def token_file() -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError), open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(32))
+    if not path.read_text():
+        raise StageFailed(f"{path} is empty, and would let everybody in", do="Remove it, then run this again")
     return path
 
 

@@ -6,6 +6,8 @@ import math
 import tempfile
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from helpers import storage
 from helpers.artifacts import Evaluation, Record, Sample
 from helpers.artifacts.observation import Canary, Observation
@@ -92,8 +94,17 @@ def history(seen: Observation, store: str) -> list[Observation]:
         kept = storage.listing(place)[-LOOKS:]
     except NotFound:  # this is the first look
         kept = []
-    read = [Observation.model_validate_json(_whole(storage.get(f"{place}/{name}"))) for name in kept]
+    read = [found for name in kept if (found := _observation(f"{place}/{name}"))]
     return [each for each in (*read, seen) if each.canary and each.ended <= seen.ended]
+
+
+def _observation(uri: str) -> Observation | None:
+    """Return an earlier look; what is none is told and passed over."""
+    try:
+        return Observation.model_validate_json(_whole(storage.get(uri)))
+    except ValidationError:
+        print(f"{uri} is no observation and is passed over")
+        return None
 
 
 def _whole(content: bytes) -> bytes:

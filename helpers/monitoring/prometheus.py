@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from helpers.errors import EndpointUnreachable, Forbidden, NotFound, StageFailed
 from helpers.runtime.account import ca_bundle, in_pod, namespace, service_account_token
@@ -35,10 +36,12 @@ class Prometheus:
     def found(cls, url: str = "", project: str = "") -> Prometheus:
         """Return the server at `url`, else the cluster's in a pod, else the one that `make monitor` started.
 
-        In a pod the token is the account's own. Raises NotFound, or ClusterUnreachable without a token.
+        In a pod the token is the account's own, which only services of the cluster get. Raises NotFound, or
+        ClusterUnreachable without a token.
         """
         if in_pod():
-            token = {"Authorization": f"Bearer {service_account_token()}"}
+            inside = not url or (urlsplit(url).scheme == "https" and (urlsplit(url).hostname or "").endswith(".svc"))
+            token = {"Authorization": f"Bearer {service_account_token()}"} if inside else {}  # to nobody else
             return cls(url or THANOS, {"namespace": project or namespace()}, token, ca_bundle())
         return cls(url.rstrip("/") or local())
 

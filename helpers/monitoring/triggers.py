@@ -6,8 +6,9 @@ A run that was started measures. It deploys and approves nothing for anybody: th
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from helpers.artifacts import Record
 from helpers.artifacts.base import Contract, now, write_atomic
-from helpers.artifacts.names import OwnName
+from helpers.artifacts.names import OWN, AnyName, OwnName
 from helpers.artifacts.observation import Observation
 from helpers.errors import InvalidInput
 from helpers.runtime.account import in_pod
@@ -33,8 +34,8 @@ class Raised(Contract):
     """An alert that somebody raised: what, about which version, since when."""
 
     alert: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,80}$")
-    model: OwnName
-    version: OwnName
+    model: AnyName
+    version: AnyName
     use_case: OwnName = "ops-assistant"
     action: str = "notify"
     summary: str = Field(default="", max_length=1000)
@@ -44,7 +45,7 @@ class Raised(Contract):
     @property
     def cause(self) -> str:
         """The alert and its time, in characters that a parameter may have."""
-        return f"{self.alert} since {self.since:%Y-%m-%dT%H:%M:%SZ}"
+        return f"{self.alert} since {self.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def window(self, seconds: float) -> str:
         """Return the id of pipeline, version and window of time: two causes in one window want one run."""
@@ -89,7 +90,8 @@ class Triggers:
     def _decide(self, raised: Raised) -> tuple[Decision, str]:
         if not raised.firing:
             return "resolved", ""
-        if raised.action not in PIPELINES:
+        named = (raised.model, raised.version)  # an endpoint's name may be none that a parameter takes
+        if raised.action not in PIPELINES or not all(re.match(OWN, name) for name in named):
             return "only noted", ""
         known = (raised.action, raised.model, raised.version, raised.use_case)
         since = now() - timedelta(seconds=self.cool_down)
@@ -163,7 +165,8 @@ def of_body(body: Any) -> list[Raised]:
     """
     try:
         given = body["alerts"] if isinstance(body, dict) else body
-        return [_of_alert(each) for each in given]
+        ours = [each for each in given if {"model", "version"} <= each["labels"].keys()]
+        return [_of_alert(each) for each in ours]
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise InvalidInput(f"The body is none of Alertmanager's or Prometheus': {error!r}", do="Post one") from error
 

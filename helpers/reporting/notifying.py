@@ -82,7 +82,11 @@ def of_judgement(judgement: Judgement, folder: Path = FOLDER) -> Message:
     """Return what regression_gate tells."""
     said = {
         "pass": ("is no worse than", "Sure, by 90% intervals", "nobody"),
-        "fail": ("is worse than", "Sure, by 90% intervals", "who owns the candidate rejects it, or accepts the record"),
+        "fail": (
+            judgement.failing,
+            "Sure, by 90% intervals",
+            "who owns the candidate rejects it, or accepts the record",
+        ),
         "inconclusive": ("may be worse than", "Not sure", "AI engineers measure more"),
     }
     verdict, sure, act = said[judgement.state]

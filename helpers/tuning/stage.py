@@ -43,9 +43,10 @@ def tune(settings: Settings, registry: Registry, folder: Path = FOLDER) -> Tuned
     if selection.is_endpoint:
         raise InvalidInput(f"{selection.label} is an endpoint, whose weights are unknown", do="Select a version")
     recipe, data = settings.recipe(selection.parameters), _data(settings)
-    identity = _identity(selection, data, recipe)
-    place = f"{storage.resolve(settings.store)}/{PLACE}/{identity[:16]}"
     name = settings.tuned_name or f"{selection.name}-{settings.use_case}"[:63]
+    called = [name, settings.tuned_version, settings.use_case]
+    identity = _identity(selection, data, recipe, called)
+    place = f"{storage.resolve(settings.store)}/{PLACE}/{identity[:16]}"
     if not settings.fresh and (known := _known(place, identity)):
         print(f"Taken over: {known.label} was tuned from {known.parent.label} in the same way before")
         return known.model_copy(update={"run": selection.run})
@@ -108,12 +109,14 @@ def _counted(rows: Sequence[Example]) -> list[dict[str, Any]]:
 
 
 def _data(settings: Settings) -> dict[str, str]:
-    return {path.name: digest_of_file(path) for path in (settings.training_data, settings.replay) if path}
+    named = {"training": settings.training_data, "replay": settings.replay}
+    return {f"{role}/{path.name}": digest_of_file(path) for role, path in named.items() if path}
 
 
-def _identity(selection: Selection, data: dict[str, str], recipe: dict[str, Parameter]) -> str:
-    """Return what changes with anything that decides the weights, but for the hardware."""
-    decides = {"parent": selection.digest, "data": data, "recipe": recipe, "versions": training.versions()}
+def _identity(selection: Selection, data: dict[str, str], recipe: dict[str, Parameter], called: list[str]) -> str:
+    """Return what changes with anything that decides the weights, but for the hardware, and with what it is called."""
+    decides: dict[str, Any] = {"parent": selection.digest, "data": data, "recipe": recipe, "called": called}
+    decides["versions"] = training.versions()
     return canonical.digest(decides).removeprefix("sha256:")
 
 

@@ -242,3 +242,11 @@ def test_what_a_tuned_version_was_not_measured_by_is_open(written, tmp_path, cap
     criteria.write_text("retention.acc: {gain: -0.1}\nchat.ttft_p95_ms: {tolerance: 10%}\n")
     assert main([tuned, parent, "--criteria", str(criteria)]) == 2
     assert "| retention.acc by tuning | less than 0.1 lost |" in capsys.readouterr().out
+
+
+def test_a_tuned_version_that_leaves_questions_out_has_kept_nothing(written, tmp_path):
+    parent, tuned = written("parent", range(100), STEADY), written("tuned", range(20), STEADY, unanswered=400)
+    tuned_from(tuned, parent)
+    criteria = tmp_path / "criteria.yaml"
+    criteria.write_text("knowledge.acc: {gain: -0.1}\nchat.ttft_p95_ms: {tolerance: 10%}\n")
+    assert main([tuned, parent, "--criteria", str(criteria)]) == 2

@@ -14,6 +14,7 @@ from helpers.ingestion.policy import load_policy
 from helpers.registry import connect
 from helpers.runtime import keys
 from helpers.serving.files import verified_folder
+from helpers.tuning import stage
 from helpers.tuning.conversations import encoded
 from tests.plugins.models import POLICY
 from tests.plugins.registry import MEMORY, serving
@@ -143,14 +144,38 @@ def test_it_comes_in_through_the_gate_with_its_parent(place, tuned):
     assert ingestion.ingest(place.arriving(signed), place.registry) == selection, "from the store, the same version"
 
 
-def test_other_weights_than_were_noted_stay_out(place, tuned, tmp_path):
+def forged(place, tuned, folder, **changes):
+    """A tuned.json as somebody writes it who has no key, with this run's selection beside it."""
+    folder.mkdir()
+    shutil.copy(place.folder / "artifacts" / "selection.json", folder)
+    return tuned.model_copy(update=changes).write(folder)
+
+
+def test_what_nobody_signed_is_no_tuned_model(place, tuned, tmp_path):
     model = shutil.copytree(files(place, tuned), tmp_path / "model")
     (model / "README.md").write_text("---\nlicense: mit\n---\n\n# Another\n")
-    (tmp_path / "artifacts").mkdir()
-    shutil.copy(place.folder / "artifacts" / "selection.json", tmp_path / "artifacts")
-    tuned.model_copy(update={"uri": model.as_uri()}).write(tmp_path / "artifacts")
-    with pytest.raises(RefusedModel, match="finetune_model noted"):
-        ingestion.ingest(place.arriving(tmp_path / "artifacts" / Tuned.filename), place.registry)
+    for number, changes in enumerate(({"uri": model.as_uri()}, {"digest": f"sha256:{9:064}"}, {"use_case": "other"})):
+        path = forged(place, tuned, tmp_path / str(number), **changes)
+        with pytest.raises(SignatureInvalid):
+            ingestion.ingest(place.arriving(path), place.registry)
+
+
+def test_other_weights_than_were_signed_stay_out(place, tuned):
+    card = files(place, tuned) / "README.md"
+    before = card.read_text()
+    try:
+        card.write_text(before + "\nChanged.\n")
+        with pytest.raises(RefusedModel, match="finetune_model noted"):
+            ingestion.ingest(place.arriving(place.folder / "artifacts" / Tuned.filename), place.registry)
+    finally:
+        card.write_text(before)
+
+
+def test_files_of_one_name_are_two(place, tmp_path):
+    (tmp_path / "replay").mkdir()
+    replay = shutil.copy(place.settings.training_data, tmp_path / "replay" / "examples.jsonl")
+    named = stage._data(place.settings.model_copy(update={"replay": replay}))
+    assert set(named) == {"training/examples.jsonl", "replay/examples.jsonl"}
 
 
 def test_a_policy_may_keep_out_what_was_tuned(place, tuned, tmp_path):

@@ -12,6 +12,7 @@ from helpers.artifacts import Contract
 from helpers.statistics import Estimate, Paired, half_width, lead, questions_within
 
 State = Literal["pass", "fail", "inconclusive"]
+BY_TUNING = " by tuning"  # behind the name of what tuning has to reach
 
 
 class Check(Contract):
@@ -39,7 +40,7 @@ def gain(name: str, pair: Paired, wanted: float) -> Check:
     bounds = pair.interval
     seen = f"{pair.difference:+.3f} ({bounds.low:+.3f} to {bounds.high:+.3f}), {pair.n} questions, {pair.flips} flips"
     state: State = "pass" if bounds.low > wanted else "fail" if bounds.high <= wanted else "inconclusive"
-    return Check(name=f"{name} by tuning", allowed=gaining(wanted), seen=seen, state=state)
+    return Check(name=f"{name}{BY_TUNING}", allowed=gaining(wanted), seen=seen, state=state)
 
 
 def gaining(wanted: float) -> str:

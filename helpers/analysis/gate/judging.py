@@ -9,7 +9,7 @@ from pydantic import Field
 
 from helpers.analysis.comparison.common_load import LATENCIES, common_load, over_sessions
 from helpers.analysis.comparison.speed import session, sessions
-from helpers.analysis.gate.checks import Check, State, accuracy, gain, gaining, latency, speed
+from helpers.analysis.gate.checks import BY_TUNING, Check, State, accuracy, gain, gaining, latency, speed
 from helpers.artifacts import Artifact, Evaluation, LoadTest, Record, Sample
 from helpers.datasets.criteria import Criteria, Criterion, better
 from helpers.evaluation.samples import clusters
@@ -39,6 +39,13 @@ class Judgement(Artifact):
         """One failure fails, one that is not known leaves it open."""
         states = {check.state for check in self.checks}
         return "fail" if "fail" in states else "inconclusive" if "inconclusive" in states or not states else "pass"
+
+    @property
+    def failing(self) -> str:
+        """What a failure says of the candidate, before the baseline's name."""
+        failed = [check.name for check in self.checks if check.state == "fail"]
+        only_tuning = all(name.endswith(BY_TUNING) for name in failed)
+        return "gained less than it has to, or forgot more than it may, against" if only_tuning else "is worse than"
 
     def markdown(self) -> str:
         """Return the report: a headline, and a table of the checks."""
@@ -82,7 +89,9 @@ def judge(
     lines = criteria.tolerances
     if criteria.default:
         lines = tuple(line for line in lines if line.measurement in {each.name for each in candidate.measurements})
-    asked = dict.fromkeys(line.measurement for line in lines if line.kind == "evaluation")
+    tuned = bool(candidate.parent) and candidate.parent == baseline.selection.digest
+    gains = criteria.gains if tuned else ()
+    asked = dict.fromkeys(line.measurement for line in (*lines, *gains) if line.kind == "evaluation")
     covered = [each for each in candidate.evaluations if each.name in asked] or candidate.evaluations[:1]
     checks = [_coverage(each, _of(answers, each.name), criteria.coverage, len(covered) > 1) for each in covered]
     for line in lines:
@@ -96,8 +105,7 @@ def judge(
             checks.append(Check(name=line.name, allowed="-", seen=seen, state="inconclusive"))
         else:
             checks.append(_speed(line, _sessions(line, candidate, others), _sessions(line, baseline, others)))
-    if candidate.parent and candidate.parent == baseline.selection.digest:
-        checks += [_gain(line, _of(answers, line.measurement)) for line in criteria.gains]
+    checks += [_gain(line, _of(answers, line.measurement)) for line in gains]
     return Judgement(
         candidate=_name(candidate), record_id=candidate.record_id, baseline=_name(baseline), checks=tuple(checks)
     )
@@ -161,7 +169,7 @@ def _accuracy(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
 def _gain(line: Criterion, answers: tuple[Answers, Answers]) -> Check:
     wanted, pair = line.gain or 0.0, _paired(line, answers)
     if isinstance(pair, str):
-        return Check(name=f"{line.name} by tuning", allowed=gaining(wanted), seen=pair, state="inconclusive")
+        return Check(name=f"{line.name}{BY_TUNING}", allowed=gaining(wanted), seen=pair, state="inconclusive")
     return gain(line.name, pair, wanted)
 
 

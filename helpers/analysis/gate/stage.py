@@ -86,7 +86,7 @@ def enforce(settings: Settings, judgement: Judgement) -> None:
     told = "; ".join(f"{c.name} {c.seen}, {c.allowed} allowed" for c in judgement.checks if c.state == judgement.state)
     if judgement.state == "fail":
         raise GateFailed(
-            f"{judgement.candidate} is worse than {judgement.baseline}: {told}",
+            f"{judgement.candidate} {judgement.failing} {judgement.baseline}: {told}",
             do="Keep the baseline; or, where this loss may be accepted, "
             f"{accepting(judgement.record_id)}, then {again()}",
         )

@@ -69,12 +69,14 @@ def read(path: Path, role: Role, name: str) -> list[Text]:
 
 
 def _paragraphs(path: Path, name: str) -> Iterator[Text]:
-    line = 1
-    for paragraph in PARAGRAPH.split(content := read_text(path)):
-        start = content.index(paragraph)
-        number = line + content.count("\n", 0, start)
-        if paragraph.strip():
-            yield Text(f"{path.stem}-{number}", f"{name}:{number}", path.stem, paragraph.strip())
+    content, number, begin = read_text(path), 1, 0
+    for end, after in [
+        *((gap.start(), gap.end()) for gap in PARAGRAPH.finditer(content)),
+        (len(content), len(content)),
+    ]:
+        if paragraph := content[begin:end].strip():
+            yield Text(f"{path.stem}-{number}", f"{name}:{number}", path.stem, paragraph)
+        number, begin = number + content.count("\n", begin, after), after
 
 
 def _row(row: Mapping[str, Any], place: str, where: str) -> Iterator[Text]:

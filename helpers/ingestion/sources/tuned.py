@@ -18,6 +18,8 @@ from helpers.ingestion.sources import bucket, folder
 from helpers.ingestion.sources.plan import Plan, Sums
 from helpers.runtime import keys, signing
 
+DO_SIGN = "Run finetune_model with FRESH=true, where MEASURING_KEY is set"
+MEASURED = {"run", "seconds", "losses", "hardware"}  # what another training of the same identity may say otherwise
 KIND = "tuned model"  # as which its description in the store is signed
 
 
@@ -27,28 +29,41 @@ def is_tuned(source: str) -> bool:
 
 
 def read(source: str) -> Tuned:
-    """Return what a tuned.json says, this run's own, or one in the store that a trusted key signed.
+    """Return what a tuned.json says, as a trusted key signed it.
 
-    Raises NotFound, InvalidInput, SignatureInvalid, StoreFailed or StoreUnreachable.
+    A run's own file names the signed one in the store, and has to say the same. Raises NotFound, InvalidInput,
+    SignatureInvalid, StoreFailed or StoreUnreachable.
     """
     if "://" in source:
         return read_signed(source, storage.get(source))
     path = Path(source).expanduser()
     if not path.is_file():
         raise NotFound(f"{path} does not exist", do="Run finetune_model first")
-    data = path.read_bytes()
-    return read_signed(source, data) if b'"signature"' in data else Tuned.read(path.parent)
+    if b'"signature"' in (data := path.read_bytes()):
+        return read_signed(source, data)
+    own = Tuned.read(path.parent)
+    signed = f"{own.uri.rpartition('/')[0]}/{Tuned.filename}"
+    if not storage.exists(signed):
+        raise SignatureInvalid(f"Nobody signed {own.label}: there is no {signed}", do=DO_SIGN)
+    told = read_signed(signed, storage.get(signed))
+    if told.model_dump(exclude=MEASURED) != own.model_dump(exclude=MEASURED):
+        raise SignatureInvalid(f"{path} says something else than {signed}, which was signed", do=DO_SIGN)
+    return own
 
 
 def read_signed(uri: str, data: bytes) -> Tuned:
     """Return what a signed description says. Raises SignatureInvalid where nobody trusted signed it."""
-    document = signing.Document.of(json.loads(data))
+    try:
+        found = json.loads(data)
+        document = signing.Document.of(found) if isinstance(found, dict) else None
+    except ValueError:
+        document = None
     if not document:
-        raise SignatureInvalid(f"{uri} is not signed", do="Run finetune_model with FRESH=true")
+        raise SignatureInvalid(f"{uri} is not signed", do=DO_SIGN)
     try:
         payload = signing.verified(document, KIND, keys.trusted(keys.MEASURING))
     except SignatureInvalid as error:
-        raise SignatureInvalid(f"{uri} {error.what}", do="Run finetune_model with FRESH=true") from error
+        raise SignatureInvalid(f"{uri} {error.what}", do=DO_SIGN) from error
     return Tuned.model_validate(payload["tuned"])
 
 

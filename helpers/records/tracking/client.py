@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from urllib.parse import quote, urlsplit
 from helpers.errors import StageFailed
 from helpers.runtime import account, patience
 from helpers.runtime.environment import MLFLOW_TOKEN
+
+PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 if TYPE_CHECKING:
     import httpx
@@ -111,6 +114,8 @@ def _headers(uri: str) -> dict[str, str]:
     token = os.environ.get(TOKEN, "").strip()
     if not token and namespaced and uri.startswith("https://"):  # the pod's own identity never goes over plain http
         token = account.service_account_token()
+    if token and not PRINTABLE.fullmatch(token):
+        raise Refused(f"{TOKEN} holds blanks, line breaks or signs that no header takes: give the token alone")
     workspace = os.environ.get(WORKSPACE, "").strip() or (account.namespace() if namespaced else "")
     given = {"Authorization": f"Bearer {token}" if token else "", "X-MLFLOW-WORKSPACE": workspace}
     return {name: value for name, value in given.items() if value}
