@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -18,7 +19,8 @@ from helpers.artifacts import Selection
 from helpers.artifacts.run import label
 from helpers.errors import InvalidParameter
 from helpers.runtime.workspace import ROOT
-from helpers.serving.kserve import check_and_serve
+from helpers.serving import arguments, histograms
+from helpers.serving.kserve import check_and_serve, proving
 from helpers.serving.kserve.names import DIGEST, EXPIRES, RUN, SPECIFICATION, registry_label, service_name
 from helpers.serving.kserve.rendering import inference_service, serving_runtime
 from tests.serving.conftest import settings
@@ -307,3 +309,17 @@ def test_defaults_depend_on_the_target(monkeypatch):
     there = settings(target="auto", start_timeout_seconds=0)
     assert (there.where, there.lifetime, there.start_timeout, there.arguments) == ("kserve", 14_400, 1800, ())
     assert settings(lifetime_seconds=60, engine_args="--seed 1").lifetime == 60
+
+
+@pytest.mark.parametrize(
+    ("word", "taken"),
+    [
+        (histograms.arguments("ttft:500,itl:12.5")[0], True),
+        ('--custom-histogram-buckets={"time_to_first_token":[0.1],"x":__import__}', False),
+        ("--custom-histogram-buckets=/etc/passwd", False),
+        ("--model=/another", False),
+    ],
+)
+def test_the_edges_of_histograms_are_no_strangers_arguments(word, taken):
+    with contextlib.nullcontext() if taken else pytest.raises(ValueError):  # noqa: PT011
+        arguments.check([word], proving.OWN)

@@ -12,7 +12,7 @@ from helpers.artifacts import Selection, now
 from helpers.cluster import Cluster
 from helpers.errors import DigestMismatch, EndpointUnreachable, InvalidDeployment
 from helpers.runtime.polling import wait_for
-from helpers.serving import arguments, client
+from helpers.serving import arguments, client, histograms
 from helpers.serving.kserve.failures import SERVER
 from helpers.serving.kserve.identity import serving_pod
 from helpers.serving.kserve.names import DIGEST, Object, annotation, service_name
@@ -26,7 +26,10 @@ PORT = 8080  # of vLLM's container
 EXPOSED = ("networking.kserve.io/visibility", "exposed")
 SILENT_SECONDS = 120  # for a Route, a name in the DNS or a proxy that comes a moment later
 REFUSED_SECONDS = 15
-OWN = {"port": r"\d+", "model": MODEL, "served-model-name": r"\S+", "max-model-len": r"\d+"}  # arguments of runtimes
+OWN = {  # arguments of runtimes, and the edges of histograms, which change no answer
+    "port": r"\d+", "model": MODEL, "served-model-name": r"\S+", "max-model-len": r"\d+",
+    histograms.OPTION.removeprefix("--"): r'\{("[a-z_]+":\[[\d.,e+-]+\],?)+\}',
+}  # fmt: skip
 
 
 class Answering:
