@@ -26,7 +26,7 @@ LM_EVAL = {"lm_eval.tasks", "lm_eval.api.instance", "lm_eval.api.registry"}
 NOT_IN = {
     "stage": {*LM_EVAL, "tokenizers"} | SAMPLES,
     "guidellm": {*LM_EVAL, "gguf"},
-    "lm-eval": {"gguf"},
+    "lm-eval": {"gguf", "kfp_server_api"},  # whose errors only a workbench sees; watch_endpoint asks by httpx
     "garak": {*LM_EVAL, "gguf"},
     "promptfoo": {*LM_EVAL, "tokenizers"} | SAMPLES,
     "train": {*LM_EVAL, "gguf"},
