@@ -57,5 +57,8 @@ def _edges(limits: list[float]) -> list[float]:
 def known(python: Path, environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether the vLLM of an interpreter takes edges; older ones end at an argument that they do not know."""
     kept = without_secrets(environment)
-    done = subprocess.run([str(python), "-c", KNOWN], capture_output=True, text=True, timeout=60, env=kept)
+    try:
+        done = subprocess.run([str(python), "-c", KNOWN], capture_output=True, text=True, timeout=60, env=kept)
+    except subprocess.TimeoutExpired:
+        return False
     return done.stdout.strip() == "True"

@@ -40,7 +40,7 @@ def test_a_failure_after_deploy_model_leaves_no_server(given, light_vllm, tmp_pa
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_stopped_while_it_waits_leaves_no_server(given, light_vllm, tmp_path, sent):
-    light_vllm.write_text("#!/bin/sh\nexec sleep 600\n")  # never ready
+    light_vllm.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 1\nexec sleep 600\n')  # never ready
     words = [f"{name}={value}" for name, value in given.items()]
     command = [sys.executable, "-m", "helpers.local.run_pipeline", "model-ops", *words, "--runs", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
