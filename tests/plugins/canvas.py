@@ -71,7 +71,7 @@ def cut(page: Any) -> list[str]:
 
 def properties(page: Any, label: str) -> Any:
     """Select a node, open its properties and return their form."""
-    page.locator(".d3-node-group").filter(has_text=label).click()
+    page.locator(".d3-node-group").filter(has_text=label).first.click()  # a longer label comes after it
     if (panel := page.get_by_role("button", name="Open Panel")).is_visible():
         panel.click()
     page.get_by_text("Node Properties", exact=True).click()
