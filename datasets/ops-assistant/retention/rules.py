@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-READ = 900  # characters of an answer that are looked at
+READ = 700  # characters of an answer that are looked at
 ITEM = re.compile(r"^\s*(?:[-*\u2022]|\d+[.):]|[A-Z][.)])\s*\S", re.MULTILINE)
 WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
