@@ -102,7 +102,8 @@ class Pipeline:
             for link in links:
                 link["node_id_ref"] = before.get(link["node_id_ref"], link["node_id_ref"])
             name = Node(Path(stage), own, ()).name
-            told = "TASK" in given and "TASK" in node["app_data"]["component_parameters"]["pipeline_parameters"]
+            listed = node["app_data"]["component_parameters"]["pipeline_parameters"]
+            told = "TASK" in own or ("TASK" in given and "TASK" in listed)
             asks = stage in EVALUATORS or (stage == "lm_eval_task" and not told)
             if asks and name not in found.evaluations and len(links) == 1:
                 before[node["id"]] = links[0]["node_id_ref"]

@@ -9,6 +9,7 @@ import pytest
 from helpers.datasets.making import make_use_case
 from helpers.pipelines import Pipeline, names
 from helpers.pipelines.outputs import DEFAULT, EVALUATORS, Node, faults, outputs
+from tests.plugins.second import with_second
 
 STAGES = sorted(DEFAULT)
 
@@ -80,3 +81,11 @@ def test_a_node_stays_where_the_use_case_names_its_evaluation_or_has_to_be_fetch
     stages = Pipeline("ai-engineer").wanted({"USE_CASE": str(folder)}).stages
     assert [stage for stage in stages if stage in EVALUATORS] == ["structured_output"]
     assert Pipeline("ai-engineer").wanted({"USE_CASE": "s3://bucket/mine"}).stages == Pipeline("ai-engineer").stages
+
+
+def test_a_node_that_says_its_task_itself_is_wanted_whatever_the_use_case_names():
+    drawn = with_second(Pipeline("ai-engineer"), lm_eval_task={"NAME": "examples", "TASK": "arc_easy"})
+    labels = [node["app_data"]["label"] for node in drawn.wanted({}).primary["nodes"]]
+    assert "lm_eval_task-examples" in labels
+    without = with_second(Pipeline("ai-engineer"), lm_eval_task={"NAME": "unknown"}).wanted({})
+    assert "lm_eval_task-unknown" not in [node["app_data"]["label"] for node in without.primary["nodes"]]
