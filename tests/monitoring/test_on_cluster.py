@@ -56,9 +56,10 @@ def test_the_newest_records_rules_take_the_place_of_the_ones_before(pod):
     assert summary == second.record_id
 
 
-def test_thanos_is_asked_about_the_project_with_the_pods_own_token(pod, thanos):
+def test_thanos_is_asked_about_the_project_with_the_pods_own_token(pod, thanos, monkeypatch):
     url, asked = thanos
-    seen = observe(SETTINGS, watched(SETTINGS, a_record()), Prometheus.found(url), at=NOW)
+    monkeypatch.setattr("helpers.monitoring.prometheus.THANOS", url)
+    seen = observe(SETTINGS, watched(SETTINGS, a_record()), Prometheus.found(), at=NOW)
     assert {(token, query["namespace"]) for token, query in asked} == {("Bearer runner-token", pod.namespace)}
     assert all('namespace="' + pod.namespace in query["query"] for _, query in asked)
     fired = {each.alert: each for each in seen.fired}
@@ -66,6 +67,12 @@ def test_thanos_is_asked_about_the_project_with_the_pods_own_token(pod, thanos):
     assert fired["TTFTMissesSLO"].since == NOW - timedelta(minutes=20)
     assert fired["TTFTMissesSLO"].summary == "95% of TTFT lie within 300ms, the SLO is 100 ms"
     assert next(each for each in seen.signals if each.name == "errors:ratio").last is None  # not seen is not zero
+
+
+@pytest.mark.parametrize("url", ["http://prometheus.example:9090", "https://prometheus.example", "http://x.team.svc"])
+def test_nobody_elses_prometheus_gets_the_pods_token(pod, url):
+    assert not Prometheus.found(url).headers
+    assert Prometheus.found("https://x.team.svc").headers
 
 
 def test_a_prometheus_that_refuses_or_is_away_is_told(thanos):
